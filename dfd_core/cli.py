@@ -1,0 +1,82 @@
+"""The console script `dfd`: one table of commands, each a module that is imported only when it is called.
+
+A command module has `HELP` (one line), `EXAMPLES` (text), `add_arguments(parser)` and `run(args, settings) -> int`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from dfd_core import __version__
+from dfd_core.errors import DfdError
+from dfd_core.settings import load_settings, parse_assignments
+
+COMMANDS = {
+    "watch": "workers.watch",
+    "ingest": "ingest.app",
+    "work": "workers.supervisor",
+    "monitor": "workers.monitor",
+    "scan": "workers.scan",
+    "evaluate": "trainer.evaluate",
+    "train": "trainer.train",
+    "export": "trainer.export",
+    "doctor": "dfd_core.doctor",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; a DfdError becomes one sentence on stderr and its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(argv)
+    except DfdError as error:
+        print(f"dfd: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] not in COMMANDS:
+        return _overview(argv)
+    module = importlib.import_module(COMMANDS[argv[0]])
+    parser = argparse.ArgumentParser(
+        prog=f"dfd {argv[0]}",
+        description=module.HELP,
+        epilog=module.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    common = parser.add_argument_group("settings")
+    common.add_argument("--config", type=Path, help="TOML file with [sections] of settings")
+    common.add_argument("--redis", metavar="URL", help="Redis server (also DFD_REDIS_URL)")
+    common.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting")
+    args = parser.parse_args(argv[1:])
+    flags = parse_assignments(args.set)
+    if args.redis is not None:
+        flags["redis.url"] = args.redis
+    settings = load_settings(args.config, flags)
+    return int(module.run(args, settings))
+
+
+def _overview(argv: list[str]) -> int:
+    if argv == ["--version"]:
+        print(f"dfd {__version__}")
+        return 0
+    lines = [f"  {name:<10}{_help_of(dotted)}" for name, dotted in COMMANDS.items()]
+    usage = "usage: dfd COMMAND [...]     (dfd COMMAND --help explains each)\n\n" + "\n".join(lines)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage)
+        return 0
+    print(f"dfd: unknown command '{argv[0]}'.\n{usage}", file=sys.stderr)
+    return 2
+
+
+def _help_of(dotted: str) -> str:
+    try:
+        return str(importlib.import_module(dotted).HELP)
+    except ImportError as error:
+        return f"(not available: install what gives '{error.name}')"

@@ -1,0 +1,183 @@
+"""The records that travel between the parts. Times: media time in seconds from PTS, `_at_s` in Unix seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+
+
+def _check(array: npt.NDArray[np.generic], dtype: type, shape: tuple[int | None, ...], name: str) -> None:
+    fits = array.ndim == len(shape) and all(
+        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        raise ValueError(f"{name} must be {dtype.__name__} {shape}, got {array.dtype} {array.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture. `image` uint8 (H, W, 3) RGB; `time_s` media seconds; `index` counts decoded frames."""
+
+    stream: str
+    index: int
+    time_s: float
+    captured_at_s: float
+    image: UInt8Array
+
+    def __post_init__(self) -> None:
+        _check(self.image, np.uint8, (None, None, 3), "Frame.image")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceTrack:
+    """One face over the N sampled frames of a segment.
+
+    `boxes` float32 (N, 4) xyxy px of the frame, NaN rows where the face is absent; `landmarks` float32 (N, 6, 2) px of
+    the frame (eyes, nose, mouth, ears), NaN likewise; `crops` uint8 (N, S, S, 3) RGB, zeros where absent; `side` is
+    the length in frame px of the square that each crop shows, centred on its box: a crop is at native resolution when
+    `side == S`.
+    """
+
+    id: int
+    boxes: Float32Array
+    landmarks: Float32Array
+    crops: UInt8Array
+    side: int
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        _check(self.boxes, np.float32, (n, 4), "FaceTrack.boxes")
+        _check(self.landmarks, np.float32, (n, 6, 2), "FaceTrack.landmarks")
+        _check(self.crops, np.uint8, (n, self.crops.shape[1], self.crops.shape[1], 3), "FaceTrack.crops")
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Bool (N,): in which frames the face was seen."""
+        return ~np.isnan(self.boxes[:, 0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """The faces of `stride` sampled frames: what is stored and scored once, and shared by overlapping windows.
+
+    `times_s` float64 (N,) media seconds; `captured_at_s` Unix seconds of the last frame; `seq` counts from 0 in its
+    stream, dropped ones too; `follows` is false after a gap or a cut: windows do not reach back across it.
+    """
+
+    stream: str
+    seq: int
+    times_s: Float64Array
+    captured_at_s: float
+    tracks: tuple[FaceTrack, ...]
+    follows: bool
+
+    def __post_init__(self) -> None:
+        _check(self.times_s, np.float64, (len(self.times_s),), "Segment.times_s")
+        if any(len(track.boxes) != len(self.times_s) for track in self.tracks):
+            raise ValueError("Segment.tracks must have one row per entry of times_s")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """The newest segment and those before it that it may look back on, oldest first; its `seq` is the newest's."""
+
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        if not self.segments:
+            raise ValueError("Window.segments must not be empty")
+
+    @property
+    def stream(self) -> str:
+        """The stream's name."""
+        return self.segments[-1].stream
+
+    @property
+    def seq(self) -> int:
+        """The newest segment's sequence number."""
+        return self.segments[-1].seq
+
+    @property
+    def start_s(self) -> float:
+        """Media time of the first frame, seconds."""
+        return float(self.segments[0].times_s[0])
+
+    @property
+    def end_s(self) -> float:
+        """Media time of the last frame, seconds."""
+        return float(self.segments[-1].times_s[-1])
+
+    @property
+    def captured_at_s(self) -> float:
+        """Unix time of the last frame, seconds."""
+        return self.segments[-1].captured_at_s
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScore:
+    """What one window says of one face; `fake_probability` in [0, 1], or None with the `reason` why not scorable."""
+
+    stream: str
+    seq: int
+    track: int
+    start_s: float
+    end_s: float
+    fake_probability: float | None
+    checks: dict[str, float | None]
+    reason: str | None
+    model: str
+    captured_at_s: float
+    scored_at_s: float
+
+
+class Outcome(StrEnum):
+    """What became of a window."""
+
+    SCORED = "scored"  # at least one face has a probability
+    NOT_SCORABLE = "not_scorable"  # no face, or none good enough: see the reasons
+    DROPPED = "dropped"  # the live queue was full, and newer windows mattered more
+    EXPIRED = "expired"  # its pixels outlived their TTL before a worker came
+    FAILED = "failed"  # scoring raised; the reason says what
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """The outcome of one window with one score a face; `reason` speaks for windows that have no scores."""
+
+    stream: str
+    seq: int
+    outcome: Outcome
+    start_s: float
+    end_s: float
+    captured_at_s: float
+    scores: tuple[WindowScore, ...] = ()
+    reason: str | None = None
+
+
+class State(StrEnum):
+    """What is thought of a face or a stream, in rising order of concern."""
+
+    UNKNOWN = "unknown"
+    AUTHENTIC = "authentic"
+    SUSPECT = "suspect"
+    FAKE = "fake"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of one face track from `since_s` on, as known at `time_s` (media seconds)."""
+
+    stream: str
+    track: int
+    state: State
+    since_s: float
+    time_s: float
+    fake_probability: float | None
+    checks: dict[str, float | None] = field(default_factory=dict)
