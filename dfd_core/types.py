@@ -85,6 +85,27 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SegmentFeatures:
+    """What the checks measured in one segment, once: `tracks` maps a track's id to float32 (N, F), NaN rows = absent.
+
+    The other fields are those of the Segment; the columns are named by `dfd_core.scoring`.
+    """
+
+    stream: str
+    seq: int
+    times_s: Float64Array
+    tracks: dict[int, Float32Array]
+    follows: bool
+    captured_at_s: float
+
+    def __post_init__(self) -> None:
+        n = len(self.times_s)
+        _check(self.times_s, np.float64, (n,), "SegmentFeatures.times_s")
+        for values in self.tracks.values():
+            _check(values, np.float32, (n, None), "SegmentFeatures.tracks")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """The newest segment and those before it that it may look back on, oldest first; its `seq` is the newest's."""
 
@@ -171,6 +192,14 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The probabilities from which a face counts as fake, and below which it counts as authentic again."""
+
+    enter: float
+    exit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The state of one face track from `since_s` on, as known at `time_s` (media seconds)."""
 
@@ -181,3 +210,68 @@ class Verdict:
     time_s: float
     fake_probability: float | None
     checks: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowEvent:
+    """One window's outcome on its way to the monitor; each window has exactly one. `run`: see StreamStatus."""
+
+    run: str
+    result: WindowResult
+
+    @property
+    def stream(self) -> str:
+        """The stream's name."""
+        return self.result.stream
+
+
+@dataclass(frozen=True, slots=True)
+class EndEvent:
+    """A source ended: no seq above `last_seq` follows in this run (-1: there was none); `reason` None: as it should."""
+
+    stream: str
+    run: str
+    last_seq: int
+    reason: str | None
+
+
+class StreamState(StrEnum):
+    """What a source is doing."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"  # frames come; of files too
+    LOST = "lost"  # frames stopped, and the source tries again
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One source as its ingest process sees it, renewed each second; counts since the start of this `run`.
+
+    `run` is a short random id of one start of one source; `live` tells a camera from a file; `fps` counts sampled
+    frames a second over the last seconds; `dropped` counts by reason; `error` is one sentence without credentials.
+    """
+
+    stream: str
+    run: str
+    state: StreamState
+    live: bool
+    source: str  # redacted
+    heartbeat_at_s: float
+    last_frame_at_s: float | None = None
+    fps: float = 0.0
+    frames: int = 0
+    last_seq: int = -1
+    dropped: dict[str, int] = field(default_factory=dict)
+    reconnects: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the workers score with, and the thresholds that its card recommends."""
+
+    name: str
+    runtime: str
+    enter: float
+    exit: float

@@ -1,0 +1,299 @@
+"""Records to bytes and back, and the names of everything that dfd keeps in Redis.
+
+    dfd:segment:{stream}:{run}:{seq}    pixels of one segment; TTL; gone as soon as its window is scored
+    dfd:features:{stream}:{run}:{seq}   what the checks measured in one segment; TTL; older segments of later windows
+    dfd:pending:{stream}                sorted set of the windows that wait: `{run}:{seq}:{bytes}` by Unix time
+    dfd:streams                         hash: stream -> JSON of StreamStatus, renewed each second by ingest
+    dfd:model                           JSON of ModelInfo, written by each worker that starts
+    dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
+    dfd:verdicts                        capped stream of JSON verdicts
+    dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
+
+Arrays are raw little-endian bytes behind a magic, a version, a kind and a small JSON header: no pickle, so that who can
+write to Redis cannot run code here. `run` is a short random id of one start of one source: `seq` counts from 0 in it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dfd_core.errors import WireError
+from dfd_core.types import (
+    EndEvent,
+    FaceTrack,
+    ModelInfo,
+    Outcome,
+    Segment,
+    SegmentFeatures,
+    State,
+    StreamState,
+    StreamStatus,
+    Verdict,
+    WindowEvent,
+    WindowResult,
+    WindowScore,
+)
+
+VERSION = 1
+STREAMS_KEY = "dfd:streams"
+MODEL_KEY = "dfd:model"
+RESULTS_KEY = "dfd:results"
+VERDICTS_KEY = "dfd:verdicts"
+RESULTS_CAP = 20_000  # entries; about 10 MB
+VERDICTS_CAP = 10_000
+LIVE_QUEUE = "dfd-live"
+FILE_QUEUE = "dfd-file"
+JOB_FUNCTION = "workers.jobs.score_window"
+
+_PREFIX = struct.Struct("<4sBBI")  # magic, version, kind, bytes of the JSON header
+_MAGIC = b"dfd\x00"
+_SEGMENT, _FEATURES = 1, 2
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowHeader:
+    """What an RQ job carries: `segments` are the seqs, oldest first, `size` the bytes of the newest one's pixels."""
+
+    stream: str
+    run: str
+    seq: int
+    segments: tuple[int, ...]
+    start_s: float
+    end_s: float
+    captured_at_s: float
+    live: bool
+    size: int
+
+    @property
+    def pending(self) -> str:
+        """Its member in the stream's sorted set of waiting windows."""
+        return f"{self.run}:{self.seq}:{self.size}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One waiting window, as `dfd:pending:{stream}` names it; `size` bytes."""
+
+    run: str
+    seq: int
+    size: int
+
+
+def segment_key(stream: str, run: str, seq: int) -> str:
+    """Key of a segment's pixels."""
+    return f"dfd:segment:{stream}:{run}:{seq}"
+
+
+def features_key(stream: str, run: str, seq: int) -> str:
+    """Key of a segment's features."""
+    return f"dfd:features:{stream}:{run}:{seq}"
+
+
+def pending_key(stream: str) -> str:
+    """Key of the sorted set of windows that wait for a worker."""
+    return f"dfd:pending:{stream}"
+
+
+def job_id(stream: str, run: str, seq: int) -> str:
+    """RQ job id of a window: letters, digits, '-' and '_' only."""
+    return f"{stream}-{run}-{seq}"
+
+
+def parse_pending(member: bytes | str) -> Pending:
+    """The window that a member of a pending set names; WireError for a foreign one."""
+    text = member.decode(errors="replace") if isinstance(member, bytes) else member
+    try:
+        run, seq, size = text.split(":")
+        return Pending(run, int(seq), int(size))
+    except ValueError:
+        raise WireError(f"'{text}' is not a waiting window of dfd.") from None
+
+
+def pack_segment(segment: Segment) -> bytes:
+    """Bytes of a segment, crops uncompressed."""
+    tracks = [[track.id, track.side, track.crops.shape[1]] for track in segment.tracks]
+    arrays = [array for t in segment.tracks for array in (t.boxes, t.landmarks, t.crops)]
+    return _pack(_SEGMENT, segment, tracks, arrays)
+
+
+def unpack_segment(data: bytes) -> Segment:
+    """The segment in `data`, its arrays read-only views; WireError if it is foreign, torn or of another version."""
+    header, reader = _unpack(_SEGMENT, data)
+    n = header["n"]
+    times = reader.take("<f8", (n,))
+    tracks = [
+        FaceTrack(
+            id=track,
+            boxes=reader.take("<f4", (n, 4)),
+            landmarks=reader.take("<f4", (n, 6, 2)),
+            crops=reader.take("|u1", (n, side, side, 3)),
+            side=frame_side,
+        )
+        for track, frame_side, side in header["tracks"]
+    ]
+    return Segment(header["stream"], header["seq"], times, header["captured_at_s"], tuple(tracks), header["follows"])
+
+
+def pack_features(features: SegmentFeatures) -> bytes:
+    """Bytes of a segment's features."""
+    tracks = [[track, values.shape[1]] for track, values in features.tracks.items()]
+    return _pack(_FEATURES, features, tracks, list(features.tracks.values()))
+
+
+def unpack_features(data: bytes) -> SegmentFeatures:
+    """The features in `data`; WireError as in `unpack_segment`."""
+    header, reader = _unpack(_FEATURES, data)
+    times = reader.take("<f8", (header["n"],))
+    tracks = {track: reader.take("<f4", (header["n"], width)) for track, width in header["tracks"]}
+    return SegmentFeatures(
+        stream=header["stream"],
+        seq=header["seq"],
+        times_s=times,
+        tracks=tracks,
+        follows=header["follows"],
+        captured_at_s=header["captured_at_s"],
+    )
+
+
+def header_json(header: WindowHeader) -> dict[str, Any]:
+    """The keyword argument `header` of a window's RQ job."""
+    return {"v": VERSION, **asdict(header)}
+
+
+def parse_header(data: Mapping[str, Any]) -> WindowHeader:
+    """The header in a job's keyword argument; WireError if it is not one of this version."""
+    return _build(WindowHeader, {**_versioned(data), "segments": tuple(data.get("segments", ()))})
+
+
+def event_fields(event: WindowEvent | EndEvent) -> dict[str, str]:
+    """Fields for XADD on `dfd:results`."""
+    return {"event": _dumps({"kind": "window" if isinstance(event, WindowEvent) else "end", **asdict(event)})}
+
+
+def parse_event(entry: Mapping[bytes, bytes]) -> WindowEvent | EndEvent:
+    """The event in an entry of `dfd:results`; WireError for a foreign one or another version."""
+    data = _loads(entry.get(b"event", b""))
+    kind = data.pop("kind", None)
+    if kind == "end":
+        return _build(EndEvent, data)
+    if kind != "window" or not isinstance(data.get("result"), dict):
+        raise WireError("An entry of dfd:results is not an event of dfd.")
+    result = data["result"]
+    result["scores"] = tuple(_build(WindowScore, score) for score in result.get("scores", ()))
+    return WindowEvent(data.get("run", ""), _build(WindowResult, result, outcome=Outcome))
+
+
+def verdict_fields(verdict: Verdict) -> dict[str, str]:
+    """Fields for XADD on `dfd:verdicts`."""
+    return {"verdict": _dumps(asdict(verdict))}
+
+
+def parse_verdict(entry: Mapping[bytes, bytes]) -> Verdict:
+    """The verdict in an entry of `dfd:verdicts`; WireError for a foreign one or another version."""
+    return _build(Verdict, _loads(entry.get(b"verdict", b"")), state=State)
+
+
+def pack_status(status: StreamStatus) -> str:
+    """JSON of a stream's status, for the hash `dfd:streams`."""
+    return _dumps(asdict(status))
+
+
+def parse_status(data: bytes) -> StreamStatus:
+    """The status in a value of `dfd:streams`; WireError for a foreign one or another version."""
+    return _build(StreamStatus, _loads(data), state=StreamState)
+
+
+def pack_model(model: ModelInfo) -> str:
+    """JSON of what the workers score with, for `dfd:model`."""
+    return _dumps(asdict(model))
+
+
+def parse_model(data: bytes) -> ModelInfo:
+    """The model in `dfd:model`; WireError for a foreign one or another version."""
+    return _build(ModelInfo, _loads(data))
+
+
+class _Reader:
+    """Takes arrays off the front of a buffer."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._data, self._offset = data, offset
+
+    def take(self, dtype: str, shape: tuple[int, ...]) -> Any:
+        count = math.prod(shape)
+        end = self._offset + count * np.dtype(dtype).itemsize
+        if min(shape) < 0 or end > len(self._data):
+            raise WireError("A payload in Redis is shorter than its header says; it was cut off.")
+        array = np.frombuffer(self._data, dtype, count, self._offset).reshape(shape)
+        self._offset = end
+        return array
+
+
+def _pack(kind: int, record: Segment | SegmentFeatures, tracks: list[list[int]], arrays: list[Any]) -> bytes:
+    header = json.dumps(
+        {
+            "stream": record.stream,
+            "seq": record.seq,
+            "captured_at_s": record.captured_at_s,
+            "follows": record.follows,
+            "n": len(record.times_s),
+            "tracks": tracks,
+        }
+    ).encode()
+    prefix = _PREFIX.pack(_MAGIC, VERSION, kind, len(header))
+    return b"".join([prefix, header, *(np.ascontiguousarray(a).tobytes() for a in [record.times_s, *arrays])])
+
+
+def _unpack(kind: int, data: bytes) -> tuple[dict[str, Any], _Reader]:
+    if len(data) < _PREFIX.size or data[:4] != _MAGIC:
+        raise WireError("A payload in Redis was not written by dfd.")
+    _, version, found, size = _PREFIX.unpack_from(data)
+    if version != VERSION:
+        raise WireError(f"A payload has wire version {version}, not {VERSION}: run one version of dfd everywhere.")
+    try:
+        header = json.loads(data[_PREFIX.size : _PREFIX.size + size])
+    except ValueError:
+        raise WireError("A payload in Redis has a damaged header.") from None
+    if found != kind or not isinstance(header, dict) or not {"stream", "seq", "n", "tracks"} <= header.keys():
+        raise WireError("A payload in Redis is of another kind than its key says.")
+    return header, _Reader(data, _PREFIX.size + size)
+
+
+def _dumps(data: dict[str, Any]) -> str:
+    try:
+        return json.dumps({"v": VERSION, **data}, allow_nan=False, separators=(",", ":"))
+    except ValueError as error:
+        raise WireError(f"A record for Redis holds a number that is not finite: {error}.") from None
+
+
+def _loads(text: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise WireError("A record in Redis is not JSON of dfd.")
+    return _versioned(data)
+
+
+def _versioned(data: Mapping[str, Any]) -> dict[str, Any]:
+    if data.get("v") != VERSION:
+        raise WireError(f"A record has wire version {data.get('v')}, not {VERSION}: run one version of dfd everywhere.")
+    return {key: value for key, value in data.items() if key != "v"}
+
+
+def _build(cls: type[_Record], data: Mapping[str, Any], **convert: type) -> _Record:
+    try:
+        values = {key: convert[key](value) if key in convert else value for key, value in data.items()}
+        return cls(**values)
+    except (TypeError, ValueError):
+        known = ", ".join(field.name for field in fields(cls))  # type: ignore[arg-type]
+        raise WireError(f"A {cls.__name__} in Redis does not have the fields {known}.") from None
