@@ -21,6 +21,7 @@ from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, Wi
 NO_TRACK = -1  # the track of a verdict on a stream in which no face is known
 _STOPPED = -1.0  # a clock that has not started
 _ROUNDING_S = 1e-6  # sums of media times are not exact
+_KEPT_INTERVALS = 200  # of past ones, the weakest is forgotten: a camera runs for years
 _RANK = {state: rank for rank, state in enumerate(State)}
 
 
@@ -33,6 +34,11 @@ class Interval:
     end_s: float
     fake_probability: float
     open: bool  # still fake at the last result
+
+    @property
+    def evidence(self) -> float:
+        """How much speaks for it: its length in seconds times its probability."""
+        return (self.end_s - self.start_s) * self.fake_probability
 
     @property
     def text(self) -> str:
@@ -111,7 +117,7 @@ class VerdictMachine:
 
     def summary(self) -> Summary:
         """The whole stream so far: fake if any face ever was; the worst interval is the one with most evidence."""
-        worst = max(self.intervals(), key=lambda i: (i.end_s - i.start_s) * i.fake_probability, default=None)
+        worst = max(self.intervals(), key=lambda i: i.evidence, default=None)
         if worst is not None:
             return Summary(State.FAKE, worst.fake_probability, worst, worst.text)
         now = self.stream_state()
@@ -186,19 +192,24 @@ class VerdictMachine:
             return
         track.clock_s = 0.0 if track.clock_s == _STOPPED else track.clock_s + news_s
         if track.clock_s >= self._settings.cooldown_s - _ROUNDING_S:
-            self._closed.append(_interval(track, is_open=False))
+            self._close(track)
             track.state, track.since_s = State.AUTHENTIC, track.high_s
 
     def _end(self, tracks: Iterable[_Track]) -> Iterator[Verdict]:
         for track in tracks:
             del self._tracks[track.id]
             if track.state is State.FAKE:
-                self._closed.append(_interval(track, is_open=False))
+                self._close(track)
             if track.life[1]:
                 self._past_mean = max(self._past_mean or 0.0, _mean(track.life))
             if track.state is not State.UNKNOWN:
                 track.state, track.since_s = State.UNKNOWN, track.seen_s
                 yield self._verdict(track)
+
+    def _close(self, track: _Track) -> None:
+        self._closed.append(_interval(track, is_open=False))
+        if len(self._closed) > _KEPT_INTERVALS:
+            self._closed.remove(min(self._closed, key=lambda i: i.evidence))
 
     def _verdict(self, track: _Track) -> Verdict:
         return Verdict(
