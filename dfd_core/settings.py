@@ -7,6 +7,7 @@ nearest known one, so that a typing error never silently leaves a default in for
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -132,10 +133,9 @@ class Settings:
     def with_values(self, values: Mapping[str, object], origin: str = "flags") -> Settings:
         """These settings with `{"section.key": value}` replaced; text is converted to the key's type."""
         changed: dict[str, dict[str, object]] = {}
-        for dotted, value in values.items():
-            section, key = _find(dotted, origin)
-            default = getattr(getattr(self, section), key)
-            changed.setdefault(section, {})[key] = _convert(value, type(default), dotted, origin)
+        for dotted, value in _checked(values, origin).items():
+            section, key = dotted.split(".")
+            changed.setdefault(section, {})[key] = value
         return replace(self, **{name: replace(getattr(self, name), **new) for name, new in changed.items()})
 
 
@@ -151,11 +151,10 @@ def load_settings(
     environ = os.environ if environ is None else environ
     if config is None and environ.get(CONFIG_VARIABLE):
         config = Path(environ[CONFIG_VARIABLE])
-    settings = Settings()
-    if config is not None:
-        settings = settings.with_values(_read_toml(config), str(config))
-    settings = settings.with_values(_read_environment(environ), "the environment")
-    return settings.with_values(flags or {}, "the command line")
+    values = {} if config is None else _checked(_read_toml(config), str(config))
+    values |= _checked(_read_environment(environ), "the environment")
+    values |= _checked(flags or {}, "the command line")
+    return Settings().with_values(values)  # ranges are judged once all is known: one layer may need another
 
 
 def known_keys() -> list[str]:
@@ -215,11 +214,13 @@ def _nearest(dotted: str) -> str:
     return f"Did you mean '{difflib.get_close_matches(dotted, known_keys(), n=1, cutoff=0.0)[0]}'?"
 
 
-def _find(dotted: str, origin: str) -> tuple[str, str]:
-    if dotted not in known_keys():
-        raise SettingsError(f"Unknown setting '{dotted}' in {origin}. {_nearest(dotted)}")
-    section, key = dotted.split(".")
-    return section, key
+def _checked(values: Mapping[str, object], origin: str) -> dict[str, object]:
+    """`values` with known keys only, each of its key's type."""
+    defaults = {f"{s.name}.{k.name}": k.default for s in fields(Settings) for k in fields(s.default_factory)}  # type: ignore[arg-type]
+    for dotted in values:
+        if dotted not in defaults:
+            raise SettingsError(f"Unknown setting '{dotted}' in {origin}. {_nearest(dotted)}")
+    return {dotted: _convert(value, type(defaults[dotted]), dotted, origin) for dotted, value in values.items()}
 
 
 def _convert(value: object, kind: type, dotted: str, origin: str) -> Any:
@@ -229,9 +230,12 @@ def _convert(value: object, kind: type, dotted: str, origin: str) -> Any:
     if kind is int and isinstance(value, float):
         raise wrong
     try:
-        return kind(value)
+        converted = kind(value)
     except (TypeError, ValueError):
         raise wrong from None
+    if kind is float and not math.isfinite(converted):
+        raise wrong
+    return converted
 
 
 _NAMES: dict[type, str] = {int: "whole number", float: "number", str: "text"}
@@ -239,6 +243,8 @@ _NAMES: dict[type, str] = {int: "whole number", float: "number", str: "text"}
 
 def _validate(settings: Settings) -> None:
     windows, verdict, worker = settings.windows, settings.verdict, settings.worker
+    metrics = settings.metrics
+    ports = (metrics.ingest_port, metrics.worker_port, metrics.monitor_port)
     rules = {
         "video.sample_fps must be above 0": settings.video.sample_fps > 0,
         "video timeouts must be above 0": min(settings.video.open_timeout_s, settings.video.read_timeout_s) > 0,
@@ -253,14 +259,23 @@ def _validate(settings: Settings) -> None:
         "windows.frames must be a multiple of windows.stride": windows.frames > 0
         and windows.frames % max(1, windows.stride) == 0,
         "queue bounds and TTLs must be above 0": min(
-            settings.queue.live_bytes, settings.queue.file_bytes, settings.queue.payload_ttl_s, settings.queue.file_ttl_s
+            settings.queue.live_bytes,
+            settings.queue.file_bytes,
+            settings.queue.payload_ttl_s,
+            settings.queue.file_ttl_s,
         )
         > 0,
-        "worker.processes and worker.batch_windows must be at least 1": min(worker.processes, worker.batch_windows) >= 1,
+        "worker.processes and worker.batch_windows must be at least 1": min(worker.processes, worker.batch_windows)
+        >= 1,
         "worker.batch_wait_s must be between 0 and 0.1": 0 <= worker.batch_wait_s <= 0.1,
         "worker.hang_timeout_s must be above 0": worker.hang_timeout_s > 0,
         "model.runtime must be auto, litert or keras": settings.model.runtime in ("auto", "litert", "keras"),
         "verdict.enter and verdict.exit must be between 0 and 1": 0 <= verdict.enter <= 1 and 0 <= verdict.exit <= 1,
+        "verdict durations must not be below 0": min(
+            verdict.min_duration_s, verdict.cooldown_s, verdict.reorder_timeout_s
+        )
+        >= 0,
+        "metrics ports must be between -1 and 65535": all(-1 <= port <= 65535 for port in ports),
         "verdict.exit must not be above verdict.enter": verdict.enter == 0 or verdict.exit <= verdict.enter,
     }
     for rule, holds in rules.items():
