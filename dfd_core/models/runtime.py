@@ -1,0 +1,97 @@
+"""One seam between LiteRT and Keras: a network in, a dictionary of outputs out, equal within 1e-3."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dfd_core.errors import ModelError
+from dfd_core.models.store import KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, model_folder, read_card, verified_file
+from dfd_core.settings import ModelSettings
+from dfd_core.types import Float32Array, UInt8Array
+
+LOGIT = "logit"  # the output that every model has: float32 (B, 1), above 0 = rather fake
+_GPU_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+class Runtime(Protocol):
+    """A loaded network; not thread-safe."""
+
+    name: str
+
+    def run(self, images: UInt8Array) -> dict[str, Float32Array]:
+        """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB; any B, 0 too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A network that is ready to run, and its card."""
+
+    card: ModelCard
+    runtime: Runtime
+
+    @property
+    def name(self) -> str:
+        """Name and version, as scores and metrics carry it."""
+        return f"{self.card.name}-{self.card.version}"
+
+
+def load_model(settings: ModelSettings, threads: int = 0) -> LoadedModel:
+    """The model that `settings` name, verified and warm; `threads` of the CPU runtime, 0: one a core."""
+    folder = model_folder(settings.path)
+    card = read_card(folder)
+    return LoadedModel(card, open_runtime(folder, choose_runtime(settings.runtime, card), threads))
+
+
+def open_runtime(folder: Path, kind: str, threads: int = 0) -> Runtime:
+    """The network in `folder` on the runtime `kind` (litert or keras); ModelError where that cannot be."""
+    card = read_card(folder)
+    try:
+        if kind == "litert":
+            from dfd_core.models.litert import LiteRuntime
+
+            return LiteRuntime(verified_file(folder, card, LITERT_FILE), card.input, threads)
+        from dfd_core.models.keras_runtime import KerasRuntime
+
+        return KerasRuntime(verified_file(folder, card, KERAS_FILE), card.input)
+    except ImportError as error:
+        raise ModelError(
+            f"The runtime '{kind}' needs the package {error.name}: install it or set model.runtime."
+        ) from None
+
+
+def choose_runtime(wanted: str, card: ModelCard) -> str:
+    """`litert` or `keras` for the setting `wanted`; auto takes Keras where a GPU, Keras and its file are present."""
+    if wanted != "auto":
+        return wanted
+    has_keras = importlib.util.find_spec("keras") is not None and importlib.util.find_spec("tensorflow") is not None
+    if KERAS_FILE in card.files and (LITERT_FILE not in card.files or (has_keras and _GPU_DRIVER.exists())):
+        return "keras"
+    return "litert"
+
+
+def in_batches(images: UInt8Array, size: int) -> list[tuple[UInt8Array, int]]:
+    """`images` cut into batches of exactly `size`, the last one padded with zeros, each with its count of real ones."""
+    batches = []
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        count = len(part)
+        if count < size:
+            part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
+        batches.append((part, count))
+    return batches
+
+
+def normalised(images: UInt8Array, given: ModelInput) -> Float32Array:
+    """`images` as float32, each value `(byte - mean) * scale`."""
+    values = images.astype(np.float32)
+    if given.mean:
+        values -= np.float32(given.mean)
+    if given.scale != 1:
+        values *= np.float32(given.scale)
+    return values

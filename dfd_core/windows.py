@@ -1,0 +1,135 @@
+"""From sampled frames to segments of faces, and from segments to sliding windows.
+
+A gap in time or a cut ends the running segment early and forgets the faces; the next segment does not follow it, and
+no window reaches back across. A cut is a change of the colour histogram (total variation between smoothed 8x8x8 RGB
+histograms of two consecutive frames, 0 to 1), the measure of Zhang, Kankanhalli and Smoliar (Multimedia Systems, 1993).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from dfd_core.faces import Face, FaceFinder, FaceTracker, crop, crop_side
+from dfd_core.settings import FaceSettings, WindowSettings
+from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, Window
+
+_SMALL = (64, 36)  # px of the copy that the histogram is taken from
+_BINS = 8  # of each colour channel
+
+
+class SegmentBuilder:
+    """Builds the segments of one stream; every frame goes to exactly one of them."""
+
+    def __init__(self, stream: str, finder: FaceFinder, faces: FaceSettings, windows: WindowSettings) -> None:
+        self._stream = stream
+        self._finder = finder
+        self._faces = faces
+        self._windows = windows
+        self._tracker = FaceTracker()
+        self._open: _OpenSegment | None = None
+        self._last: tuple[float, Float32Array] | None = None  # time and histogram of the frame before
+        self._seq = 0
+
+    def push(self, frame: Frame) -> list[Segment]:
+        """Take the next sampled frame; the segments that it completes: none, one, or two after a gap or cut."""
+        done = []
+        histogram = colour_histogram(frame.image)
+        follows = self._follows(frame.time_s, histogram)
+        self._last = frame.time_s, histogram
+        if not follows:
+            done += self.flush()
+            self._tracker.reset()
+        if self._open is None:
+            self._open = _OpenSegment(follows)
+        tracked = self._tracker.update(self._finder.find(frame.image), frame.time_s)
+        self._open.add(frame, tracked, self._faces)
+        if len(self._open.times) == self._windows.stride:
+            done += self.flush()
+        return done
+
+    def flush(self) -> list[Segment]:
+        """The unfinished segment, at the end of the source; empty if there is none."""
+        if self._open is None:
+            return []
+        segment = self._open.close(self._stream, self._seq)
+        self._open = None
+        self._seq += 1
+        return [segment]
+
+    def _follows(self, time_s: float, histogram: Float32Array) -> bool:
+        if self._last is None:
+            return False
+        before_s, before = self._last
+        change = float(np.abs(histogram - before).sum()) / 2
+        return 0 <= time_s - before_s <= self._windows.max_gap_s and change <= self._windows.cut_threshold
+
+
+class WindowSlider:
+    """The last `frames / stride` segments of one stream, so far as they follow each other."""
+
+    def __init__(self, windows: WindowSettings) -> None:
+        self._segments: deque[Segment] = deque(maxlen=windows.frames // windows.stride)
+
+    def push(self, segment: Segment) -> Window:
+        """The window that ends with `segment`."""
+        if not segment.follows:
+            self._segments.clear()
+        self._segments.append(segment)
+        return Window(tuple(self._segments))
+
+
+def colour_histogram(image: UInt8Array) -> Float32Array:
+    """Colour histogram of `image` uint8 (H, W, 3): float32 (8, 8, 8) of sum 1, smoothed over neighbouring bins."""
+    step = max(1, min(image.shape[0] // _SMALL[1], image.shape[1] // _SMALL[0]))
+    small = cv2.resize(np.ascontiguousarray(image[::step, ::step]), _SMALL, interpolation=cv2.INTER_AREA)
+    counts = np.asarray(cv2.calcHist([small], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3), np.float32)
+    for axis in range(3):  # a little more light must not move whole areas into other bins
+        edge = np.take(counts, [0], axis), np.take(counts, [-1], axis)
+        wide = np.concatenate([edge[0], counts, edge[1]], axis)
+        left, right = np.take(wide, range(_BINS), axis), np.take(wide, range(2, _BINS + 2), axis)
+        counts = (left + 2 * counts + right) / 4
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What is known so far of one face: the side of its crops, and (frame number, face, crop) where it was seen."""
+
+    side: int
+    seen: list[tuple[int, Face, UInt8Array]] = field(default_factory=list)
+
+    def track(self, track_id: int, n: int) -> FaceTrack:
+        size = self.seen[0][2].shape[0]
+        boxes = np.full((n, 4), np.nan, np.float32)
+        landmarks = np.full((n, 6, 2), np.nan, np.float32)
+        crops = np.zeros((n, size, size, 3), np.uint8)
+        for row, face, pixels in self.seen:
+            boxes[row], landmarks[row], crops[row] = face.box, face.landmarks, pixels
+        return FaceTrack(track_id, boxes, landmarks, crops, self.side)
+
+
+@dataclass(slots=True)
+class _OpenSegment:
+    """The segment that is being filled."""
+
+    follows: bool
+    times: list[float] = field(default_factory=list)
+    captured_at_s: float = 0.0
+    rows: dict[int, _Rows] = field(default_factory=dict)
+
+    def add(self, frame: Frame, tracked: list[tuple[int, Face]], settings: FaceSettings) -> None:
+        for track_id, face in tracked:
+            rows = self.rows.setdefault(track_id, _Rows(crop_side(face.box, settings)))
+            pixels = crop(frame.image, face.box, rows.side, settings.crop_cap_px)
+            rows.seen.append((len(self.times), face, pixels))
+        self.times.append(frame.time_s)
+        self.captured_at_s = frame.captured_at_s
+
+    def close(self, stream: str, seq: int) -> Segment:
+        n = len(self.times)
+        tracks = tuple(rows.track(track_id, n) for track_id, rows in self.rows.items())
+        return Segment(stream, seq, np.array(self.times, np.float64), self.captured_at_s, tracks, self.follows)
