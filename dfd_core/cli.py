@@ -80,3 +80,7 @@ def _help_of(dotted: str) -> str:
         return str(importlib.import_module(dotted).HELP)
     except ImportError as error:
         return f"(not available: install what gives '{error.name}')"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
