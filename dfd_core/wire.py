@@ -51,6 +51,8 @@ VERDICTS_CAP = 10_000
 LIVE_QUEUE = "dfd-live"
 FILE_QUEUE = "dfd-file"
 JOB_FUNCTION = "workers.jobs.score_window"
+FAILURE_FUNCTION = "workers.jobs.window_failed"
+RETRIES = 2  # of a window whose worker died or whose scoring raised
 
 _PREFIX = struct.Struct("<4sBBI")  # magic, version, kind, bytes of the JSON header
 _MAGIC = b"dfd\x00"
@@ -276,12 +278,9 @@ def _dumps(data: dict[str, Any]) -> str:
 
 def _loads(text: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except ValueError:
-        data = None
-    if not isinstance(data, dict):
-        raise WireError("A record in Redis is not JSON of dfd.")
-    return _versioned(data)
+        return _versioned(json.loads(text))
+    except (ValueError, AttributeError):
+        raise WireError("A record in Redis is not JSON of dfd.") from None
 
 
 def _versioned(data: Mapping[str, Any]) -> dict[str, Any]:
