@@ -1,0 +1,39 @@
+"""How good the picture of a face is; not a signal of its own, but what fusion's gates look at.
+
+Sharpness is the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000), here over the grey variance of the same
+area, so that a low contrast alone does not count as blur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from dfd_core.checks.areas import face_areas, grey_crops, spread
+from dfd_core.types import FaceTrack, Float32Array
+
+_SIZE = 112  # px of the copy that is measured
+_CONTRAST_FLOOR = 4.0  # grey levels squared, against division by nothing
+
+
+class Quality:
+    """Width of the face in frame px, its mean luma (0 to 255), and its sharpness (0: none)."""
+
+    name = "quality"
+    columns = ("width_px", "brightness", "sharpness")
+
+    def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
+        """For each track float32 (N, 3), NaN rows where the face is absent."""
+        return [_measure(track) if track.present.any() else spread(track, np.zeros((0, 3))) for track in tracks]
+
+
+def _measure(track: FaceTrack) -> Float32Array:
+    face, _ = face_areas(track, _SIZE)
+    grey = grey_crops(track, _SIZE)
+    inside = grey[:, face]
+    edges = np.stack([cv2.Laplacian(g, cv2.CV_32F) for g in grey])[:, face]
+    boxes = track.boxes[track.present]
+    sharpness = edges.var(axis=1) / (inside.var(axis=1) + _CONTRAST_FLOOR)
+    return spread(track, np.stack([boxes[:, 2] - boxes[:, 0], inside.mean(axis=1), sharpness], axis=1))

@@ -1,0 +1,159 @@
+"""A file from end to end in one process: the same parts, in the same order, as with Redis between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfd_core.errors import DfdError
+from dfd_core.faces import FaceFinder
+from dfd_core.scoring import NO_FACE, Scorer
+from dfd_core.settings import Settings
+from dfd_core.types import Frame, Segment, State, Verdict, WindowResult, WindowScore
+from dfd_core.verdict import Summary, VerdictMachine
+from dfd_core.video import read_frames, stream_name
+from dfd_core.windows import SegmentBuilder, WindowSlider
+
+_LASTING = 0.25  # of the windows of the longest-seen face: faces seen for less do not speak for the whole file
+_BATCH = 4  # windows a network call
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What a scan found in one file.
+
+    `fake_probability`: mean over the worst interval if a face was found fake, else of the worst face. `mean_probability`:
+    mean over all windows of the worst face, whatever the thresholds, for evaluation. `checks`: means likewise, of that
+    face. `worst`: media seconds of the worst interval. `faces`: tracks seen; `frames`: sampled frames looked at.
+    `reason`: why there is no probability, or what went wrong after part of the file was scored.
+    """
+
+    file: str
+    state: State
+    verdict: str
+    fake_probability: float | None = None
+    mean_probability: float | None = None
+    worst: tuple[float, float] | None = None
+    faces: int = 0
+    frames: int = 0
+    windows: int = 0
+    duration_s: float = 0.0
+    checks: dict[str, float | None] = field(default_factory=dict)
+    reason: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def scored(self) -> bool:
+        """Whether anything of the file could be scored."""
+        return self.fake_probability is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for one line of JSON."""
+        return asdict(self)
+
+
+def scan_file(
+    path: Path, settings: Settings, scorer: Scorer, on_time: Callable[[float], None] | None = None
+) -> FileReport:
+    """Score a video or an image; what cannot be read comes back with its reason, never as an exception.
+
+    `on_time` is called with the media time of each sampled frame, seconds, for progress.
+    """
+    scan = _Scan(settings, scorer, stream_name(str(path)))
+    reason = None
+    try:
+        for frame in read_frames(str(path), scan.stream, settings.video, live=False):
+            scan.push(frame)
+            if on_time is not None:
+                on_time(frame.time_s)
+    except DfdError as error:
+        reason = str(error)
+    scan.finish()
+    return scan.report(str(path), reason)
+
+
+class _Scan:
+    """The state of one scan."""
+
+    def __init__(self, settings: Settings, scorer: Scorer, stream: str) -> None:
+        self.stream = stream
+        self._scorer = scorer
+        self._builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
+        self._slider = WindowSlider(settings.windows)
+        self._machine = VerdictMachine(settings.verdict, scorer.thresholds)
+        self._waiting: list[tuple[Segment, ...]] = []
+        self._scores: dict[int, list[WindowScore]] = {}
+        self._verdicts: list[Verdict] = []
+        self._reasons: list[str] = []
+        self._times: list[float] = []
+        self._windows = 0
+
+    def push(self, frame: Frame) -> None:
+        self._times.append(frame.time_s)
+        self._take(self._builder.push(frame))
+
+    def finish(self) -> None:
+        self._take(self._builder.flush())
+        self._score()
+
+    def _take(self, segments: list[Segment]) -> None:
+        self._waiting += [self._slider.push(segment).segments for segment in segments]
+        if len(self._waiting) >= _BATCH:
+            self._score()
+
+    def _score(self) -> None:
+        for result, _ in self._scorer.score(self._waiting):
+            self._note(result)
+        self._waiting.clear()
+
+    def _note(self, result: WindowResult) -> None:
+        self._windows += 1
+        self._verdicts += self._machine.update(result)
+        if result.reason is not None:
+            self._reasons.append(result.reason)
+        for score in result.scores:
+            self._scores.setdefault(score.track, []).append(score)
+
+    def report(self, file: str, reason: str | None) -> FileReport:
+        summary = self._machine.summary()
+        worst = self._worst_face()
+        if reason is None and summary.fake_probability is None:
+            reason = self._why_not()
+        return FileReport(
+            file=file,
+            state=summary.state,
+            verdict=summary.text,
+            fake_probability=summary.fake_probability,
+            mean_probability=_mean([s.fake_probability for s in worst]),
+            worst=_span(summary),
+            faces=len(self._scores),
+            frames=len(self._times),
+            windows=self._windows,
+            duration_s=self._times[-1] - self._times[0] if self._times else 0.0,
+            checks={name: _mean([s.checks[name] for s in worst]) for name in (worst[0].checks if worst else ())},
+            reason=reason,
+            verdicts=tuple(self._verdicts),
+        )
+
+    def _worst_face(self) -> list[WindowScore]:
+        """The scorable windows of the face with the highest mean, of those that were seen for long enough."""
+        faces = [[s for s in scores if s.fake_probability is not None] for scores in self._scores.values()]
+        longest = max(map(len, faces), default=0)
+        lasting = [face for face in faces if face and len(face) >= _LASTING * longest]
+        return max(lasting, key=lambda face: _mean([s.fake_probability for s in face]) or 0.0, default=[])
+
+    def _why_not(self) -> str:
+        """The reason that says most: of a face before "no face"."""
+        of_faces = [reason for reason in self._reasons if reason != NO_FACE]
+        return max(of_faces, key=of_faces.count, default=NO_FACE)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _span(summary: Summary) -> tuple[float, float] | None:
+    return None if summary.worst is None else (summary.worst.start_s, summary.worst.end_s)
