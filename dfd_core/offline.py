@@ -24,9 +24,10 @@ _BATCH = 4  # windows a network call
 class FileReport:
     """What a scan found in one file.
 
-    `fake_probability`: mean over the worst interval if a face was found fake, else of the worst face. `mean_probability`:
-    mean over all windows of the worst face, whatever the thresholds, for evaluation. `checks`: means likewise, of that
-    face. `worst`: media seconds of the worst interval. `faces`: tracks seen; `frames`: sampled frames looked at.
+    `fake_probability`: mean over the worst interval if a face was found fake, else of the worst face.
+    `mean_probability`: mean over all windows of the worst face, whatever the thresholds, for evaluation.
+    `checks`: means likewise, of that face. `worst`: media seconds of the worst interval.
+    `faces`: tracks seen; `frames`: sampled frames looked at.
     `reason`: why there is no probability, or what went wrong after part of the file was scored.
     """
 

@@ -21,6 +21,7 @@ from dfd_core.types import Float32Array, Outcome, Segment, SegmentFeatures, Thre
 
 ScoringItem = Sequence[Segment | SegmentFeatures]  # a window, oldest first; features where pixels are gone
 NO_FACE = "no face"
+_QUALITY = -1  # a column of quality: known in every frame in which the face was seen
 _REMEMBERED = 16  # segments, so that a scan measures what its windows share only once
 _Key = tuple[str, int, float, bytes]
 
@@ -107,7 +108,8 @@ class Scorer:
         if max_age_s is not None and now_s - newest.captured_at_s > max_age_s:
             reason = f"stale: its newest frame is older than {max_age_s:.0f} s"
         else:
-            scores = tuple(self._score_track(track, window, now_s) for track in newest.tracks)
+            tracks = [track for track, rows in newest.tracks.items() if np.isfinite(rows[:, _QUALITY]).any()]
+            scores = tuple(self._score_track(track, window, now_s) for track in tracks)
         if scores:
             reason = next((None for s in scores if s.fake_probability is not None), scores[0].reason)
         return WindowResult(
@@ -128,10 +130,12 @@ class Scorer:
         rows = np.concatenate([s.tracks[track] for s in usable])
         times = np.concatenate([s.times_s for s in usable])
         quality, of_check = self._columns_of(rows)
-        seen = np.isfinite(quality[:, 0])
+        seen = np.isfinite(quality[:, _QUALITY])
         scores = {check.name: check.score(of_check[check.name][seen]) for check in self._checks}
         reason = self._gates.reason(*map(float, np.median(quality[seen], axis=0)))
         probability = None if reason else self._fusion.probability(scores)
+        if probability is None and reason is None:
+            reason = "the network gave no number"
         return WindowScore(
             stream=newest.stream,
             seq=newest.seq,

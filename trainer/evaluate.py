@@ -1,0 +1,148 @@
+"""`dfd evaluate`: every file of a manifest through the same scorer as the workers', and the usual figures of it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from dfd_core.errors import DataError
+from dfd_core.offline import FileReport, scan_file
+from dfd_core.scoring import Scorer, load_scorer
+from dfd_core.settings import Settings
+from dfd_core.types import State
+from trainer.figures import draw_roc, report_of
+
+HELP = "measure the model on a manifest of labelled files: scores.csv, report.json, roc.png"
+EXAMPLES = """examples:
+  dfd evaluate videos/manifest.csv --out runs/evaluation
+  dfd evaluate manifest.csv --out out --jobs 4 --set model.path=runs/mine
+
+The manifest has the columns file and label (real or fake); file is relative to the manifest's folder. All other
+columns are carried into scores.csv; report.json groups by dataset, method and compression where they exist."""
+
+LABELS = ("real", "fake")
+SCORE_COLUMNS = (
+    "fake_probability", "appearance", "noise", "temporal", "frames", "faces", "windows", "verdict", "reason",
+)  # fmt: skip
+Row = dict[str, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `dfd evaluate`."""
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST.csv")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the results; made if missing"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the interval (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Score the manifest and write the three files; the exit code is 0 if anything could be scored."""
+    rows = read_manifest(args.manifest)
+    scorer = load_scorer(settings)  # a wrong model fails here, before any process is started
+    args.out.mkdir(parents=True, exist_ok=True)
+    files = [args.manifest.parent / row["file"] for row in rows]
+    reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs)), len(files)))
+    scored = [{**row, **score_cells(report)} for row, report in zip(rows, reports, strict=True)]
+    _write_csv(args.out / "scores.csv", scored)
+    report = report_of(scored, scorer.thresholds.enter, args.bootstrap, args.seed)
+    report = {"model": scorer.model_name, "runtime": scorer.runtime_name, "manifest": args.manifest.name, **report}
+    (args.out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draw_roc(args.out / "roc.png", scored, report)
+    _summarise(report, args.out)
+    return 0 if report["scored"] else DataError.exit_code
+
+
+def read_manifest(path: Path) -> list[Row]:
+    """The rows of a manifest; DataError unless it is a CSV with the columns file and label (real or fake)."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="_more", restval="")
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"Cannot read the manifest {path}: {error}.") from None
+    missing = {"file", "label"} - set(reader.fieldnames or ())
+    if missing:
+        raise DataError(f"The manifest {path} lacks the column {' and '.join(sorted(missing))}.")
+    if not rows:
+        raise DataError(f"The manifest {path} has no rows.")
+    for number, row in enumerate(rows, start=2):
+        row["label"] = row["label"].strip().lower()
+        if row["label"] not in LABELS:
+            raise DataError(f"Line {number} of {path}: the label must be real or fake, not '{row['label']}'.")
+        if "_more" in row:
+            raise DataError(f"Line {number} of {path} has more cells than the header has columns.")
+    return rows
+
+
+def score_cells(report: FileReport) -> Row:
+    """What a scan adds to its row: `fake_probability` is the mean over the windows of the worst face."""
+    numbers = {"fake_probability": report.mean_probability, **report.checks}
+    cells = {name: "" if numbers.get(name) is None else f"{numbers[name]:.6f}" for name in SCORE_COLUMNS[:4]}
+    counts = {"frames": report.frames, "faces": report.faces, "windows": report.windows}
+    cells.update({name: str(count) for name, count in counts.items()})
+    return {**cells, "verdict": report.verdict, "reason": report.reason or ""}
+
+
+def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: int) -> Iterator[FileReport]:
+    if jobs == 1:
+        yield from (_scan(path, settings, scorer) for path in files)
+        return
+    threads = settings.worker.threads or max(1, (os.cpu_count() or 1) // jobs)
+    shared = replace(settings, worker=replace(settings.worker, threads=threads))
+    context = multiprocessing.get_context("spawn")  # TensorFlow and LiteRT threads do not survive a fork
+    with ProcessPoolExecutor(jobs, context, initializer=_start_process, initargs=(shared,)) as pool:
+        try:
+            yield from pool.map(_scan_here, files)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_process: tuple[Settings, Scorer] | None = None  # of a worker process: made once, by its initializer
+
+
+def _start_process(settings: Settings) -> None:
+    global _process  # noqa: PLW0603 - a process pool offers no other place
+    _process = settings, load_scorer(settings)
+
+
+def _scan_here(path: Path) -> FileReport:
+    assert _process is not None
+    return _scan(path, *_process)
+
+
+def _scan(path: Path, settings: Settings, scorer: Scorer) -> FileReport:
+    if not path.is_file():
+        return FileReport(str(path), State.UNKNOWN, "not scorable", reason="the file is missing")
+    return scan_file(path, settings, scorer)
+
+
+def _with_bar(reports: Iterator[FileReport], total: int) -> Iterator[FileReport]:
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        yield from bar.track(reports, total=total, description="scoring")
+
+
+def _write_csv(path: Path, rows: list[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _summarise(report: dict[str, object], out: Path) -> None:
+    auc, interval = report["auc"], report["auc_95"]
+    figure = f"AUC {auc:.3f} ({interval[0]:.3f} to {interval[1]:.3f})" if auc is not None else "no AUC: one class only"  # type: ignore[index]
+    print(f"{figure}; {report['scored']} of {report['files']} files scored. See {out}/report.json.")
