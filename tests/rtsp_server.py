@@ -1,0 +1,58 @@
+"""A real RTSP server for tests: serves an H.264 mp4 on a free port of 127.0.0.1 and prints its URL when it is ready.
+
+Run by the system's Python, which has GStreamer's bindings (Debian: gir1.2-gst-rtsp-server-1.0,
+gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, python3-gi); not by the one that has dfd:
+
+    /usr/bin/python3 tests/rtsp_server.py clip.mp4 --repeat 3 --login user:password
+"""
+
+import argparse
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  (only after the versions are named)
+
+
+def pipeline(path: str, repeat: int) -> str:
+    """A launch line that plays the file `repeat` times without a pause, at its own pace."""
+    once = f'filesrc location="{path}" ! qtdemux ! h264parse ! joined.'
+    return f"( concat name=joined ! rtph264pay name=pay0 pt=96 config-interval=1 {' '.join([once] * repeat)} )"
+
+
+def require_login(server: GstRtspServer.RTSPServer, factory: GstRtspServer.RTSPMediaFactory, login: str) -> None:
+    """Let in only who knows `login`, a user:password."""
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":", 1)), token)
+    server.set_auth(auth)
+    structure = Gst.Structure.new_from_string("viewer, media.factory.access=true, media.factory.construct=true")
+    factory.add_role_from_structure(structure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--login", help="user:password that clients must give")
+    args = parser.parse_args()
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(args.port))
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(pipeline(args.path, args.repeat))
+    if args.login:
+        require_login(server, factory, args.login)
+    server.get_mount_points().add_factory("/stream", factory)
+    if not server.attach(None):
+        raise SystemExit(f"cannot listen on port {args.port}")
+    print(f"rtsp://127.0.0.1:{server.get_bound_port()}/stream", flush=True)
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main()
