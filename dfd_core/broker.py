@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -16,6 +18,9 @@ from dfd_core import wire
 from dfd_core.errors import QueueError
 from dfd_core.settings import RedisSettings
 from dfd_core.types import WindowEvent
+
+# What a server raises that is away, starting, full or failing over: worth trying again.
+REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 
 # Who takes the window out of the waiting ones, and nobody else, writes its result and removes its pixels.
 _SETTLE = """

@@ -1,0 +1,239 @@
+"""Puts the windows of one stream into Redis, within a bound of bytes: live streams drop the oldest, files wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from uuid import uuid4
+
+from redis import Redis
+from rq import Callback
+from rq.job import Retry
+
+from dfd_core import wire
+from dfd_core.broker import REDIS_AWAY, rq_queue, settle
+from dfd_core.errors import QueueError
+from dfd_core.settings import Settings
+from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
+from dfd_core.wire import Pending, WindowHeader
+
+JOB_TIMEOUT_S = 600  # shown by dashboards; a hanging batch is ended by the supervisor long before
+FAILURE_TTL_S = 600
+POLL_S = 0.05
+LONGEST_PAUSE_S = 5.0
+UNTOLD_KEPT = 1000
+NO_FACE = "no face"
+
+log = logging.getLogger(__name__)
+
+_Waiting = list[tuple[Pending, float]]  # oldest first, with the Unix time of publication
+
+
+class Publisher:
+    """The only writer of one stream's windows; `run` is the random id of this start of it.
+
+    `dropped` counts windows by reason. `waiting` is true while a file waits for room or for Redis; when `stop` is set,
+    it waits no longer and leaves the window out.
+    """
+
+    def __init__(self, redis: Redis, stream: str, live: bool, settings: Settings, stop: threading.Event) -> None:
+        self._redis, self._settings, self._stop = redis, settings.queue, stop
+        self._reach = settings.windows.frames // settings.windows.stride  # segments that a window looks at
+        self._bound = settings.queue.live_bytes if live else settings.queue.file_bytes
+        self._ttl_s = settings.queue.payload_ttl_s if live else settings.queue.file_ttl_s
+        self._queue = rq_queue(redis, live)
+        self._untold: deque[WindowEvent] = deque(maxlen=UNTOLD_KEPT)  # dropped while Redis was away
+        self._trimmed = 0
+        self.stream, self.run, self.live = stream, uuid4().hex[:8], live
+        self.dropped: Counter[str] = Counter()
+        self.waiting = False
+        self.last_seq = -1
+
+    def publish(self, window: Window) -> None:
+        """Store the newest segment and queue the window's job; if that segment has no face, tell so without a job.
+
+        Live: what does not fit, or comes while Redis is away, is dropped and counted. Files: QueueError when there is
+        no room, or no Redis, for `queue.full_timeout_s`.
+        """
+        self.last_seq = window.seq
+        data = wire.pack_segment(window.segments[-1])
+        if not self.live:
+            self._persist(lambda: self._publish(window, data))
+            return
+        try:
+            self._publish(window, data)
+        except REDIS_AWAY as error:
+            log.warning("Redis does not answer (%s): a window of %s is dropped.", type(error).__name__, self.stream)
+            self._count_drop(window, "redis", "Redis did not answer")
+
+    def end(self, reason: str | None) -> None:
+        """Tell that nothing follows; `reason` is None where the source ended as it should. Raises as `publish`."""
+        event = wire.event_fields(EndEvent(self.stream, self.run, self.last_seq, reason))
+        self._persist(lambda: self._redis.xadd(wire.RESULTS_KEY, event, maxlen=wire.RESULTS_CAP))
+
+    def _publish(self, window: Window, data: bytes) -> None:
+        waiting = self._read_waiting()
+        self._trim(min([p.seq for p, _ in waiting if p.run == self.run] + [window.seq]))
+        if not window.segments[-1].tracks:
+            self._tell(window, Outcome.NOT_SCORABLE, NO_FACE, data)
+        elif self._make_room(waiting, len(data)):
+            self._enqueue(window, data)
+        elif self.live:
+            self._count_drop(window, "queue_full", "the queue was full of newer work in hand")
+        self._flush_untold()
+
+    def _enqueue(self, window: Window, data: bytes) -> None:
+        header = self._header(window, len(data))
+        with self._redis.pipeline() as pipe:
+            self._queue.enqueue_call(
+                wire.JOB_FUNCTION,
+                kwargs={"header": wire.header_json(header)},
+                job_id=wire.job_id(self.stream, self.run, window.seq),
+                description=f"{self.stream} {header.start_s:.1f}-{header.end_s:.1f} s",
+                timeout=JOB_TIMEOUT_S,
+                ttl=int(self._ttl_s * 2) + 60 if self.live else None,  # outlives the pixels: a worker tells of them
+                result_ttl=0,
+                failure_ttl=FAILURE_TTL_S,
+                retry=Retry(max=wire.RETRIES),
+                on_failure=Callback(wire.FAILURE_FUNCTION),
+                pipeline=pipe,  # RQ wants it empty
+            )
+            pipe.set(wire.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
+            pipe.zadd(wire.pending_key(self.stream), {header.pending: time.time()})
+            pipe.pexpire(wire.pending_key(self.stream), int(self._ttl_s * 2000))
+            pipe.execute()
+
+    def _header(self, window: Window, size: int) -> WindowHeader:
+        return WindowHeader(
+            stream=self.stream,
+            run=self.run,
+            seq=window.seq,
+            segments=tuple(segment.seq for segment in window.segments),
+            start_s=window.start_s,
+            end_s=window.end_s,
+            captured_at_s=window.captured_at_s,
+            live=self.live,
+            size=size,
+        )
+
+    def _read_waiting(self) -> _Waiting:
+        """The waiting windows of this stream, of earlier runs too; those that have expired are told and gone."""
+        entries = self._redis.zrange(wire.pending_key(self.stream), 0, -1, withscores=True)
+        oldest = time.time() - self._ttl_s
+        waiting = [(wire.parse_pending(member), since) for member, since in entries]
+        for pending, since in waiting:
+            if since < oldest and self._cancel(pending, Outcome.EXPIRED, f"no worker came within {self._ttl_s:.0f} s"):
+                self.dropped["expired"] += 1
+        return [(pending, since) for pending, since in waiting if since >= oldest]
+
+    def _make_room(self, waiting: _Waiting, size: int) -> bool:
+        if self.live:
+            return self._drop_oldest(waiting, size)
+        return self._wait_for_room(waiting, size)
+
+    def _fits(self, waiting: _Waiting, size: int) -> bool:
+        return not waiting or sum(pending.size for pending, _ in waiting) + size <= self._bound
+
+    def _drop_oldest(self, waiting: _Waiting, size: int) -> bool:
+        """True once `size` bytes fit; windows that a worker has in hand are not dropped."""
+        kept: _Waiting = []
+        while waiting and not self._fits(kept + waiting, size):
+            (pending, since), *waiting = waiting
+            if self._cancel(pending, Outcome.DROPPED, "the queue was full: newer windows matter more"):
+                self.dropped["queue_full"] += 1
+            else:
+                kept.append((pending, since))
+        return self._fits(kept + waiting, size)
+
+    def _wait_for_room(self, waiting: _Waiting, size: int) -> bool:
+        """True once `size` bytes fit; False if told to stop; QueueError when no window is scored for too long."""
+        since, before = time.monotonic(), len(waiting)
+        try:
+            while not self._fits(waiting, size):
+                self.waiting = True
+                if self._stop.wait(POLL_S):
+                    return False
+                waiting = self._read_waiting()
+                if len(waiting) != before:
+                    since, before = time.monotonic(), len(waiting)
+                elif time.monotonic() - since > self._settings.full_timeout_s:
+                    raise QueueError(
+                        f"The queue of {self.stream} has been full for {self._settings.full_timeout_s:.0f} s and no "
+                        "window was scored: start workers with `dfd work`."
+                    )
+        finally:
+            self.waiting = False
+        return True
+
+    def _cancel(self, pending: Pending, outcome: Outcome, reason: str) -> bool:
+        """Take a window out of the queue and tell so; False if a worker has it in hand."""
+        job_id = wire.job_id(self.stream, pending.run, pending.seq)
+        in_queue = self._redis.lrem(self._queue.key, 1, job_id)
+        if not in_queue and outcome is Outcome.DROPPED:
+            return False
+        job = self._queue.fetch_job(job_id)
+        start_s = end_s = captured_at_s = 0.0
+        if job is not None:
+            header = wire.parse_header(job.kwargs["header"])
+            start_s, end_s, captured_at_s = header.start_s, header.end_s, header.captured_at_s
+        result = WindowResult(self.stream, pending.seq, outcome, start_s, end_s, captured_at_s, reason=reason)
+        with self._redis.pipeline() as pipe:
+            settle(pipe, f"{pending.run}:{pending.seq}:{pending.size}", WindowEvent(pending.run, result))
+            settled = pipe.execute()[0]
+        if job is not None and in_queue:
+            job.delete(remove_from_queue=False)
+        return bool(settled)
+
+    def _tell(self, window: Window, outcome: Outcome, reason: str, data: bytes) -> None:
+        """A result without a job; the segment stays a while, because later windows look back on it."""
+        fields = wire.event_fields(WindowEvent(self.run, _result(window, outcome, reason)))
+        with self._redis.pipeline() as pipe:
+            pipe.set(wire.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
+            pipe.xadd(wire.RESULTS_KEY, fields, maxlen=wire.RESULTS_CAP)
+            pipe.execute()
+
+    def _count_drop(self, window: Window, reason: str, sentence: str) -> None:
+        self.dropped[reason] += 1
+        self._untold.append(WindowEvent(self.run, _result(window, Outcome.DROPPED, sentence)))
+
+    def _flush_untold(self) -> None:
+        while self._untold:
+            self._redis.xadd(wire.RESULTS_KEY, wire.event_fields(self._untold[0]), maxlen=wire.RESULTS_CAP)
+            self._untold.popleft()
+
+    def _trim(self, oldest_waiting: int) -> None:
+        """Delete the segments and features that neither a waiting nor a coming window looks back on."""
+        needed = oldest_waiting - self._reach + 1
+        seqs = range(self._trimmed, needed)
+        if seqs:
+            names = [key(self.stream, self.run, s) for s in seqs for key in (wire.segment_key, wire.features_key)]
+            self._redis.delete(*names)
+            self._trimmed = needed
+
+    def _persist(self, act: Callable[[], object]) -> None:
+        """Try until Redis answers; QueueError after `queue.full_timeout_s`, or at once when told to stop."""
+        since, pause = time.monotonic(), 0.1
+        while True:
+            try:
+                act()
+                return
+            except REDIS_AWAY as error:
+                kind = type(error).__name__
+            if self._stop.is_set() or time.monotonic() - since > self._settings.full_timeout_s:
+                raise QueueError(
+                    f"Redis stopped answering ({kind}), and {self.stream} was given up: see to the server."
+                )
+            log.warning("Redis does not answer (%s): %s waits %.1f s.", kind, self.stream, pause)
+            self.waiting = True
+            self._stop.wait(pause)
+            self.waiting = False
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+
+def _result(window: Window, outcome: Outcome, reason: str) -> WindowResult:
+    return WindowResult(
+        window.stream, window.seq, outcome, window.start_s, window.end_s, window.captured_at_s, reason=reason
+    )

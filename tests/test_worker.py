@@ -1,0 +1,235 @@
+import threading
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry
+from rq import SimpleWorker, Worker
+from rq.job import Job
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+
+from dfd_core import wire
+from dfd_core.broker import rq_queue
+from dfd_core.settings import QueueSettings, Settings, WorkerSettings
+from dfd_core.types import Outcome
+from ingest.publisher import Publisher
+from tests.standins import POISON, MeanScorer, RaisingScorer, segment, windows
+from workers import jobs
+from workers.batch import BatchScorer
+from workers.metrics import WorkerMetrics
+from workers.recovery import Recovery
+from workers.worker import BatchWorker
+
+
+class Rig:
+    """A publisher and a worker on one Redis, in this process."""
+
+    def __init__(self, redis, scorer=None, **worker):
+        self.redis = redis
+        self.registry = CollectorRegistry()
+        self.scorer = scorer or MeanScorer(Settings())
+        self.settings = WorkerSettings(**worker)
+        self.batch = BatchScorer(redis, self.scorer, QueueSettings(), WorkerMetrics(self.registry))
+
+    def publish(self, all_windows, stream="cam", live=True):
+        publisher = Publisher(self.redis, stream, live, Settings(), threading.Event())
+        for window in all_windows:
+            publisher.publish(window)
+        return publisher
+
+    def worker(self, name="w1", run_batch=None):
+        return BatchWorker(self.redis, name, run_batch or self.batch.run, self.settings)
+
+    def work(self):
+        worker = self.worker()
+        worker.work(burst=True, logging_level="ERROR")
+        return worker
+
+    def results(self):
+        entries = [wire.parse_event(entry) for _, entry in self.redis.xrange(wire.RESULTS_KEY)]
+        return {(event.stream, event.result.seq): event.result for event in entries}, len(entries)
+
+    def sample(self, name, **labels):
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def rig(redis_client, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
+    return Rig(redis_client)
+
+
+def test_windows_of_several_streams_are_scored_in_one_batch(rig):
+    rig.publish(windows(3), "cam")
+    rig.publish(windows(2, stream="two"), "two", live=False)
+    rig.work()
+    results, count = rig.results()
+    assert rig.scorer.batches == [[0, 1, 2, 0, 1]]
+    assert count == 5
+    assert {r.outcome for r in results.values()} == {Outcome.SCORED}
+    assert results["cam", 2].scores[0].fake_probability == pytest.approx(1.5 / 255)
+    assert rig.redis.keys("dfd:segment:*") == []
+    assert rig.redis.keys("dfd:pending:*") == []
+    assert len(rig.redis.keys("dfd:features:*")) == 5
+
+
+def test_the_life_of_a_job_is_that_of_rq(rig):
+    rig.publish(windows(1))
+    queue = rig.worker("unused").queues[0]
+    seen = {}
+
+    def look(headers):
+        seen["started"] = queue.started_job_registry.get_job_ids()
+        seen["status"] = Job.fetch(seen["started"][0], rig.redis, JSONSerializer).get_status()
+        seen["workers"] = [(w.name, w.get_state(), w.queue_names()) for w in Worker.all(connection=rig.redis)]
+        seen["intermediate"] = queue.intermediate_queue.get_job_ids()
+        return rig.batch.run(headers)
+
+    worker = rig.worker(run_batch=look)
+    worker.work(burst=True, logging_level="ERROR")
+    assert seen["status"] == "started"
+    assert seen["workers"] == [("w1", "busy", [wire.LIVE_QUEUE, wire.FILE_QUEUE])]
+    assert seen["intermediate"] == []
+    worker.refresh()
+    assert worker.successful_job_count == 1
+    assert queue.started_job_registry.count == 0
+    assert rig.redis.keys("rq:job:*") == []
+    assert Worker.count(connection=rig.redis) == 0
+
+
+def test_live_windows_come_first_and_batches_are_bounded(rig):
+    rig.settings = WorkerSettings(batch_windows=2)
+    rig.publish(windows(2, stream="file"), "file", live=False)
+    rig.publish(windows(3))
+    rig.work()
+    assert rig.scorer.batches == [[0, 1], [2, 0], [1]]
+
+
+def test_overlapping_windows_use_what_was_measured_before(rig):
+    publisher = rig.publish(windows(1))
+    rig.work()
+    for window in windows(2)[1:]:
+        publisher.publish(window)
+    rig.work()
+    results, _ = rig.results()
+    assert results["cam", 1].scores[0].fake_probability == pytest.approx(0.5 / 255)
+    assert rig.sample("dfd_worker_crops_total") == 8
+
+
+def test_windows_whose_pixels_are_gone_expire(rig):
+    publisher = rig.publish(windows(2))
+    rig.redis.delete(wire.segment_key("cam", publisher.run, 1))
+    rig.work()
+    results, count = rig.results()
+    assert count == 2
+    assert results["cam", 1].outcome == Outcome.EXPIRED
+    assert "no worker came" in results["cam", 1].reason
+
+
+def test_a_window_is_scored_on_what_remains(rig):
+    publisher = rig.publish(windows(2)[1:])
+    assert not rig.redis.exists(wire.segment_key("cam", publisher.run, 0))
+    rig.work()
+    results, _ = rig.results()
+    assert results["cam", 1].scores[0].fake_probability == pytest.approx(1 / 255)
+    assert results["cam", 1].start_s == 1.0
+
+
+def test_damaged_pixels_fail_with_the_reason(rig):
+    publisher = rig.publish(windows(1))
+    rig.redis.set(wire.segment_key("cam", publisher.run, 0), b"garbage")
+    rig.work()
+    results, _ = rig.results()
+    assert (results["cam", 0].outcome, results["cam", 0].reason) == (
+        Outcome.FAILED,
+        "A payload in Redis was not written by dfd.",
+    )
+
+
+def test_what_raises_is_retried_alone_and_fails_alone(redis_client, rig):
+    rig = Rig(redis_client, RaisingScorer(Settings()))
+    good = windows(4, stream="cam")
+    bad = segment(0, stream="bad", value=POISON)
+    rig.publish(good)
+    rig.publish([type(good[0])((bad,))], "bad")
+    rig.work()
+    results, count = rig.results()
+    assert count == 5
+    assert [results["cam", seq].outcome for seq in range(4)] == [Outcome.SCORED] * 4
+    assert results["bad", 0].outcome == Outcome.FAILED
+    assert results["bad", 0].reason == "RuntimeError: a poisoned crop"
+    assert rig.sample("dfd_worker_errors_total") == 1 + wire.RETRIES
+    failed = FailedJobRegistry(queue=rq_queue(redis_client, live=True))
+    assert len(failed.get_job_ids()) == 1
+    assert redis_client.keys("dfd:segment:*") == []
+
+
+def test_a_window_that_is_scored_twice_has_one_result(rig):
+    publisher = rig.publish(windows(1))
+    header = wire.parse_header(
+        Job.fetch(wire.job_id("cam", publisher.run, 0), rig.redis, JSONSerializer).kwargs["header"]
+    )
+    assert rig.batch.run([header, header]) == [None, None]
+    assert rig.batch.run([header]) == [None]
+    assert rig.results()[1] == 1
+    assert rig.sample("dfd_worker_windows_total", outcome="scored") == 1
+
+
+def test_heartbeats_go_on_while_a_batch_runs(rig, monkeypatch):
+    monkeypatch.setattr("workers.worker.HEARTBEAT_S", 0.05)
+    rig.publish(windows(2))
+    registry = rq_queue(rig.redis, live=True).started_job_registry
+    beats = []
+
+    def slow(headers):
+        for _ in range(2):
+            beats.append(sorted(score for _, score in rig.redis.zrange(registry.key, 0, -1, withscores=True)))
+            time.sleep(1.2)
+        return rig.batch.run(headers)
+
+    rig.worker(run_batch=slow).work(burst=True, logging_level="ERROR")
+    assert len(beats[0]) == len(beats[1]) == 2
+    assert beats[1][0] > beats[0][0]
+    assert rig.results()[1] == 2
+    assert rig.redis.keys("rq:job:*") == []
+
+
+def test_jobs_that_a_worker_took_and_never_began_are_queued_again(rig):
+    rig.publish(windows(2))
+    assert len(rig.worker()._take(8, 0.1)) == 2
+    recovery = Recovery(rig.redis)
+    recovery.sweep()
+    assert rq_queue(rig.redis, live=True).count == 0
+    recovery.sweep()
+    assert rq_queue(rig.redis, live=True).count == 2
+    rig.work()
+    assert rig.results()[1] == 2
+    assert rq_queue(rig.redis, live=True).intermediate_queue.get_job_ids() == []
+
+
+def test_foreign_jobs_fail_and_harm_nobody(rig):
+    queue = rq_queue(rig.redis, live=True)
+    rig.publish(windows(1))
+    queue.enqueue(wire.JOB_FUNCTION, header={"v": 99})
+    rig.work()
+    assert rig.results()[1] == 1
+    assert len(FailedJobRegistry(queue=queue).get_job_ids()) == 1
+
+
+def test_a_plain_rq_worker_can_run_the_job(rig, monkeypatch):
+    monkeypatch.setattr(jobs, "_scorer", lambda: rig.scorer)
+    monkeypatch.setattr("dfd_core.settings.os.environ", {})
+    rig.publish(windows(2))
+    queue = rq_queue(rig.redis, live=True)
+    SimpleWorker([queue], connection=rig.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
+    assert rig.results()[1] == 2
+
+
+def test_metrics_of_a_worker(rig):
+    rig.publish(windows(3))
+    rig.work()
+    assert rig.sample("dfd_worker_batch_windows_count") == 1
+    assert rig.sample("dfd_worker_batch_windows_sum") == 3
+    assert rig.sample("dfd_worker_scoring_seconds_count") == 1
+    assert rig.sample("dfd_worker_crops_total") == 12
+    assert rig.sample("dfd_worker_windows_total", outcome="expired") == 0

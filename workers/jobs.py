@@ -1,0 +1,60 @@
+"""The functions that RQ jobs name. `dfd work` scores many jobs in a batch; a plain `rq worker` can run one."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from redis import Redis
+from rq import get_current_job
+from rq.job import Job
+
+from dfd_core import wire
+from dfd_core.broker import settle
+from dfd_core.settings import load_settings
+from dfd_core.types import Outcome, WindowEvent
+from workers.batch import BatchScorer, WindowScorer, empty_result
+from workers.metrics import WorkerMetrics
+
+
+def score_window(header: dict[str, Any]) -> None:
+    """Score one window and settle it; `header` is `wire.header_json` of it."""
+    job = get_current_job()
+    if job is None:
+        raise RuntimeError("score_window runs as an RQ job only; use dfd_core.scoring elsewhere")
+    settings = load_settings()
+    batch = BatchScorer(job.connection, _scorer(), settings.queue, WorkerMetrics(CollectorRegistry()))
+    error = batch.run([wire.parse_header(header)])[0]
+    if error is not None:
+        raise error
+
+
+def window_failed(
+    job: Job,
+    connection: Redis,
+    kind: type[BaseException],
+    error: BaseException,
+    traceback: TracebackType | None,
+) -> None:
+    """RQ's failure callback: when no retry is left, the window's outcome is `failed` with what was raised."""
+    if job.retries_left:
+        return
+    header = wire.parse_header(job.kwargs["header"])
+    said = str(error).strip().splitlines()
+    reason = f"{kind.__name__}: {said[0]}" if said else _REASONS.get(kind.__name__, kind.__name__)
+    with connection.pipeline() as pipe:
+        settle(pipe, header.pending, WindowEvent(header.run, empty_result(header, Outcome.FAILED, reason)))
+        pipe.execute()
+
+
+_REASONS = {"AbandonedJobError": "every worker that scored it died or hung"}
+
+
+@cache
+def _scorer() -> WindowScorer:
+    from dfd_core.scoring import load_scorer
+
+    scorer: WindowScorer = load_scorer(load_settings())
+    return scorer
