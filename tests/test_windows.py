@@ -1,0 +1,115 @@
+"""Frames become segments and windows; gaps and cuts part them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dfd_core.faces import Face, FaceFinder
+from dfd_core.settings import FaceSettings, WindowSettings
+from dfd_core.types import Frame, Segment, UInt8Array
+from dfd_core.windows import SegmentBuilder, WindowSlider, colour_histogram
+
+
+class OneFace(FaceFinder):
+    """Finds one face where the picture's red corner pixel says so: what is tested here is not the detector."""
+
+    def __init__(self) -> None:
+        pass
+
+    def find(self, image: UInt8Array) -> list[Face]:
+        x = float(image[0, 0, 0])
+        if x == 0:
+            return []
+        box = np.array([x, 40, x + 60, 100], np.float32)
+        return [Face(box, np.full((6, 2), x, np.float32), 0.9)]
+
+
+def picture(x: int = 50, light: int = 120, seed: int = 0) -> UInt8Array:
+    image = np.random.default_rng(seed).integers(0, 40, (180, 320, 3)).astype(np.uint8) + np.uint8(light)
+    image[0, 0, 0] = x
+    return image
+
+
+def frame(n: int, image: UInt8Array, time_s: float | None = None) -> Frame:
+    return Frame("s", n, n / 8 if time_s is None else time_s, 1000.0 + n, image)
+
+
+@pytest.fixture
+def builder() -> SegmentBuilder:
+    return SegmentBuilder("s", OneFace(), FaceSettings(), WindowSettings(frames=8, stride=4))
+
+
+def build(builder: SegmentBuilder, frames: list[Frame]) -> list[Segment]:
+    done = [segment for f in frames for segment in builder.push(f)]
+    return done + builder.flush()
+
+
+def test_every_frame_is_in_exactly_one_segment(builder: SegmentBuilder) -> None:
+    segments = build(builder, [frame(n, picture(seed=n)) for n in range(10)])
+    assert [len(s.times_s) for s in segments] == [4, 4, 2]
+    assert [s.seq for s in segments] == [0, 1, 2]
+    assert [s.follows for s in segments] == [False, True, True]
+    assert np.concatenate([s.times_s for s in segments]).tolist() == [n / 8 for n in range(10)]
+    assert segments[0].captured_at_s == 1003.0
+
+
+def test_crops_are_native_pixels_centred_on_the_box(builder: SegmentBuilder) -> None:
+    image = picture()
+    (track,) = build(builder, [frame(0, image)])[0].tracks
+    assert track.side == track.crops.shape[1] == 96  # 60 px, times 1.6
+    assert np.array_equal(track.crops[0], image[22:118, 32:128])
+
+
+def test_absent_faces_are_nan_rows_and_black_crops(builder: SegmentBuilder) -> None:
+    (segment,) = build(builder, [frame(n, picture(x=x)) for n, x in enumerate((50, 0, 52, 54))])
+    (track,) = segment.tracks
+    assert track.present.tolist() == [True, False, True, True]
+    assert np.isnan(track.landmarks[1]).all()
+    assert not track.crops[1].any()
+
+
+def test_a_gap_ends_the_segment_and_the_track(builder: SegmentBuilder) -> None:
+    frames = [
+        frame(0, picture()),
+        frame(1, picture()),
+        frame(2, picture(), time_s=5.0),
+        frame(3, picture(), time_s=5.1),
+    ]
+    first, second = build(builder, frames)
+    assert [len(first.times_s), len(second.times_s)] == [2, 2]
+    assert not second.follows
+    assert first.tracks[0].id != second.tracks[0].id
+
+
+def test_time_that_runs_back_is_a_gap(builder: SegmentBuilder) -> None:
+    first, second = build(builder, [frame(0, picture(), time_s=9.0), frame(1, picture(), time_s=0.0)])
+    assert not second.follows
+    assert (first.seq, second.seq) == (0, 1)
+
+
+def test_a_cut_ends_the_segment(builder: SegmentBuilder) -> None:
+    first, second = build(builder, [frame(0, picture(light=60)), frame(1, picture(light=200))])
+    assert not second.follows
+    assert len(first.times_s) == 1
+
+
+def test_a_little_more_light_is_no_cut(builder: SegmentBuilder) -> None:
+    (only,) = build(builder, [frame(n, picture(light=120 + 3 * n, seed=n)) for n in range(4)])
+    assert len(only.times_s) == 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 2000, 3), (720, 1280, 3)])
+def test_histogram_of_any_size_sums_to_one(shape: tuple[int, int, int]) -> None:
+    histogram = colour_histogram(np.full(shape, 99, np.uint8))
+    assert histogram.shape == (8, 8, 8)
+    assert histogram.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_windows_share_segments_and_never_reach_across_a_gap(builder: SegmentBuilder) -> None:
+    slider = WindowSlider(WindowSettings(frames=8, stride=4))
+    times = [n / 8 for n in range(12)] + [10 + n / 8 for n in range(8)]
+    segments = build(builder, [frame(n, picture(seed=n), time_s=t) for n, t in enumerate(times)])
+    windows = [slider.push(segment) for segment in segments]
+    assert [[s.seq for s in w.segments] for w in windows] == [[0], [0, 1], [1, 2], [3], [3, 4]]
+    assert windows[2].start_s == 0.5
