@@ -22,8 +22,8 @@ _SIZE = 64  # px of the copy for flow and flicker
 _FLOOR = 1.0  # grey levels
 
 # What counts as half-way to fake, and how much more is one unit; columns as below.
-_CENTRE = np.array([0.02, 0.03, 0.25, 0.5], np.float32)
-_SCALE = np.array([0.02, 0.03, 0.25, 0.7], np.float32)
+_CENTRE = np.array([0.02, 0.04, 0.25, 2.5], np.float32)
+_SCALE = np.array([0.02, 0.04, 0.25, 1.0], np.float32)
 
 
 class Temporal:
