@@ -1,0 +1,51 @@
+"""Where frames come from: one module a kind of source, found by the scheme of its URL.
+
+A source module has `open_source(url, name, settings) -> Source`; adding one is its file and its line in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from dfd_core.errors import VideoError
+from dfd_core.settings import VideoSettings
+from dfd_core.types import Frame
+from dfd_core.video import is_live, local_path, redact, stream_name
+
+SOURCES = {
+    "file": "ingest.sources.file",
+    "live": "ingest.sources.rtsp",
+    "synthetic": "ingest.sources.synthetic",
+}
+
+
+class Source(Protocol):
+    """Sampled frames of one stream, in order, with rising media times."""
+
+    name: str  # the stream's id: letters, digits, - and _
+    description: str  # the URL or path, fit to be shown
+    live: bool  # frames come at their own pace, and the newest matter most; else all matter
+    dropped: int  # frames given up because the consumer was too slow; always 0 unless live
+    reconnects: int  # how often a lost stream was opened again
+    trouble: str | None  # why no frames come just now, one sentence; None while they do
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames; call once. A file ends, a live source goes on until the iterator is closed; raises VideoError."""
+        ...
+
+
+def open_source(url: str, settings: VideoSettings, name: str | None = None) -> Source:
+    """The source that `url` (or path) names, not yet opened; `name` is the stream's id, by default from the URL.
+
+    Raises VideoError for a kind of URL that nobody reads, SettingsError for a wrong parameter in it.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SOURCES:
+        scheme = "live" if is_live(url) else "file"
+    if scheme == "file" and local_path(url) is None and not url.lower().startswith(("http://", "https://")):
+        raise VideoError(f"{redact(url)} is no source: give a path, or a URL of rtsp, rtmp, srt, http or synthetic.")
+    module = importlib.import_module(SOURCES[scheme])
+    source: Source = module.open_source(url, name or stream_name(url), settings)
+    return source

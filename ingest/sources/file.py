@@ -1,0 +1,37 @@
+"""Video and picture files, on this machine or over HTTP: every sampled frame, as fast as it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dfd_core.settings import VideoSettings
+from dfd_core.types import Frame
+from dfd_core.video import read_frames, redact
+
+
+@dataclass(slots=True)
+class FileSource:
+    """One file; nothing is dropped, the consumer sets the pace."""
+
+    url: str
+    name: str
+    settings: VideoSettings
+    live: bool = False
+    dropped: int = 0
+    reconnects: int = 0
+    trouble: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The path or redacted URL."""
+        return redact(self.url)
+
+    def frames(self) -> Iterator[Frame]:
+        """Its sampled frames; raises VideoError where it cannot be read."""
+        return read_frames(self.url, self.name, self.settings, live=False)
+
+
+def open_source(url: str, name: str, settings: VideoSettings) -> FileSource:
+    """The source for a path, a file:// URL or a video file over HTTP."""
+    return FileSource(url, name, settings)
