@@ -7,6 +7,7 @@
     dfd:model                           JSON of ModelInfo, written by each worker that starts
     dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
     dfd:verdicts                        capped stream of JSON verdicts
+    dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
 
 Arrays are raw little-endian bytes behind a magic, a version, a kind and a small JSON header: no pickle, so that who can
@@ -46,6 +47,7 @@ STREAMS_KEY = "dfd:streams"
 MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
 VERDICTS_KEY = "dfd:verdicts"
+MONITOR_KEY = "dfd:monitor"
 RESULTS_CAP = 20_000  # entries; about 10 MB
 VERDICTS_CAP = 10_000
 LIVE_QUEUE = "dfd-live"
