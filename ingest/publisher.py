@@ -61,7 +61,7 @@ class Publisher:
         self.last_seq = window.seq
         data = wire.pack_segment(window.segments[-1])
         if not self.live:
-            self._persist(lambda: self._publish(window, data))
+            self._persist(lambda: self._publish(window, data), self._settings.full_timeout_s)
             return
         try:
             self._publish(window, data)
@@ -70,9 +70,13 @@ class Publisher:
             self._count_drop(window, "redis", "Redis did not answer")
 
     def end(self, reason: str | None) -> None:
-        """Tell that nothing follows; `reason` is None where the source ended as it should. Raises as `publish`."""
+        """Tell that nothing follows; `reason` is None where the source ended as it should: only that waits for Redis.
+
+        Raises QueueError where it cannot be told.
+        """
         event = wire.event_fields(EndEvent(self.stream, self.run, self.last_seq, reason))
-        self._persist(lambda: self._redis.xadd(wire.RESULTS_KEY, event, maxlen=wire.RESULTS_CAP))
+        patience_s = 0.0 if reason else self._settings.full_timeout_s
+        self._persist(lambda: self._redis.xadd(wire.RESULTS_KEY, event, maxlen=wire.RESULTS_CAP), patience_s)
 
     def _publish(self, window: Window, data: bytes) -> None:
         waiting = self._read_waiting()
@@ -213,8 +217,8 @@ class Publisher:
             self._redis.delete(*names)
             self._trimmed = needed
 
-    def _persist(self, act: Callable[[], object]) -> None:
-        """Try until Redis answers; QueueError after `queue.full_timeout_s`, or at once when told to stop."""
+    def _persist(self, act: Callable[[], object], patience_s: float) -> None:
+        """Try until Redis answers; QueueError after `patience_s`, or at once when told to stop."""
         since, pause = time.monotonic(), 0.1
         while True:
             try:

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from dfd_core.errors import ModelError
 from dfd_core.settings import Settings
 from dfd_core.types import (
     FaceTrack,
@@ -102,3 +103,8 @@ class RaisingScorer(MeanScorer):
 
 def _poisoned(piece):
     return isinstance(piece, Segment) and any(t.crops.max() == POISON for t in piece.tracks)
+
+
+def no_model(settings):
+    """A scorer factory that cannot make one."""
+    raise ModelError("There is no model here: train one.")

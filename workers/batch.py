@@ -25,8 +25,15 @@ Scored = tuple[WindowResult, SegmentFeatures]
 class WindowScorer(Protocol):
     """What a batch needs of `dfd_core.scoring.Scorer`."""
 
-    model_name: str
-    thresholds: Thresholds
+    @property
+    def model_name(self) -> str:
+        """Name and version of the model."""
+        ...
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What the model card recommends."""
+        ...
 
     def score(self, items: Sequence[Sequence[Piece]]) -> list[Scored]:
         """One result and the newest segment's features for each item of segments, oldest first."""

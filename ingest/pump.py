@@ -1,0 +1,123 @@
+"""Moves one source's frames through faces and segments to the publisher, and knows how the source is doing.
+
+The policy follows the source: a file's pump waits wherever the publisher waits, so that nothing is lost; a live one
+never waits, because source and publisher both drop their oldest and count it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from dfd_core.errors import VideoError
+from dfd_core.faces import FaceFinder
+from dfd_core.settings import Settings
+from dfd_core.types import Frame, Segment, StreamState, StreamStatus
+from dfd_core.windows import SegmentBuilder, WindowSlider
+from ingest.publisher import Publisher
+from ingest.sources import Source
+
+FPS_OVER_S = 5.0
+
+
+class PumpStopped(Exception):
+    """Raised by a signal handler while the pump waits for a frame."""
+
+
+class Pump:
+    """One run of one source. `fetching` tells whether PumpStopped may be raised in its thread just now."""
+
+    def __init__(self, source: Source, publisher: Publisher, settings: Settings, stop: threading.Event) -> None:
+        self._source, self._publisher, self._stop = source, publisher, stop
+        self._stride = settings.windows.stride
+        finder = FaceFinder(settings.faces)
+        self._builder = SegmentBuilder(source.name, finder, settings.faces, settings.windows)
+        self._slider = WindowSlider(settings.windows)
+        self._recent: deque[float] = deque()  # monotonic times of the last frames
+        self._frames = 0
+        self._last_frame_at_s: float | None = None
+        self._ended = False
+        self._error: str | None = None
+        self.fetching = False
+
+    def run(self) -> None:
+        """Until the source ends or `stop` is set; raises VideoError and QueueError. Call `finish` in any case."""
+        frames = self._source.frames()
+        failure: VideoError | None = None
+        try:
+            while (frame := self._next(frames)) is not None:
+                self._count(frame)
+                self._publish(self._builder.push(frame))
+        except VideoError as error:
+            failure = error
+        finally:
+            close = getattr(frames, "close", None)
+            if close is not None:
+                close()
+        self._publish(self._builder.flush())  # what came before a failure counts
+        if failure is not None:
+            raise failure
+
+    def finish(self, error: str | None) -> None:
+        """Tell the monitor that nothing follows, and why if it should not have ended; raises as `Publisher.end`."""
+        self._ended, self._error = True, error
+        self._publisher.end(error or ("stopped" if self._stop.is_set() else None))
+
+    def status(self) -> StreamStatus:
+        """How the source is doing now; may be called from another thread."""
+        source, publisher = self._source, self._publisher
+        windows = {reason: count * self._stride for reason, count in publisher.dropped.copy().items()}
+        return StreamStatus(
+            stream=source.name,
+            run=publisher.run,
+            state=self._state(),
+            live=source.live,
+            source=source.description,
+            heartbeat_at_s=time.time(),
+            last_frame_at_s=self._last_frame_at_s,
+            fps=self._fps(),
+            frames=self._frames,
+            last_seq=publisher.last_seq,
+            dropped=({"slow": source.dropped} if source.dropped else {}) | windows,
+            reconnects=source.reconnects,
+            error=self._error or source.trouble,
+        )
+
+    def _next(self, frames: Iterator[Frame]) -> Frame | None:
+        if self._stop.is_set():
+            return None
+        try:
+            self.fetching = True
+            return next(frames, None)
+        except PumpStopped:
+            return None
+        finally:
+            self.fetching = False
+
+    def _count(self, frame: Frame) -> None:
+        self._frames += 1
+        self._last_frame_at_s = frame.captured_at_s
+        self._recent.append(time.monotonic())
+        while self._recent[0] < self._recent[-1] - FPS_OVER_S:
+            self._recent.popleft()
+
+    def _publish(self, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            self._publisher.publish(self._slider.push(segment))
+
+    def _state(self) -> StreamState:
+        if self._ended:
+            return StreamState.ENDED
+        if self._frames == 0:
+            return StreamState.CONNECTING
+        return StreamState.LOST if self._source.trouble else StreamState.LIVE
+
+    def _fps(self) -> float:
+        times = list(self._recent)
+        now = time.monotonic()
+        recent = [t for t in times if t >= now - FPS_OVER_S]
+        if len(recent) < 2:
+            return 0.0
+        return round(len(recent) / min(FPS_OVER_S, now - recent[0] + 1e-3), 2)

@@ -1,0 +1,119 @@
+"""One source in a process of its own: frames to Redis, a status each second to Redis and to the parent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import FrameType
+
+from redis import Redis
+
+from dfd_core import wire
+from dfd_core.broker import REDIS_AWAY, connect
+from dfd_core.errors import DfdError, QueueError
+from dfd_core.settings import Settings
+from dfd_core.types import StreamState, StreamStatus
+from dfd_core.video import redact
+from ingest.publisher import Publisher
+from ingest.pump import Pump, PumpStopped
+from ingest.sources import open_source
+
+STATUS_S = 1.0
+EXIT_FAILED = 78  # the source or the queue failed with a sentence, which the last report carries
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the parent learns each second; `waiting`: no frames are taken because the queue is full."""
+
+    status: StreamStatus
+    waiting: bool
+
+
+def run_stream(url: str, name: str, settings: Settings, parent: Connection) -> None:
+    """Pump one source until it ends or SIGTERM; exits with 0, or EXIT_FAILED after a report with the error."""
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
+    try:
+        _pump(url, name, settings, parent)
+    except DfdError as error:
+        _send(parent, Report(_failed(url, name, str(error)), waiting=False))
+        sys.exit(EXIT_FAILED)
+
+
+def _pump(url: str, name: str, settings: Settings, parent: Connection) -> None:
+    stop = threading.Event()
+    source = open_source(url, settings.video, name)
+    redis = connect(settings.redis)
+    publisher = Publisher(redis, name, source.live, settings, stop)
+    pump = Pump(source, publisher, settings, stop)
+
+    def request_stop(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+        if pump.fetching:
+            raise PumpStopped
+
+    signal.signal(signal.SIGTERM, request_stop)
+    teller = _Teller(redis, pump, publisher, parent, stop)
+    teller.start()
+    failure: DfdError | None = None
+    try:
+        pump.run()
+    except DfdError as error:
+        failure = error
+    try:
+        pump.finish(str(failure) if failure else None)
+    except QueueError as error:
+        failure = failure or error
+    teller.tell()
+    if failure is not None and not stop.is_set():
+        sys.exit(EXIT_FAILED)
+
+
+class _Teller(threading.Thread):
+    """Tells Redis and the parent how the source is doing; stops the pump when the parent is gone."""
+
+    def __init__(
+        self, redis: Redis, pump: Pump, publisher: Publisher, parent: Connection, stop: threading.Event
+    ) -> None:
+        super().__init__(name="teller", daemon=True)
+        self._redis, self._pump, self._publisher = redis, pump, publisher
+        self._parent, self._stop_pump, self._parent_pid = parent, stop, os.getppid()
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        while os.getppid() == self._parent_pid:
+            self.tell()
+            time.sleep(STATUS_S)
+        self._stop_pump.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def tell(self) -> None:
+        """One status."""
+        with self._lock:
+            status = self._pump.status()
+            _send(self._parent, Report(status, self._publisher.waiting))
+            try:
+                self._redis.hset(wire.STREAMS_KEY, status.stream, wire.pack_status(status))
+            except REDIS_AWAY as error:
+                log.debug("The status of %s did not reach Redis: %s.", status.stream, type(error).__name__)
+
+
+def _send(parent: Connection, report: Report) -> None:
+    try:
+        parent.send(report)
+    except OSError:
+        log.debug("The parent process is gone.")
+
+
+def _failed(url: str, name: str, error: str) -> StreamStatus:
+    return StreamStatus(name, "", StreamState.ENDED, False, redact(url), time.time(), error=error)

@@ -1,0 +1,103 @@
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from dfd_core import wire
+from dfd_core.cli import main
+from dfd_core.types import EndEvent, Outcome, StreamState, StreamStatus
+from ingest.metrics import StreamCollector
+
+
+def write_video(path, seconds=3, fps=16):
+    """Grey noise without a face."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 160, 120, "yuv420p", Fraction(1, fps)
+        for _ in range(seconds * fps):
+            image = rng.integers(100, 140, (120, 160, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def ingest(url, *sources):
+    return main(["ingest", *map(str, sources), "--redis", url, "--set", "metrics.ingest_port=-1"])
+
+
+def events(redis):
+    return [wire.parse_event(entry) for _, entry in redis.xrange(wire.RESULTS_KEY)]
+
+
+def statuses(redis):
+    return {name.decode(): wire.parse_status(data) for name, data in redis.hgetall(wire.STREAMS_KEY).items()}
+
+
+@pytest.mark.slow
+def test_files_are_read_to_their_end_and_a_missing_one_is_named(redis_client, redis_url, tmp_path, capfd):
+    write_video(tmp_path / "clip.mp4")
+    assert ingest(redis_url, tmp_path / "clip.mp4", tmp_path / "nothing.mp4") == 1
+    of_clip = [e for e in events(redis_client) if e.stream == "clip-mp4"]
+    assert [e.result.outcome for e in of_clip[:-1]] == [Outcome.NOT_SCORABLE] * 3
+    run = statuses(redis_client)["clip-mp4"].run
+    assert of_clip[-1] == EndEvent("clip-mp4", run, 2, None)
+    status = statuses(redis_client)["clip-mp4"]
+    assert (status.state, status.frames, status.last_seq, status.live) == (StreamState.ENDED, 24, 2, False)
+    missing = statuses(redis_client)["nothing-mp4"]
+    assert missing.state is StreamState.ENDED
+    assert missing.error is not None
+    assert "dfd: nothing-mp4:" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_dead_camera_shows_its_state_and_no_password(redis_client, redis_url):
+    url = "rtsp://admin:hunter2@127.0.0.1:1/cam?token=hunter2"
+    command = [sys.executable, "-c", "import sys; from dfd_core.cli import main; sys.exit(main())"]
+    flags = ["--redis", redis_url, "--set", "metrics.ingest_port=-1"]
+    process = subprocess.Popen([*command, "ingest", url, *flags], stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 150
+        while time.monotonic() < deadline:
+            found = list(statuses(redis_client).values())
+            if found and found[0].error:
+                break
+            time.sleep(0.1)
+    finally:
+        started = time.monotonic()
+        process.terminate()
+        _, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 0
+    assert (found[0].state, found[0].live) == (StreamState.CONNECTING, True)
+    assert found[0].source == "rtsp://127.0.0.1:1/cam"
+    told = repr(redis_client.keys()) + repr(redis_client.hgetall(wire.STREAMS_KEY)) + stderr.decode()
+    assert "hunter2" not in told + repr(redis_client.xrange(wire.RESULTS_KEY))
+    assert isinstance(events(redis_client)[-1], EndEvent)
+
+
+def test_redis_down_at_start_is_one_sentence(capsys):
+    assert ingest("redis://:secret@127.0.0.1:1", "clip.mp4") == 1
+    assert capsys.readouterr().err == (
+        "dfd: Redis at redis://127.0.0.1:1 does not answer (ConnectionError): "
+        "start it, or name another with --redis or DFD_REDIS_URL.\n"
+    )
+
+
+def test_statuses_become_metrics():
+    status = StreamStatus("cam", "r1", StreamState.LIVE, True, "rtsp://h/c", 9.0, 8.0, 7.5, 40, 4, {"slow": 3}, 2)
+    registry = CollectorRegistry()
+    StreamCollector(lambda: [status], registry)
+
+    def value(name, **labels):
+        return registry.get_sample_value(name, {"stream": "cam", **labels})
+
+    assert value("dfd_stream_up") == 1
+    assert value("dfd_stream_last_frame_timestamp_seconds") == 8.0
+    assert value("dfd_frames_total") == 40
+    assert value("dfd_frames_dropped_total", reason="slow") == 3
+    assert value("dfd_reconnects_total") == 2

@@ -1,0 +1,130 @@
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+from rq import Worker
+
+from dfd_core import wire
+from dfd_core.errors import QueueError
+from dfd_core.exposition import serve_metrics
+from dfd_core.settings import Settings
+from dfd_core.types import Outcome, Window
+from ingest.publisher import Publisher
+from tests.standins import POISON, segment, windows
+from workers.supervisor import EXIT_FATAL, Supervisor
+
+
+def supervise(settings, scorer):
+    """In a process of its own: the supervisor has signal handlers."""
+    raise SystemExit(Supervisor(settings, scorer).run())
+
+
+@contextmanager
+def supervisor(url, scorer, **values):
+    settings = Settings().with_values({"redis.url": url, "metrics.worker_port": -1, **values})
+    process = multiprocessing.get_context("spawn").Process(
+        target=supervise, args=(settings, f"tests.standins.{scorer}")
+    )
+    process.start()
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.join(20)
+        assert not process.is_alive()
+
+
+def publish(redis, all_windows, stream="cam", live=False):
+    publisher = Publisher(redis, stream, live, Settings(), threading.Event())
+    for window in all_windows:
+        publisher.publish(window)
+
+
+def results(redis):
+    return [wire.parse_event(entry).result for _, entry in redis.xrange(wire.RESULTS_KEY)]
+
+
+def wait_for(what, timeout=150):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come about in time")
+
+
+def busy_pids(redis):
+    return [w.pid for w in Worker.all(connection=redis) if w.get_state() == "busy"]
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_mid_batch_loses_no_window(redis_client, redis_url):
+    publish(redis_client, windows(12))
+    with supervisor(redis_url, "SlowScorer", **{"worker.batch_windows": 4}):
+        os.kill(wait_for(lambda: busy_pids(redis_client))[0], signal.SIGKILL)
+        wait_for(lambda: len(results(redis_client)) == 12)
+        time.sleep(0.5)
+    assert sorted(result.seq for result in results(redis_client)) == list(range(12))
+    assert {result.outcome for result in results(redis_client)} == {Outcome.SCORED}
+    assert redis_client.keys("dfd:segment:*") == redis_client.keys("rq:job:*") == []
+    assert Worker.count(connection=redis_client) == 0
+
+
+@pytest.mark.slow
+def test_a_hanging_worker_is_killed_and_only_the_poisoned_window_fails(redis_client, redis_url):
+    publish(redis_client, windows(3))
+    publish(redis_client, [Window((segment(0, stream="bad", value=POISON),))], "bad")
+    with supervisor(redis_url, "HangingScorer", **{"worker.hang_timeout_s": 1.0}):
+        wait_for(lambda: len(results(redis_client)) == 4)
+    outcomes = {(result.stream, result.seq): result.outcome for result in results(redis_client)}
+    assert outcomes == {("cam", seq): Outcome.SCORED for seq in range(3)} | {("bad", 0): Outcome.FAILED}
+    reason = next(result.reason for result in results(redis_client) if result.stream == "bad")
+    assert reason == "every worker that scored it died or hung"
+
+
+@pytest.mark.slow
+def test_sigterm_finishes_the_batch_and_leaves_no_process(redis_client, redis_url):
+    publish(redis_client, windows(8))
+    with supervisor(redis_url, "SlowScorer", **{"worker.batch_windows": 2}) as process:
+        pid = wait_for(lambda: busy_pids(redis_client))[0]
+        done = len(results(redis_client))
+        started = time.monotonic()
+        process.terminate()
+        process.join(20)
+        assert process.exitcode == 0
+    assert time.monotonic() - started < 5
+    assert done < len(results(redis_client)) < 8
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert redis_client.zcard(wire.pending_key("cam")) == 8 - len(results(redis_client))
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_ends_it_with_a_sentence(redis_url, capfd):
+    with supervisor(redis_url, "no_model") as process:
+        process.join(150)
+        assert process.exitcode == 1
+    assert "dfd: There is no model here: train one." in capfd.readouterr().err
+    assert EXIT_FATAL != 0
+
+
+def test_no_redis_at_start_is_one_sentence():
+    settings = Settings().with_values({"redis.url": "redis://:secret@127.0.0.1:1/0", "redis.connect_timeout_s": 1.0})
+    with pytest.raises(QueueError, match=r"Redis at redis://127\.0\.0\.1:1/0 does not answer"):
+        Supervisor(settings)
+
+
+def test_a_taken_metrics_port_is_a_warning(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        served = serve_metrics(CollectorRegistry(), "127.0.0.1", port)
+    assert served is not None
+    assert served > port
+    assert f"Port {port} is taken" in caplog.text
+    assert serve_metrics(CollectorRegistry(), "127.0.0.1", -1) is None
