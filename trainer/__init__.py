@@ -1,0 +1,1 @@
+"""Turns real footage into a detector: data, pseudo-fakes, transfer learning, evaluation, export."""

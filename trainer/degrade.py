@@ -1,0 +1,78 @@
+"""What video does to a face before a detector sees it, applied to a real picture and its fake alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+from dfd_core.types import UInt8Array
+from trainer.recipes import Degradation
+
+MACROBLOCK = 16
+
+
+def degrade(images: Sequence[UInt8Array], plan: Degradation, rng: np.random.Generator) -> list[UInt8Array]:
+    """All `images`, uint8 (S, S, 3) RGB of one size, through the same random degradations; shapes are kept."""
+    side = images[0].shape[0]
+    out = list(images)
+    if rng.random() < plan.rescale_share:
+        small = max(32, round(side / rng.uniform(1.1, plan.rescale)))
+        up = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]))
+        out = [cv2.resize(cv2.resize(i, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=up) for i in out]
+    if rng.random() < plan.blur_share:
+        sigma = rng.uniform(*plan.blur_sigma)
+        out = [cv2.GaussianBlur(i, (0, 0), sigma) for i in out]
+    if rng.random() < plan.noise_share:
+        noise = rng.normal(0, rng.uniform(*plan.noise_sigma), out[0].shape)
+        out = [np.clip(i + noise, 0, 255).astype(np.uint8) for i in out]
+    if rng.random() < plan.jpeg_share:
+        quality = int(rng.integers(*plan.jpeg_quality))
+        out = [through_jpeg(i, quality) for i in out]
+    if rng.random() < plan.codec_share:
+        crf, left, top = int(rng.integers(*plan.crf)), *rng.integers(0, MACROBLOCK, 2)
+        drift = rng.uniform(-1.5, 1.5, 2)
+        out = [through_h264(i, crf, (int(left), int(top)), (float(drift[0]), float(drift[1]))) for i in out]
+    return [np.ascontiguousarray(i, dtype=np.uint8) for i in out]
+
+
+def through_jpeg(image: UInt8Array, quality: int) -> UInt8Array:
+    """`image` uint8 (H, W, 3) RGB, encoded and decoded as JPEG of `quality` 1 to 100."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def through_h264(
+    image: UInt8Array, crf: int, offset: tuple[int, int] = (0, 0), drift: tuple[float, float] = (0.0, 0.0)
+) -> UInt8Array:
+    """`image` uint8 (H, W, 3) RGB as the second, predicted frame of a short H.264 clip.
+
+    `crf` is the constant rate factor, `offset` px moves the picture against the macroblock grid, and `drift` px is
+    how far the first frame, which it is predicted from, was away.
+    """
+    height, width = image.shape[:2]
+    left, top = offset
+    full = (-(-(height + top) // MACROBLOCK) * MACROBLOCK, -(-(width + left) // MACROBLOCK) * MACROBLOCK)
+    board = cv2.copyMakeBorder(
+        image, top, full[0] - height - top, left, full[1] - width - left, cv2.BORDER_REPLICATE
+    )
+    before = cv2.warpAffine(
+        board, np.array([[1, 0, drift[0]], [0, 1, drift[1]]]), (full[1], full[0]), borderMode=cv2.BORDER_REPLICATE
+    )
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = full[1], full[0], "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = {"crf": str(crf), "preset": "superfast", "tune": "zerolatency", "threads": "1"}
+    packets = []
+    for number, picture in enumerate((before, board)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for packet in packets for frame in decoder.decode(packet)] + list(decoder.decode(None))
+    decoded = frames[-1].to_ndarray(format="rgb24")
+    return np.asarray(decoded[top : top + height, left : left + width], np.uint8)

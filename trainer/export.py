@@ -1,0 +1,108 @@
+"""`dfd export`: the averaged weights of a run as a model folder that `dfd work`, `dfd scan` and a GPU can load."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from dfd_core.errors import DataError
+from dfd_core.models.store import KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, write_card
+from dfd_core.settings import Settings
+from dfd_core.types import Thresholds
+
+HELP = "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs, and a card with their hashes"
+EXAMPLES = """examples:
+  dfd export runs/first --out models/mine
+  dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
+  dfd scan --set model.path=models/mine clip.mp4"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("run", type=Path, help="run folder of dfd train")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--checkpoint", action="store_true", help="the last checkpoint of a run that has not ended")
+    parser.add_argument("--figures", type=Path, help="report.json of dfd evaluate, for the card")
+    parser.add_argument("--enter", type=float, default=0.5, help="probability from which a face counts as fake")
+    parser.add_argument("--exit", type=float, default=0.4, help="probability below which it is authentic again")
+    parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
+    parser.add_argument("--bias", type=float, default=0.0, help="then this is added")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Write the model folder."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    facts = _facts(args.run)
+    model = _serving_model(args.run, args.checkpoint)
+    args.out.mkdir(parents=True, exist_ok=True)
+    model.save(args.out / KERAS_FILE)
+    (args.out / LITERT_FILE).write_bytes(to_litert(model))
+    recipe = facts["recipe"]
+    card = write_card(
+        args.out,
+        ModelCard(
+            name=f"efficientnet-lite0-{recipe['name']}",
+            version=str(facts["commit"])[:8],
+            input=ModelInput(size=int(model.input_shape[1])),
+            outputs={"logit": "above 0 means fake"},
+            fusion={"appearance": {"weight": 1 / args.temperature, "bias": args.bias}},
+            thresholds=Thresholds(enter=args.enter, exit=args.exit),
+            data=facts["data"],
+            recipe=recipe,
+            commit=str(facts["commit"]),
+            seed=facts["seed"],
+            licence="Apache-2.0",
+            figures=_figures(args.figures),
+        ),
+    )
+    print(f"{args.out}: {card.name}, " + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files))
+    return 0
+
+
+def to_litert(model: Any) -> bytes:
+    """The network as a LiteRT file of any batch size, weights in float16, arithmetic in float32."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return bytes(converter.convert())
+
+
+def _serving_model(run: Path, checkpoint: bool) -> Any:
+    """The averaged weights in a float32 network, whatever precision they were trained in."""
+    import keras
+
+    from trainer.backbones import build_detector
+    from trainer.fit import BEST, CHECKPOINT, averaged_weights
+
+    if keras.backend.backend() != "tensorflow":
+        raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
+    path = run / (CHECKPOINT if checkpoint else BEST)
+    if not path.is_file():
+        raise DataError(f"{run} has no {path.name}: train it first, or give --checkpoint for one that has not ended.")
+    trained = keras.models.load_model(path)
+    if checkpoint:
+        trained = averaged_weights(trained)
+    model = build_detector(pretrained=False, size=int(trained.input_shape[1]))
+    model.set_weights(trained.get_weights())
+    return model
+
+
+def _facts(run: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((run / "run.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise DataError(f"{run} is not a run folder of dfd train: it has no run.json.") from None
+
+
+def _figures(report: Path | None) -> dict[str, Any]:
+    if report is None:
+        return {}
+    try:
+        return dict(json.loads(report.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise DataError(f"{report} is not a report.json of dfd evaluate.") from None

@@ -1,0 +1,46 @@
+"""Batches made ahead of time by other processes, in order."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import cv2
+
+from dfd_core.types import Float32Array, UInt8Array
+from trainer.pool import FacePool
+from trainer.recipes import Recipe
+from trainer.samples import draw_batch
+
+AHEAD = 6  # batches in the making
+_state: dict[str, tuple[FacePool, Recipe, int, int]] = {}
+
+
+def batches(
+    pool: FacePool, recipe: Recipe, size: int, seed: int, steps: range, processes: int = 2
+) -> Iterator[tuple[UInt8Array, Float32Array]]:
+    """The batches of `steps`, in order; see `draw_batch` for shapes."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _prepare, (pool, recipe, size, seed)) as executor:
+        waiting: collections.deque[Future[tuple[UInt8Array, Float32Array]]] = collections.deque()
+        try:
+            for step in steps:
+                waiting.append(executor.submit(_draw, step))
+                if len(waiting) >= AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare(*state: object) -> None:
+    cv2.setNumThreads(1)
+    _state["run"] = state  # type: ignore[assignment]
+
+
+def _draw(step: int) -> tuple[UInt8Array, Float32Array]:
+    pool, recipe, size, seed = _state["run"]
+    return draw_batch(pool, recipe, size, seed, step)
