@@ -182,6 +182,12 @@ def environment_of(settings: Settings) -> dict[str, str]:
     }
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment for a child process that must have these settings, whatever our own variables say."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    return own | environment_of(settings)
+
+
 def _read_toml(path: Path) -> dict[str, object]:
     try:
         tables = tomllib.loads(path.read_text())

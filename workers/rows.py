@@ -12,6 +12,9 @@ from workers.runs import Run, on_the_whole
 from workers.sinks import describe
 
 
+FAILED = "failed"  # a source that could not even be opened
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """`source` is what the source does, `state` what is thought of its faces; `time_s` media seconds."""
@@ -55,6 +58,8 @@ def _doing(status: StreamStatus | None, run: Run | None) -> str:
         return StreamState.ENDED.value
     if status is None:
         return StreamState.CONNECTING.value
+    if status.state is StreamState.ENDED and not status.run:
+        return FAILED
     silent = status.state is not StreamState.ENDED and time.time() - status.heartbeat_at_s > SILENT_S
     return "silent" if silent else status.state.value
 

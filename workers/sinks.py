@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -45,6 +45,14 @@ class Notice:
         data: dict[str, Any] = {"event": "end" if self.final else "verdict", "text": self.text, **asdict(self.verdict)}
         data |= {"captured_at_s": self.captured_at_s, "reason": self.reason, "key": self.key}
         return json.dumps(data)
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Notice:
+        """The notice whose `json` gave `data`."""
+        values = {field.name: data[field.name] for field in fields(Verdict)}
+        verdict = Verdict(**{**values, "state": State(data["state"])})
+        final = data["event"] == "end"
+        return cls(data["key"], verdict, data["text"], data["captured_at_s"], final, data["reason"])
 
     def line(self) -> str:
         """What a terminal shows."""

