@@ -24,7 +24,7 @@ class Gates:
 
     min_width_px: float = 48.0  # of the face box, in the frame
     min_brightness: float = 20.0  # mean luma of the face, 0 to 255
-    min_sharpness: float = 0.01  # as dfd_core.checks.quality measures it; 0.0 is no edge at all
+    min_sharpness: float = 0.04  # of dfd_core.checks.quality: a Gaussian blur of 2.5 % of the face width
 
     def reason(self, width_px: float, brightness: float, sharpness: float) -> str | None:
         """Why a face of this quality is not scorable, or None when it is."""

@@ -107,8 +107,11 @@ def _card_of(values: Mapping[str, Any]) -> ModelCard:
         raise TypeError("name and version must be text, files a table")
     if any(Path(name).name != name for name in card.files):
         raise ValueError("files must lie in the model's own folder")
+    thresholds = Thresholds(**values["thresholds"]) if values.get("thresholds") else DEFAULT_THRESHOLDS
+    if not 0 <= thresholds.exit <= thresholds.enter <= 1:
+        raise ValueError(f"thresholds need 0 <= exit <= enter <= 1, not {thresholds}")
     return replace(
         card,
         input=ModelInput(**values.get("input") or {}),
-        thresholds=Thresholds(**values["thresholds"]) if values.get("thresholds") else DEFAULT_THRESHOLDS,
+        thresholds=thresholds,
     )
