@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             version=str(facts["commit"])[:8],
             input=ModelInput(size=int(model.input_shape[1])),
             outputs={"logit": "above 0 means fake"},
-            fusion={"appearance": {"weight": 1 / args.temperature, "bias": args.bias}},
+            fusion={"appearance": 1 / args.temperature, "bias": args.bias},
             thresholds=Thresholds(enter=args.enter, exit=args.exit),
             data=facts["data"],
             recipe=recipe,
