@@ -6,11 +6,13 @@ recipe, and made in a process of its own, so that no other test runs beside Tens
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -46,10 +48,14 @@ def tiny_model(pytestconfig: pytest.Config) -> Path:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs TensorFlow to make a model: pip install dfd[trainer]")
     name = hashlib.sha256(_RECIPE.encode()).hexdigest()[:16]
-    folder = Path(str(pytestconfig.cache.mkdir("tiny_model"))) / name  # type: ignore[union-attr]
+    cache = Path(str(pytestconfig.cache.mkdir("tiny_model")))  # type: ignore[union-attr]
+    folder = cache / hashlib.sha256(_RECIPE.encode()).hexdigest()[:16]
     if not (folder / "card.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        made = subprocess.run([sys.executable, "-c", _RECIPE, str(folder)], capture_output=True, text=True, check=False)
-        assert made.returncode == 0, made.stderr[-2000:]
+        with tempfile.TemporaryDirectory(dir=cache) as draft:  # renamed when whole: test runs may meet here
+            made = subprocess.run([sys.executable, "-c", _RECIPE, draft], capture_output=True, text=True, check=False)
+            assert made.returncode == 0, made.stderr[-2000:]
+            shutil.copytree(draft, f"{draft}-whole")
+        with contextlib.suppress(OSError):  # another run was first
+            Path(f"{draft}-whole").rename(folder)
+        shutil.rmtree(f"{draft}-whole", ignore_errors=True)
     return folder
