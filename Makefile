@@ -1,0 +1,43 @@
+# Everything sets itself up in .venv with nothing but Python (3.11 or later) and pip.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --prefer-binary
+
+.PHONY: demo test check format lock benchmarks clean
+
+demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with everything embedded
+	$(BIN)/dfd watch 'synthetic://demo?duration=30&fake_from=14&live=1' --verdicts build/demo-verdicts.jsonl
+
+test: $(VENV)/.dev           ## all tests, slow ones too
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev          ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:                        ## pin every version for the image builds
+	deploy/lock.sh
+
+benchmarks: $(VENV)/.dev
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[demo,trainer,dev]'
+	touch $@ $(VENV)/.demo

