@@ -47,7 +47,6 @@ def tiny_model(pytestconfig: pytest.Config) -> Path:
     """Folder of a random network with 64 px input, as model.tflite, model.keras and card.json; do not change it."""
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs TensorFlow to make a model: pip install dfd[trainer]")
-    name = hashlib.sha256(_RECIPE.encode()).hexdigest()[:16]
     cache = Path(str(pytestconfig.cache.mkdir("tiny_model")))  # type: ignore[union-attr]
     folder = cache / hashlib.sha256(_RECIPE.encode()).hexdigest()[:16]
     if not (folder / "card.json").exists():
