@@ -56,12 +56,12 @@ class LiteRuntime:
         return batch
 
     def _output_names(self) -> dict[str, tuple[int, tuple[int, ...]]]:
-        details = self._net.get_output_details()
-        signatures = self._net._get_full_signature_list()
-        by_tensor: dict[int, str] = {}
-        for signature in signatures.values():
-            by_tensor = {index: name for name, index in signature["outputs"].items()}
-        names = {by_tensor.get(d["index"], d["name"]): (d["index"], tuple(d["shape"][1:])) for d in details}
+        shapes = {d["index"]: tuple(d["shape"][1:]) for d in self._net.get_output_details()}
+        if self._net.get_signature_list():
+            outputs = self._net.get_signature_runner().get_output_details()
+            names = {name: (d["index"], shapes[d["index"]]) for name, d in outputs.items()}
+        else:
+            names = {d["name"]: (d["index"], shapes[d["index"]]) for d in self._net.get_output_details()}
         if LOGIT not in names and len(names) == 1:
             names = {LOGIT: next(iter(names.values()))}
         if LOGIT not in names:
