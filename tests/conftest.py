@@ -1,3 +1,64 @@
 """Fixtures that every test may use; each fixture module has one owner and one subject."""
 
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
 pytest_plugins = ["tests.fixtures_redis", "tests.fixtures_scoring"]
+
+SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings belong to the system's Python, not to a virtual environment
+_NEEDED = ("rtph264pay", "qtdemux", "h264parse", "concat")
+_CHECK = f"""
+import gi
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+raise SystemExit(not all(map(Gst.ElementFactory.find, {_NEEDED!r})))
+"""
+
+
+class RtspServers:
+    """`servers(path, repeat=3, login=None, port=0)` starts a real RTSP server for an H.264 mp4 and returns its URL."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def __call__(self, path: Path, repeat: int = 3, login: str | None = None, port: int = 0) -> str:
+        command = [SYSTEM_PYTHON, str(Path(__file__).parent / "rtsp_server.py"), str(path)]
+        command += ["--repeat", str(repeat), "--port", str(port)] + (["--login", login] if login else [])
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._processes.append(process)
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url.startswith("rtsp://"), "the RTSP server did not start"
+        return url
+
+    def kill(self) -> None:
+        """End every server at once, as a power cut does."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        self._processes.clear()
+
+
+@pytest.fixture(scope="session")
+def gstreamer() -> None:
+    """Skips where GStreamer's RTSP server is not installed."""
+    found = Path(SYSTEM_PYTHON).exists()
+    if not found or subprocess.run([SYSTEM_PYTHON, "-c", _CHECK], capture_output=True, check=False).returncode:
+        pytest.skip(
+            "no GStreamer RTSP server: apt-get install gir1.2-gst-rtsp-server-1.0 "
+            "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi"
+        )
+
+
+@pytest.fixture
+def rtsp_server(gstreamer: None) -> Iterator[RtspServers]:
+    """Starts real RTSP servers and ends them after the test."""
+    servers = RtspServers()
+    yield servers
+    servers.kill()

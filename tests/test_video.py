@@ -1,0 +1,313 @@
+import logging
+import os
+import re
+import socket
+import struct
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+from dfd_core.errors import StreamLostError, VideoError
+from dfd_core.settings import VideoSettings
+from dfd_core.types import Frame
+from dfd_core.video import is_live, local_path, probe, read_frames, redact, stream_name, stream_names
+from tests.clips import picture_bytes, write_clip, write_sound
+
+SETTINGS = VideoSettings()
+HASTY = replace(SETTINGS, open_timeout_s=2.0, read_timeout_s=2.0)
+SLACK_S = 20.0  # a busy machine may take so much longer than a timeout says
+
+
+def read(path: Path | str, settings: VideoSettings = SETTINGS) -> list[Frame]:
+    return list(read_frames(str(path), "s", settings))
+
+
+def test_samples_by_pts_at_the_asked_rate(tmp_path: Path) -> None:
+    before = time.time()
+    frames = read(write_clip(tmp_path / "clip.mp4", frames=50, fps=25))
+    assert [frame.index for frame in frames] == [0, 4, 7, 10, 13, 16, 19, 22, 25, 29, 32, 35, 38, 41, 44, 47]
+    assert np.allclose([frame.time_s for frame in frames], [frame.index / 25 for frame in frames])
+    assert frames[0].image.shape == (240, 320, 3)
+    assert frames[0].image.flags.c_contiguous
+    assert frames[0].image[120, 100, 0] > 150
+    assert frames[0].image[120, 300, 0] < 60
+    assert before - 1 <= frames[0].captured_at_s <= time.time() + 1
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov", ".avi"])
+def test_every_container_has_the_same_times(tmp_path: Path, suffix: str) -> None:
+    times = [frame.time_s for frame in read(write_clip(tmp_path / f"clip{suffix}"))]
+    assert len(times) == 16
+    assert np.allclose(times[:4], [0, 0.16, 0.28, 0.4], atol=0.002)
+
+
+def test_irregular_frames_keep_their_times(tmp_path: Path) -> None:
+    pts_ms = [0, 10, 200, 210, 220, 900, 1000, 3000]
+    frames = read(write_clip(tmp_path / "clip.mkv", frames=8, pts_ms=pts_ms))
+    assert np.allclose([frame.time_s for frame in frames], [0, 0.2, 0.9, 1.0, 3.0], atol=0.002)
+
+
+def test_a_jump_back_goes_on_from_there(tmp_path: Path) -> None:
+    once = write_clip(tmp_path / "clip.ts").read_bytes()
+    (tmp_path / "twice.ts").write_bytes(once + once)
+    times = [frame.time_s for frame in read(tmp_path / "twice.ts")]
+    assert np.all(np.diff(times) > 0)
+    assert 3.6 < times[-1] < 4.2
+
+
+def test_a_rate_above_the_video_takes_every_frame(tmp_path: Path) -> None:
+    assert len(read(write_clip(tmp_path / "clip.mp4", frames=10), replace(SETTINGS, sample_fps=100.0))) == 10
+
+
+def test_probe_tells_size_rate_and_length(tmp_path: Path) -> None:
+    info = probe(str(write_clip(tmp_path / "clip.mp4")), SETTINGS)
+    assert (info.width, info.height, info.fps, info.still) == (320, 240, 25.0, False)
+    assert info.duration_s == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("rotation", "red"), [(90, np.s_[160:]), (-90, np.s_[:160])])
+def test_rotated_video_is_turned_upright(tmp_path: Path, rotation: int, red: slice) -> None:
+    image = read(write_clip(tmp_path / "clip.mp4", frames=2, rotation=rotation))[0].image
+    assert image.shape == (320, 240, 3)
+    assert image[red][..., 0].mean() > 150
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("mjpeg", ".jpg"), ("png", ".png"), ("bmp", ".bmp"), ("tiff", ".tif")])
+def test_a_still_is_one_frame(tmp_path: Path, codec: str, suffix: str) -> None:
+    if codec == "bmp":
+        pytest.importorskip("cv2").imwrite(str(tmp_path / "a.bmp"), np.dstack([np.zeros((100, 200, 2)), _red()]))
+    path = tmp_path / f"a{suffix}"
+    if codec != "bmp":
+        path.write_bytes(picture_bytes(codec))
+    (frame,) = read(path)
+    assert frame.time_s == 0
+    assert frame.image.shape == (100, 200, 3)
+    assert frame.image[50, 20].tolist() == pytest.approx([255, 0, 0], abs=3)
+    assert probe(str(path), SETTINGS).still
+
+
+def _red() -> np.ndarray:
+    return np.where(np.arange(200) < 100, 255, 0)[None, :, None].repeat(100, axis=0)
+
+
+def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    jpeg = picture_bytes()
+    entry = struct.pack("<HHIHH", 0x112, 3, 1, 6, 0)  # orientation 6: turn clockwise by 90 degrees
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
+    (tmp_path / "a.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    image = read(tmp_path / "a.jpg")[0].image
+    assert image.shape == (200, 100, 3)
+    assert image[:90, :, 0].mean() > 240
+    assert image[110:, :, 0].mean() < 10
+
+
+def test_percent_signs_in_a_picture_name_are_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / "x%03d.jpg").write_bytes(picture_bytes())
+    assert len(read(tmp_path / "x%03d.jpg")) == 1
+
+
+def test_8k_is_scaled_down(tmp_path: Path) -> None:
+    (frame,) = read(write_clip(tmp_path / "big.mp4", frames=1, size=(7680, 4320)))
+    assert frame.image.shape == (2160, 3840, 3)
+    assert frame.image[1000, 1000, 0] > 150
+
+
+def test_one_frame_is_enough(tmp_path: Path) -> None:
+    assert len(read(write_clip(tmp_path / "one.mp4", frames=1))) == 1
+
+
+def test_a_cut_off_file_gives_what_is_left(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mp4", faststart=True).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    assert 4 < len(read(tmp_path / "cut.mp4")) < 16
+
+
+def test_damaged_packets_are_skipped_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = bytearray(write_clip(tmp_path / "whole.mp4", faststart=True).read_bytes())
+    data[len(data) // 3 : len(data) // 2] = b"\xff" * (len(data) // 2 - len(data) // 3)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        frames = read(tmp_path / "damaged.mp4")
+    assert frames[-1].time_s > 1.5
+    assert "damaged" in caplog.text
+
+
+def _half(path: Path) -> None:
+    whole = write_clip(path.with_name("whole.mp4")).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+BAD = {
+    "missing": (lambda path: None, "There is no file"),
+    "folder": (lambda path: path.mkdir(), "is not a file"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty"),
+    "garbage": (lambda path: path.write_bytes(np.random.default_rng(0).bytes(100_000)), "damaged, cut off or not"),
+    "truncated": (_half, "damaged, cut off or not"),
+    "text": (lambda path: path.write_text("no video\n" * 99), "damaged, cut off or not"),
+    "jpeg": (lambda path: path.write_bytes(picture_bytes()), r"is a picture \(mjpeg\) with the name of a video"),
+    "png": (lambda path: path.write_bytes(picture_bytes("png")), r"is a picture \(png\) with the name of a video"),
+    "sound": (write_sound, "has sound but no picture"),
+    "no frames": (lambda path: write_clip(path, frames=0), "has no picture"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_files_say_what_is_wrong_in_one_sentence(tmp_path: Path, kind: str) -> None:
+    make, expected = BAD[kind]
+    make(tmp_path / "bad.mp4")
+    with pytest.raises(VideoError, match=expected) as caught:
+        read(tmp_path / "bad.mp4")
+    assert not isinstance(caught.value, StreamLostError)
+    assert re.fullmatch(r"[^\n]+bad\.mp4[^\n]*\.", str(caught.value))
+
+
+def test_a_text_file_is_not_drawn_as_video(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no video\n" * 99)
+    with pytest.raises(VideoError, match="it is text"):
+        read(tmp_path / "notes.txt")
+
+
+def test_a_playlist_in_disguise_reaches_no_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+        (tmp_path / "a.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(VideoError):
+            read(tmp_path / "a.mp4")
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files through Linux's /proc")
+def test_an_abandoned_iterator_closes_its_file(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    frames = read_frames(str(path), "s", SETTINGS)
+    next(frames)
+    assert str(path) in _open_files()
+    frames.close()  # type: ignore[attr-defined]
+    assert str(path) not in _open_files()
+
+
+def _open_files() -> set[str]:
+    return {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://me:secret@cam:554/live?token=secret#x", "rtsp://cam:554/live"),
+        ("rtsp://me:se@cr/e?t#@cam/live", "rtsp://cam/live"),
+        ("rtsp:/me:secret@cam/live", "rtsp://cam/live"),
+        ("https://cam/a.m3u8?key=secret", "https://cam/a.m3u8"),
+        ("redis://:secret@host:6379/0", "redis://host:6379/0"),
+        ("videos/a@b?c.mp4", "videos/a@b?c.mp4"),
+        ("file:///videos/a@b.mp4", "file:///videos/a@b.mp4"),
+    ],
+)
+def test_redact(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "live"),
+    [
+        ("rtsp://cam/x", True),
+        ("RTSPS://cam/x", True),
+        ("http://cam/live.m3u8", True),
+        ("https://host/clip.MP4?x=1", False),
+        ("clip.mp4", False),
+        ("file:///clip.mp4", False),
+    ],
+)
+def test_is_live(url: str, live: bool) -> None:
+    assert is_live(url) is live
+
+
+def test_local_path() -> None:
+    assert local_path("file:///a%20b.mp4") == Path("/a b.mp4")
+    assert local_path("a:b.mp4") == Path("a:b.mp4")
+    assert local_path("rtsp://cam/x") is None
+
+
+def test_stream_names_are_stable_distinct_and_safe() -> None:
+    assert stream_name("/videos/My clip.mp4") == "My-clip-mp4"
+    assert stream_name("rtsp://me:secret@cam:554/live/1") == "cam-554-live-1"
+    assert stream_name("synthetic://?duration=2") == "synthetic"
+    channels = [stream_name(f"rtsp://cam/live?channel={n}") for n in (1, 2)]
+    assert len(set(channels)) == 2
+    assert stream_names(["a/x.mp4", "b/x.mp4", "c/x.mp4"]) == ["x-mp4", "x-mp4-2", "x-mp4-3"]
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stream_name(url)) for url in ("äö", "://", "x" * 99 + "/", "a  b"))
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_refused_connection_shows_no_password(
+    scheme: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(StreamLostError, match="nothing listens there") as caught:
+        read(f"{scheme}://me:hidden@127.0.0.1:{port}/live?token=hidden", HASTY)
+    captured = capfd.readouterr()
+    told = "".join(traceback.format_exception(caught.value)) + captured.out + captured.err + caplog.text
+    assert f"{scheme}://127.0.0.1:{port}/live" in told
+    assert "hidden" not in told.replace("me:hidden@127.0.0.1:{port}/live?token=hidden", "")
+
+
+def test_a_dead_host_shows_no_password() -> None:
+    with pytest.raises(StreamLostError, match=r"rtsp://no-such-host\.invalid/live: the host cannot be found") as caught:
+        read("rtsp://me:hidden@no-such-host.invalid/live", HASTY)
+    assert "hidden" not in str(caught.value)
+
+
+def test_an_unknown_scheme_is_told() -> None:
+    with pytest.raises(VideoError, match="unknown kind of URL"):
+        read("gopher9://host/x")
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_server_that_accepts_and_sends_nothing_times_out(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        started = time.monotonic()
+        with pytest.raises(StreamLostError, match="no answer within 2 s"):
+            read(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/live", HASTY)
+        assert 1.5 < time.monotonic() - started < 2 + SLACK_S
+
+
+PATIENT = replace(SETTINGS, open_timeout_s=20.0, read_timeout_s=5.0)
+
+
+def test_rtsp_frames_arrive_in_order(rtsp_server, tmp_path: Path) -> None:
+    url = rtsp_server(write_clip(tmp_path / "clip.mp4"), repeat=2)
+    frames: list[Frame] = []
+    with pytest.raises(StreamLostError, match="ended its stream"):
+        frames.extend(read_frames(url, "cam", PATIENT))
+    times = [frame.time_s for frame in frames]
+    assert len(frames) > 20
+    assert times[0] == 0
+    assert np.all(np.diff(times) > 0)
+    assert 3 < times[-1] < 4.5
+    assert frames[0].image.shape == (240, 320, 3)
+
+
+def test_rtsp_server_that_dies_is_a_lost_stream(rtsp_server, tmp_path: Path) -> None:
+    frames = read_frames(rtsp_server(write_clip(tmp_path / "clip.mp4"), repeat=20), "cam", PATIENT)
+    next(frames)
+    rtsp_server.kill()
+    started = time.monotonic()
+    with pytest.raises(StreamLostError):
+        list(frames)
+    assert time.monotonic() - started < PATIENT.read_timeout_s + SLACK_S
+
+
+def test_rtsp_login(rtsp_server, tmp_path: Path) -> None:
+    url = rtsp_server(write_clip(tmp_path / "clip.mp4"), login="me:p@ss/word")
+    good = url.replace("//", f"//me:{quote('p@ss/word', safe='')}@")
+    assert next(read_frames(good, "cam", PATIENT)).image.shape == (240, 320, 3)
+    with pytest.raises(StreamLostError, match="user name or password refused") as caught:
+        next(read_frames(url.replace("//", "//me:hidden@"), "cam", PATIENT))
+    assert "hidden" not in str(caught.value)
