@@ -37,7 +37,7 @@ def test_the_face_is_where_it_is(portrait: UInt8Array, face: Face) -> None:
     assert 120 < face.width < 260
     assert right_eye[0] < nose[0] < left_eye[0]
     assert right_eye[1] < nose[1] < mouth[1]
-    assert face.confidence > 0.8
+    assert face.confidence > 0.7
 
 
 def test_every_face_is_found_widest_first_and_narrow_ones_are_not(portrait: UInt8Array, face: Face) -> None:
