@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dfd_core.types import FaceTrack, Float32Array
+from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
 _INNER = 0.8  # of the box: the ellipse that is surely face
 _OUTER = 1.3  # of the box: beyond this ellipse is surely surround
@@ -21,14 +21,30 @@ def face_areas(track: FaceTrack, size: int) -> tuple[npt.NDArray[np.bool_], npt.
     return radius <= _INNER**2, radius >= _OUTER**2
 
 
-def grey_crops(track: FaceTrack, size: int | None = None) -> Float32Array:
-    """Luma of the present crops as float32 (P, size, size), 0 to 255; `size` None leaves them as they are."""
-    crops = track.crops[track.present]
-    grey = [cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in crops]
-    if size is not None and crops.shape[1] != size:
-        kind = cv2.INTER_AREA if crops.shape[1] > size else cv2.INTER_LINEAR
-        grey = [cv2.resize(g, (size, size), interpolation=kind) for g in grey]
-    return np.asarray(grey, np.float32)
+def small_crops(track: FaceTrack, size: int) -> UInt8Array:
+    """The P present crops scaled to `size` px a side, uint8 (P, size, size, 3)."""
+    rows = np.flatnonzero(track.present)
+    small = np.empty((len(rows), size, size, 3), np.uint8)
+    kind = cv2.INTER_AREA if track.crops.shape[1] > size else cv2.INTER_LINEAR
+    for image, row in zip(small, rows, strict=True):
+        cv2.resize(track.crops[row], (size, size), dst=image, interpolation=kind)
+    return small
+
+
+def grey_of(images: UInt8Array) -> UInt8Array:
+    """Luma of `images` uint8 (P, S, S, 3), as uint8 (P, S, S)."""
+    grey = np.empty(images.shape[:3], np.uint8)
+    for image, luma in zip(images, grey, strict=True):
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY, dst=luma)
+    return grey
+
+
+def gradient_energy(grey: UInt8Array) -> Float32Array:
+    """Squared Laplacian of each image of `grey` uint8 (P, S, S), as float32."""
+    edges = np.empty(grey.shape, np.float32)
+    for luma, edge in zip(grey, edges, strict=True):
+        cv2.Laplacian(luma, cv2.CV_32F, dst=edge)
+    return np.multiply(edges, edges, out=edges)
 
 
 def spread(track: FaceTrack, measured: Float32Array) -> Float32Array:

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from dfd_core.checks.areas import face_areas, grey_crops, spread
+from dfd_core.checks.areas import face_areas, spread
 from dfd_core.types import FaceTrack, Float32Array
 
 _KV = np.array(
     [[-1, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]], np.float32
 )
 _SECOND = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)  # sum of the horizontal and the vertical [1 -2 1]
-_KERNELS = (_KV / 12, _SECOND / 4)
+_KERNELS = (_KV / 12, _SECOND / 4)  # columns ratio_kv and ratio_second; the kurtosis is that of the former
 _TRUNCATE = 8.0  # grey levels
 _BLOCK = 8  # px
 _FLOOR = 0.02  # energy of rounding to whole grey levels, against the logarithm of nothing
@@ -62,27 +62,36 @@ def _measure(track: FaceTrack) -> Float32Array:
     face, surround = face_areas(track, blocks)
     if min(face.sum(), surround.sum()) < _MIN_BLOCKS:
         return spread(track, nothing)
-    grey = grey_crops(track)
-    columns = []
-    for kernel in _KERNELS:
-        second, fourth = _block_moments(grey, kernel, blocks)
-        level = [np.quantile(second[:, area], 0.25, axis=1) + _FLOOR for area in (face, surround)]
-        columns.append(np.log2(level[0] / level[1]))
-        kurtosis = [
-            fourth[:, area].mean(axis=1) / (second[:, area].mean(axis=1) + _FLOOR) ** 2 for area in (face, surround)
-        ]
-        gap = np.log2((kurtosis[0] + 1) / (kurtosis[1] + 1))
-    return spread(track, np.stack([*columns, gap], axis=1))
+    second, fourth = _block_moments(track, blocks)
+    levels = [np.quantile(second[:, :, area], 0.25, axis=2) + _FLOOR for area in (face, surround)]
+    ratios = np.log2(levels[0] / levels[1])
+    kurtoses = [
+        fourth[:, area].mean(axis=1) / (second[0][:, area].mean(axis=1) + _FLOOR) ** 2 for area in (face, surround)
+    ]
+    gap = np.log2((kurtoses[0] + 1) / (kurtoses[1] + 1))
+    return spread(track, np.stack([*ratios, gap], axis=1))
 
 
-def _block_moments(grey: Float32Array, kernel: Float32Array, blocks: int) -> tuple[Float32Array, Float32Array]:
-    """Mean second and fourth power of the truncated residual in each block, float32 (P, blocks, blocks)."""
+def _block_moments(track: FaceTrack, blocks: int) -> tuple[Float32Array, Float32Array]:
+    """Mean powers of the truncated residuals in each block of the P present crops.
+
+    The second of every kernel, float32 (2, P, blocks, blocks), and the fourth of the first kernel, (P, blocks, blocks).
+    Big arrays are made once and written over: making them anew costs more than filtering.
+    """
+    rows = np.flatnonzero(track.present)
+    second = np.empty((len(_KERNELS), len(rows), blocks, blocks), np.float32)
+    fourth = np.empty(second.shape[1:], np.float32)
     used = blocks * _BLOCK
-    shape = (blocks, blocks)
-    second, fourth = [], []
-    for image in grey:
-        residual = np.clip(cv2.filter2D(image, cv2.CV_32F, kernel), -_TRUNCATE, _TRUNCATE)[:used, :used]
-        power = residual * residual
-        second.append(cv2.resize(power, shape, interpolation=cv2.INTER_AREA))
-        fourth.append(cv2.resize(power * power, shape, interpolation=cv2.INTER_AREA))
-    return np.stack(second), np.stack(fourth)
+    grey = np.empty((used, used), np.uint8)
+    residual, power = np.empty((used, used), np.float32), np.empty((used, used), np.float32)
+    for n, row in enumerate(rows):
+        cv2.cvtColor(track.crops[row, :used, :used], cv2.COLOR_RGB2GRAY, dst=grey)
+        for k, kernel in enumerate(_KERNELS):
+            cv2.filter2D(grey, cv2.CV_32F, kernel, dst=residual)
+            np.multiply(residual, residual, out=power)
+            np.minimum(power, _TRUNCATE**2, out=power)
+            cv2.resize(power, (blocks, blocks), dst=second[k, n], interpolation=cv2.INTER_AREA)
+            if k == 0:
+                np.multiply(power, power, out=residual)
+                cv2.resize(residual, (blocks, blocks), dst=fourth[n], interpolation=cv2.INTER_AREA)
+    return second, fourth

@@ -1,6 +1,6 @@
 """How good the picture of a face is; not a signal of its own, but what fusion's gates look at.
 
-Sharpness is the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000), here over the grey variance of the same
+Sharpness is the energy of the Laplacian (Pech-Pacheco et al., ICPR 2000), here over the grey variance of the same
 area, so that a low contrast alone does not count as blur.
 """
 
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from dfd_core.checks.areas import face_areas, grey_crops, spread
+from dfd_core.checks.areas import face_areas, gradient_energy, grey_of, small_crops, spread
 from dfd_core.types import FaceTrack, Float32Array
 
 _SIZE = 112  # px of the copy that is measured
@@ -31,9 +30,8 @@ class Quality:
 
 def _measure(track: FaceTrack) -> Float32Array:
     face, _ = face_areas(track, _SIZE)
-    grey = grey_crops(track, _SIZE)
-    inside = grey[:, face]
-    edges = np.stack([cv2.Laplacian(g, cv2.CV_32F) for g in grey])[:, face]
+    grey = grey_of(small_crops(track, _SIZE))
+    inside = grey[:, face].astype(np.float32)
     boxes = track.boxes[track.present]
-    sharpness = edges.var(axis=1) / (inside.var(axis=1) + _CONTRAST_FLOOR)
+    sharpness = gradient_energy(grey)[:, face].mean(axis=1) / (inside.var(axis=1) + _CONTRAST_FLOOR)
     return spread(track, np.stack([boxes[:, 2] - boxes[:, 0], inside.mean(axis=1), sharpness], axis=1))

@@ -14,12 +14,15 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from dfd_core.checks.areas import face_areas, grey_crops
-from dfd_core.types import FaceTrack, Float32Array
+from dfd_core.checks.areas import face_areas, gradient_energy, grey_of, small_crops
+from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
 _SIZE = 64  # px of the copy for flow and flicker
 _FLOOR = 1.0  # grey levels
+_GRID = np.stack(np.meshgrid(np.arange(_SIZE), np.arange(_SIZE)), axis=-1).astype(np.float32)
+Mask = npt.NDArray[np.bool_]
 
 # What counts as half-way to fake, and how much more is one unit; columns as below.
 _CENTRE = np.array([0.02, 0.04, 0.25, 2.5], np.float32)
@@ -60,13 +63,13 @@ def _measure(track: FaceTrack) -> Float32Array:
         return rows
     place = np.cumsum(present) - 1  # row -> index among the present ones
     face, surround = face_areas(track, _SIZE)
-    rows[:, 0] = _jitter(track)
-    rows[pairs, 1] = _colour_flicker(track, face, surround)[place[pairs] - 1]
-    grey = grey_crops(track, _SIZE)
-    rows[pairs, 2] = _sharpness_flicker(grey, face, surround)[place[pairs] - 1]
+    small = small_crops(track, _SIZE)
+    grey = grey_of(small)
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    bytes_ = grey.astype(np.uint8)
-    rows[pairs, 3] = [_residual(flow, bytes_[i - 1], bytes_[i], face, surround) for i in place[pairs]]
+    rows[:, 0] = _jitter(track)
+    rows[pairs, 1] = _colour_flicker(small, face, surround)[place[pairs] - 1]
+    rows[pairs, 2] = _sharpness_flicker(grey, face, surround)[place[pairs] - 1]
+    rows[pairs, 3] = [_residual(flow, grey[i - 1], grey[i], face, surround) for i in place[pairs]]
     return rows
 
 
@@ -82,29 +85,23 @@ def _jitter(track: FaceTrack) -> Float32Array:
     return jitter
 
 
-def _colour_flicker(track: FaceTrack, face: np.ndarray, surround: np.ndarray) -> Float32Array:
+def _colour_flicker(small: UInt8Array, face: Mask, surround: Mask) -> Float32Array:
     """Change of the face's log colour beyond that of the surround, largest channel; (P - 1,)."""
-    small = np.stack(
-        [cv2.resize(c, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA) for c in track.crops[track.present]]
-    ).astype(np.float32)
     change = [np.diff(np.log(small[:, area].mean(axis=1) + _FLOOR), axis=0) for area in (face, surround)]
     return np.asarray(np.abs(change[0] - change[1]).max(axis=1), np.float32)
 
 
-def _sharpness_flicker(grey: Float32Array, face: np.ndarray, surround: np.ndarray) -> Float32Array:
+def _sharpness_flicker(grey: UInt8Array, face: Mask, surround: Mask) -> Float32Array:
     """Change of the face's log2 gradient energy beyond that of the surround; (P - 1,)."""
-    edges = np.stack([cv2.Laplacian(g, cv2.CV_32F) ** 2 for g in grey])
-    change = [np.diff(np.log2(edges[:, area].mean(axis=1) + _FLOOR)) for area in (face, surround)]
+    energy = gradient_energy(grey)
+    change = [np.diff(np.log2(energy[:, area].mean(axis=1) + _FLOOR)) for area in (face, surround)]
     return np.asarray(np.abs(change[0] - change[1]), np.float32)
 
 
-def _residual(
-    flow: cv2.DISOpticalFlow, before: np.ndarray, now: np.ndarray, face: np.ndarray, surround: np.ndarray
-) -> float:
+def _residual(flow: cv2.DISOpticalFlow, before: UInt8Array, now: UInt8Array, face: Mask, surround: Mask) -> float:
     """Log2 of the change that motion does not explain, each over its area's contrast: face over surround."""
-    motion = flow.calc(now, before, None)
-    y, x = np.mgrid[0:_SIZE, 0:_SIZE].astype(np.float32)
-    moved = cv2.remap(before, x + motion[..., 0], y + motion[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    unexplained = cv2.absdiff(now, moved).astype(np.float32)
+    motion = _GRID + flow.calc(now, before, None)
+    moved = cv2.remap(before, motion, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    unexplained = cv2.absdiff(now, moved)
     level = [(unexplained[area].mean() + 0.5) / (now[area].std() + 4) for area in (face, surround)]
     return float(np.log2(level[0] / level[1]))
