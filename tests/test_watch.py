@@ -24,7 +24,7 @@ from workers.rows import Row, rows_line
 from workers.sinks import Notice, describe
 from workers.terminal import JsonScreen, PlainScreen, TableScreen, parse_rows, plain
 
-PATIENCE_S = 120.0  # for busy machines; each wait ends as soon as it can
+PATIENCE_S = 300.0  # for busy machines; each wait ends as soon as it can
 LIVE = "synthetic://?duration=600&fake_from=1&live=1&size=320x240&fps=8"
 CLIP = "synthetic://?duration=6&fake_from=3&size=480x360&fps=16"
 
@@ -44,7 +44,8 @@ class Marked:
         self.out, self.err = folder / "out", folder / "err"
 
     def start(self, argv: list[str], **settings: object) -> subprocess.Popen[bytes]:
-        values = {"metrics.ingest_port": 0, "metrics.worker_port": 0, "metrics.monitor_port": 0, **settings}
+        values = {"metrics.ingest_port": 0, "metrics.worker_port": 0, "metrics.monitor_port": 0}
+        values |= {"video.open_timeout_s": PATIENCE_S, "worker.hang_timeout_s": PATIENCE_S} | settings
         name, _, value = self.mark.partition("=")
         own = environment_of(Settings().with_values(values))
         with self.out.open("wb") as out, self.err.open("wb") as err:

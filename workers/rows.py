@@ -11,7 +11,6 @@ from workers.monitor_metrics import SILENT_S
 from workers.runs import Run, on_the_whole
 from workers.sinks import describe
 
-
 FAILED = "failed"  # a source that could not even be opened
 
 

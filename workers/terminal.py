@@ -50,11 +50,11 @@ class TableScreen:
     def notice(self, notice: Notice) -> None:
         """A coloured line."""
         colour = _COLOURS.get(notice.verdict.state.value, "default")
-        self._live.console.print(f"[{colour}]{escape(notice.line())}[/]")
+        self._live.console.print(f"[{colour}]{escape(notice.line())}[/]", highlight=False)
 
     def say(self, sentence: str) -> None:
         """A dim line."""
-        self._live.console.print(escape(sentence), style="dim")
+        self._live.console.print(escape(sentence), style="dim", highlight=False)
 
     def close(self) -> None:
         """Stop redrawing."""

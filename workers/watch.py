@@ -28,8 +28,8 @@ EXAMPLES = """examples:
   dfd watch clip.mp4 --json --verdicts verdicts.jsonl
   dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
 
-SERVER_START_S = 20.0
-STOP_S = 4.0  # from Ctrl-C to SIGKILL for whatever is left
+SERVER_START_S = 60.0
+STOP_S = 3.5  # from Ctrl-C to SIGKILL for whatever is left
 DRAIN_S = 15.0  # without any news, once all sources have been read, before the rest is given up
 _NEWS = re.compile(r"^dfd: | (WARNING|ERROR|CRITICAL) ")  # what users want to see of a child's standard error
 
