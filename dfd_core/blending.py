@@ -59,9 +59,7 @@ def draw_alteration(rng: np.random.Generator) -> Alteration:
     )
 
 
-def self_blend(
-    image: UInt8Array, landmarks: Float32Array, rng: np.random.Generator
-) -> tuple[UInt8Array, Float32Array]:
+def self_blend(image: UInt8Array, landmarks: Float32Array, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
     """A fake of `image` uint8 (H, W, 3) RGB whose face has `landmarks` float32 (468, 2) px.
 
     Returns the fake, uint8 (H, W, 3), and the mask, float32 (H, W) in [0, 1], of what was inserted.
@@ -69,9 +67,7 @@ def self_blend(
     return blend_with(image, landmarks, draw_alteration(rng))
 
 
-def blend_with(
-    image: UInt8Array, landmarks: Float32Array, alteration: Alteration
-) -> tuple[UInt8Array, Float32Array]:
+def blend_with(image: UInt8Array, landmarks: Float32Array, alteration: Alteration) -> tuple[UInt8Array, Float32Array]:
     """`self_blend` with given parameters."""
     size = float(np.ptp(landmarks, axis=0).max())
     mask = face_mask(image.shape[:2], landmarks, alteration)
@@ -142,7 +138,9 @@ def _alter(image: UInt8Array, alteration: Alteration) -> UInt8Array:
         height, width = rgb.shape[:2]
         factor = 1 / (1 - alteration.sharpness)
         small = (max(8, round(width * factor)), max(8, round(height * factor)))
-        rgb = cv2.resize(cv2.resize(rgb, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_LINEAR)
+        rgb = cv2.resize(
+            cv2.resize(rgb, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_LINEAR
+        )
     return np.asarray(rgb, np.uint8)
 
 

@@ -1,13 +1,13 @@
-"""Every error that dfd raises on purpose.
+"""Every error that dfd raises on purpose; the CLI prints its sentence and exits with its code.
 
-    DfdError                  one clear sentence that says what to do; the CLI prints it and exits with `exit_code`
-    ├── SettingsError         a wrong or unknown setting, flag or environment variable
-    ├── VideoError            a source that cannot be opened, decoded or that has no picture
-    │   └── StreamLostError   a live source that stopped giving frames; worth reconnecting
-    ├── ModelError            a model file that is missing, foreign, or not the one its card names
-    ├── WireError             bytes or JSON from Redis that are not ours or of another version
-    ├── QueueError            Redis is unreachable, refuses, or a queue stays full
-    └── DataError             training or evaluation data that cannot be used
+DfdError                  one clear sentence that says what to do
+├── SettingsError         a wrong or unknown setting, flag or environment variable
+├── VideoError            a source that cannot be opened, decoded or that has no picture
+│   └── StreamLostError   a live source that stopped giving frames; worth reconnecting
+├── ModelError            a model file that is missing, foreign, or not the one its card names
+├── WireError             bytes or JSON from Redis that are not ours or of another version
+├── QueueError            Redis is unreachable, refuses, or a queue stays full
+└── DataError             training or evaluation data that cannot be used
 """
 
 

@@ -1,0 +1,1 @@
+"""Sources to windows in Redis: one process a source, under a watchdog."""

@@ -70,12 +70,20 @@ def _trunk(x: Any) -> Any:
     for repeats, kernel, stride, expansion, filters in _STAGES:
         for repeat in range(repeats):
             name = f"block{number}"
-            x = _block(x, name, kernel, stride if repeat == 0 else 1, channels, expansion, filters)
+            x = _block(
+                x,
+                name,
+                kernel=kernel,
+                stride=stride if repeat == 0 else 1,
+                channels=channels,
+                expansion=expansion,
+                filters=filters,
+            )
             number, channels = number + 1, filters
     return _bn_relu(layers.Conv2D(1280, 1, use_bias=False, name="conv_head")(x), "bn1")
 
 
-def _block(x: Any, name: str, kernel: int, stride: int, channels: int, expansion: int, filters: int) -> Any:
+def _block(x: Any, name: str, *, kernel: int, stride: int, channels: int, expansion: int, filters: int) -> Any:
     """Inverted residual: expand, depthwise, project; added to its input where shapes agree."""
     start = x
     if expansion != 1:

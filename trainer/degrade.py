@@ -22,7 +22,10 @@ def degrade(images: Sequence[UInt8Array], plan: Degradation, rng: np.random.Gene
     if rng.random() < plan.rescale_share:
         small = max(32, round(side / rng.uniform(1.1, plan.rescale)))
         up = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]))
-        out = [cv2.resize(cv2.resize(i, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=up) for i in out]
+        out = [
+            cv2.resize(cv2.resize(i, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=up)
+            for i in out
+        ]
     if rng.random() < plan.blur_share:
         sigma = rng.uniform(*plan.blur_sigma)
         out = [cv2.GaussianBlur(i, (0, 0), sigma) for i in out]
@@ -56,9 +59,7 @@ def through_h264(
     height, width = image.shape[:2]
     left, top = offset
     full = (-(-(height + top) // MACROBLOCK) * MACROBLOCK, -(-(width + left) // MACROBLOCK) * MACROBLOCK)
-    board = cv2.copyMakeBorder(
-        image, top, full[0] - height - top, left, full[1] - width - left, cv2.BORDER_REPLICATE
-    )
+    board = cv2.copyMakeBorder(image, top, full[0] - height - top, left, full[1] - width - left, cv2.BORDER_REPLICATE)
     before = cv2.warpAffine(
         board, np.array([[1, 0, drift[0]], [0, 1, drift[1]]]), (full[1], full[0]), borderMode=cv2.BORDER_REPLICATE
     )

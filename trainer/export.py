@@ -58,7 +58,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             figures=_figures(args.figures),
         ),
     )
-    print(f"{args.out}: {card.name}, " + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files))
+    print(
+        f"{args.out}: {card.name}, "
+        + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files)
+    )
     return 0
 
 

@@ -19,7 +19,7 @@ _state: dict[str, tuple[FacePool, Recipe, int, int]] = {}
 
 
 def batches(
-    pool: FacePool, recipe: Recipe, size: int, seed: int, steps: range, processes: int = 2
+    pool: FacePool, recipe: Recipe, size: int, seed: int, steps: range, *, processes: int = 2
 ) -> Iterator[tuple[UInt8Array, Float32Array]]:
     """The batches of `steps`, in order; see `draw_batch` for shapes."""
     context = multiprocessing.get_context("spawn")

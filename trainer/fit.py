@@ -36,6 +36,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         self.peak, self.steps = peak, steps
 
     def __call__(self, step: object) -> object:
+        """The rate at `step`."""
         ops = keras.ops
         done = ops.cast(step, "float32") / float(self.steps)
         warm = done / 0.1
@@ -63,6 +64,7 @@ def fit(
     run: Path,
     seed: int,
     say: Callable[[str], None],
+    *,
     feeders: int = 2,
     checkpoint_s: float = 120.0,
 ) -> keras.Model:
@@ -82,7 +84,9 @@ def fit(
     say(f"{len(training)} faces, {len(held_out)} held out, from step {first} of {total}")
     losses: list[float] = []
     saved = started = time.monotonic()
-    for step, (images, labels) in enumerate(batches(training, recipe, INPUT_SIZE, seed, range(first, total), feeders), first + 1):
+    for step, (images, labels) in enumerate(
+        batches(training, recipe, INPUT_SIZE, seed, range(first, total), processes=feeders), first + 1
+    ):
         smooth = labels * (1 - 2 * recipe.label_smoothing) + recipe.label_smoothing
         loss = float(model.train_on_batch(images.astype(np.float32), smooth))
         if not np.isfinite(loss):

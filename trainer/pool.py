@@ -1,4 +1,4 @@
-"""The real faces to train on: pictures in a folder, listed in a CSV, with landmarks found once and kept beside a run."""
+"""The real faces to train on: pictures in a folder, listed in a CSV, with landmarks found once and kept."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="selfblend"),
-        Recipe(name="selfblend-short", epochs=4, steps=100, pairs=12, ema=0.98),  # a first checkpoint, where time is short
+        Recipe(name="selfblend-short", epochs=4, steps=100, pairs=12, ema=0.98),  # where time is short
         Recipe(name="smoke", epochs=1, steps=2, pairs=2),  # shows in a minute that everything works
     )
 }

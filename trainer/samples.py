@@ -58,7 +58,9 @@ def weights_of(pool: FacePool, recipe: Recipe) -> Float32Array:
     return chances / chances.sum()
 
 
-def _mirror(image: UInt8Array, landmarks: Float32Array, box: Float32Array) -> tuple[UInt8Array, Float32Array, Float32Array]:
+def _mirror(
+    image: UInt8Array, landmarks: Float32Array, box: Float32Array
+) -> tuple[UInt8Array, Float32Array, Float32Array]:
     width = image.shape[1]
     flipped = box.copy()
     flipped[[0, 2]] = width - box[[2, 0]]

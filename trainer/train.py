@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         with log.open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
-    fit(pool, recipe, args.out, args.seed, say, args.feeders)
+    fit(pool, recipe, args.out, args.seed, say, feeders=args.feeders)
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
     return 0
 

@@ -1,0 +1,1 @@
+"""Windows in Redis to scores, verdicts and metrics; and `dfd watch`, which starts everything."""
