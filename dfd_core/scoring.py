@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfd_core.checks import Check
+from dfd_core.checks import Check, Measure
 from dfd_core.checks.appearance import Appearance
 from dfd_core.checks.noise import Noise
 from dfd_core.checks.quality import Quality
@@ -42,9 +42,9 @@ class Scorer:
         self._gates = gates or Gates()
         self._fusion = Fusion.from_card(model.card.fusion)
         self._checks: tuple[Check, ...] = (Appearance(model), Noise(), Temporal())
-        self._quality = Quality()
+        self._measures: tuple[Measure, ...] = (*self._checks, Quality())
         self._memory: OrderedDict[int, _Memory] = OrderedDict()
-        self.columns = tuple(f"{m.name}.{c}" for m in (*self._checks, self._quality) for c in m.columns)
+        self.columns = tuple(f"{m.name}.{c}" for m in self._measures for c in m.columns)
 
     @property
     def model_name(self) -> str:
@@ -92,7 +92,7 @@ class Scorer:
 
     def _features(self, segments: Sequence[Segment]) -> list[SegmentFeatures]:
         tracks = [track for segment in segments for track in segment.tracks]
-        parts = [measure.features(tracks) for measure in (*self._checks, self._quality)]
+        parts = [measure.features(tracks) for measure in self._measures]
         rows = iter([np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)])
         return [
             SegmentFeatures(
@@ -152,7 +152,7 @@ class Scorer:
 
     def _columns_of(self, rows: Float32Array) -> tuple[Float32Array, dict[str, Float32Array]]:
         """The columns of quality, and those of each check."""
-        ends = np.cumsum([len(m.columns) for m in (*self._checks, self._quality)])
+        ends = np.cumsum([len(m.columns) for m in self._measures])
         *parts, quality, _ = np.split(rows, ends, axis=1)
         return quality, {check.name: part for check, part in zip(self._checks, parts, strict=True)}
 

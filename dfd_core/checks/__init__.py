@@ -12,8 +12,8 @@ from typing import Protocol
 from dfd_core.types import FaceTrack, Float32Array
 
 
-class Check(Protocol):
-    """One signal; `columns` name what it measures of a frame, `name` is its key in `WindowScore.checks`."""
+class Measure(Protocol):
+    """What measures single frames; `columns` name what it measures."""
 
     name: str
     columns: tuple[str, ...]
@@ -21,6 +21,10 @@ class Check(Protocol):
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
         """For each track float32 (N, len(columns)): one row a frame, NaN where not measurable."""
         ...
+
+
+class Check(Measure, Protocol):
+    """One signal; its `name` is its key in `WindowScore.checks` and in the model card's `fusion`."""
 
     def score(self, features: Float32Array) -> float | None:
         """How fake the frames of `features` (T, len(columns)) look, 0 to 1; None where nothing was measurable."""

@@ -15,7 +15,7 @@ class Appearance:
     """Logit of the network for every crop; a window's score is the sigmoid of the mean over its present frames."""
 
     name = "appearance"
-    columns = ("logit",)
+    columns: tuple[str, ...] = ("logit",)
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model

@@ -47,7 +47,7 @@ def gradient_energy(grey: UInt8Array) -> Float32Array:
     return np.multiply(edges, edges, out=edges)
 
 
-def spread(track: FaceTrack, measured: Float32Array) -> Float32Array:
+def spread(track: FaceTrack, measured: npt.NDArray[np.floating]) -> Float32Array:
     """Rows of the present frames, (P, F), put in their places among all N frames; NaN in the others."""
     rows = np.full((len(track.boxes), measured.shape[1]), np.nan, np.float32)
     rows[track.present] = measured

@@ -34,7 +34,7 @@ class Noise:
     """Log ratio (base 2) of noise in face and surround by two kernels, and the difference of their kurtoses."""
 
     name = "noise"
-    columns = ("ratio_kv", "ratio_second", "kurtosis_gap")
+    columns: tuple[str, ...] = ("ratio_kv", "ratio_second", "kurtosis_gap")
 
     # The face is the smoother one in most fakes, generated small and warped: fake is where the ratio is low.
     centre = -0.6

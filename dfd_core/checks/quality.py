@@ -21,7 +21,7 @@ class Quality:
     """Width of the face in frame px, its mean luma (0 to 255), and its sharpness (0: none)."""
 
     name = "quality"
-    columns = ("width_px", "brightness", "sharpness")
+    columns: tuple[str, ...] = ("width_px", "brightness", "sharpness")
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
         """For each track float32 (N, 3), NaN rows where the face is absent."""

@@ -37,7 +37,7 @@ class Temporal:
     """
 
     name = "temporal"
-    columns = ("jitter", "colour", "sharpness", "residual")
+    columns: tuple[str, ...] = ("jitter", "colour", "sharpness", "residual")
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
         """For each track float32 (N, 4)."""
@@ -65,7 +65,7 @@ def _measure(track: FaceTrack) -> Float32Array:
     face, surround = face_areas(track, _SIZE)
     small = small_crops(track, _SIZE)
     grey = grey_of(small)
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     rows[:, 0] = _jitter(track)
     rows[pairs, 1] = _colour_flicker(small, face, surround)[place[pairs] - 1]
     rows[pairs, 2] = _sharpness_flicker(grey, face, surround)[place[pairs] - 1]
