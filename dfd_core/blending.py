@@ -14,7 +14,7 @@ import numpy as np
 
 from dfd_core.types import Float32Array, UInt8Array
 
-_MOUTH_AND_JAW_SHARE = 0.55  # the lower part of the face, from under the eyes
+_LOWER_FROM = 0.12  # of the way from the eyes to the chin, where the lower part of the face begins
 _BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's choice of blending strengths
 
 
@@ -100,11 +100,11 @@ def _region(landmarks: Float32Array, part: str) -> Float32Array:
         return landmarks
     centre = (landmarks.min(axis=0) + landmarks.max(axis=0)) / 2
     if part == "inner":
-        return centre + (landmarks - centre) * np.float32(0.78)
+        return np.asarray(centre + (landmarks - centre) * 0.78, np.float32)
     eyes = landmarks[[33, 263]].mean(axis=0)
     down = landmarks[152] - eyes
     height = (landmarks - eyes) @ down / float(down @ down)
-    return landmarks[height > 1 - _MOUTH_AND_JAW_SHARE * 1.6]
+    return np.asarray(landmarks[height > _LOWER_FROM], np.float32)
 
 
 def _deform(mask: Float32Array, size: float, seed: int) -> Float32Array:
