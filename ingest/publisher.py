@@ -22,6 +22,7 @@ from dfd_core.wire import Pending, WindowHeader
 
 JOB_TIMEOUT_S = 600  # shown by dashboards; a hanging batch is ended by the supervisor long before
 FAILURE_TTL_S = 600
+FORGOTTEN_S = 600  # so long after its last pixels have expired, a stream that nobody reads any more leaves no trace
 POLL_S = 0.05
 LONGEST_PAUSE_S = 5.0
 UNTOLD_KEPT = 1000
@@ -107,7 +108,7 @@ class Publisher:
             )
             pipe.set(wire.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
             pipe.zadd(wire.pending_key(self.stream), {header.pending: time.time()})
-            pipe.pexpire(wire.pending_key(self.stream), int(self._ttl_s * 2000))
+            pipe.expire(wire.pending_key(self.stream), int(self._ttl_s) + FORGOTTEN_S)
             pipe.execute()
 
     def _header(self, window: Window, size: int) -> WindowHeader:
