@@ -89,6 +89,6 @@ def test_ctrl_c_is_no_traceback(command: types.ModuleType) -> None:
 
 def test_it_runs_as_a_module() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dfd_core.cli", "--version"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "dfd_core.cli", "--version"], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"dfd {__version__}\n", "")

@@ -210,7 +210,7 @@ def test_metrics_as_served(desk: Desk, redis_client: Redis) -> None:
     )
     desk.turns()
     port = serve_metrics(desk.registry, "127.0.0.1", 0)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as reply:
         lines = reply.read().decode().splitlines()
     assert 'dfd_windows_total{outcome="scored",stream="cam"} 7.0' in lines
     assert 'dfd_windows_total{outcome="not_scorable",stream="cam"} 1.0' in lines
@@ -337,7 +337,7 @@ def test_foreign_entries_are_skipped_and_said(desk: Desk, redis_client: Redis) -
     assert "version 99" in desk.said[0]
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 300.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "nothing happened in time"
@@ -397,10 +397,10 @@ def test_the_command_serves_metrics_and_stops_on_sigterm(redis_client: Redis, re
         try:
             url = process.stderr.readline().split()[-1]
             lines = [json.loads(process.stdout.readline()) for _ in range(4)]
-            wait_for(lambda: b'dfd_alarms_total{stream="clip"} 1.0' in urllib.request.urlopen(url, timeout=5).read())
+            wait_for(lambda: b'dfd_alarms_total{stream="clip"} 1.0' in urllib.request.urlopen(url, timeout=60).read())
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == ""
     assert [line["event"] for line in lines] == ["verdict"] * 3 + ["end"]
     assert [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()] == lines

@@ -21,7 +21,7 @@ from tests.clips import write_clip
 
 SETTINGS = VideoSettings(open_timeout_s=20.0, read_timeout_s=5.0, reconnect_max_s=0.5)
 SMALL = "duration=2&fake_from=1&size=320x240"
-LONGEST_S = 60.0  # no wait below may take longer, however busy the machine is
+LONGEST_S = 180.0  # no wait below may take longer, however busy the machine is
 
 
 def drains() -> list[threading.Thread]:
