@@ -25,8 +25,8 @@ _GRID = np.stack(np.meshgrid(np.arange(_SIZE), np.arange(_SIZE)), axis=-1).astyp
 Mask = npt.NDArray[np.bool_]
 
 # What counts as half-way to fake, and how much more is one unit; columns as below.
-_CENTRE = np.array([0.02, 0.04, 0.25, 2.5], np.float32)
-_SCALE = np.array([0.02, 0.04, 0.25, 1.0], np.float32)
+_CENTRE = np.array([0.02, 0.03, 0.25, 0.5], np.float32)
+_SCALE = np.array([0.02, 0.03, 0.25, 0.7], np.float32)
 
 
 class Temporal:
