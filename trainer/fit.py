@@ -137,6 +137,7 @@ def _start(recipe: Recipe, run: Path) -> keras.Model:
             schedule, weight_decay=recipe.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=recipe.ema
         ),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=keras.backend.backend() == "jax",  # XLA's depthwise convolutions are slow on a CPU
     )
     return model
 
