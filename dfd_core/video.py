@@ -185,7 +185,8 @@ def _options(url: str, settings: VideoSettings) -> dict[str, str]:
             "timeout": microseconds,
             "allowed_media_types": "video",
         }
-    return {"rw_timeout": microseconds}
+    # FFmpeg looks at a stream for up to 5 s before it counts as open; cut short by the timeout, it never reads on
+    return {"rw_timeout": microseconds, "analyzeduration": str(int(min(5.0, settings.open_timeout_s / 2) * 1e6))}
 
 
 def _reason(error: OSError | av.FFmpegError) -> str:

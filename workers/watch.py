@@ -6,6 +6,7 @@ import argparse
 import json
 import queue
 import re
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -29,8 +30,10 @@ EXAMPLES = """examples:
   dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
 
 SERVER_START_S = 60.0
-STOP_S = 3.5  # from Ctrl-C to SIGKILL for whatever is left
+STOP_S = 3.0  # from Ctrl-C to SIGKILL for whatever is left
 DRAIN_S = 15.0  # without any news, once all sources have been read, before the rest is given up
+QUIET_S = 60.0  # between two equal complaints
+_TIME = re.compile(r"^[0-9-]+ [0-9:,]+ ")
 _NEWS = re.compile(r"^dfd: | (WARNING|ERROR|CRITICAL) ")  # what users want to see of a child's standard error
 
 
@@ -50,16 +53,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise SettingsError("--duration must be above 0 seconds.")
     if settings.redis.url:
         connect(settings.redis).close()
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="dfd-watch-") as folder:
         family = Family(child_environment(settings))
         screen = open_screen(args.json)
         try:
             if not settings.redis.url:
-                url = _start_server(family, stop)
+                url = _start_server(family, folder, stop)
+                if url is None:
+                    return 0
                 family.environment = child_environment(settings.with_values({"redis.url": url}))
             return Watch(family, screen, args.sources, args.verdicts).run(stop, args.duration)
         finally:
-            family.stop(STOP_S)
+            family.stop(STOP_S, at_once=SERVER)
             screen.close()
 
 
@@ -72,10 +77,12 @@ class Watch:
         self._open = set(self._streams)  # those that have not ended
         self._succeeded = False  # at least one ended as it should
         self._rows: list[Row] = []
+        self._said: dict[str, float] = {}  # complaints, and when
         self._news_at = time.monotonic()
         keep = ["--verdicts", str(verdicts.absolute())] if verdicts else []
         self._monitor = family.start("monitor", "monitor", "--rows", *keep)
         self._worker = family.start("worker", "work")
+        self._server = family.children.get(SERVER)
         self._ingest = family.start("ingest", "ingest", "--", *sources)
 
     def run(self, stop: threading.Event, duration_s: float | None) -> int:
@@ -87,6 +94,8 @@ class Watch:
             if end_at is not None and time.monotonic() >= end_at and not stopped:
                 stopped = True
                 self._family.end(self._ingest)
+            if self._server is not None:
+                self._look_after(self._server, may_restart=False)
             self._look_after(self._worker)
             self._look_after(self._monitor)
             if not stopped:
@@ -96,17 +105,17 @@ class Watch:
                 return 0 if stopped or self._succeeded else 1
         return 0
 
-    def _look_after(self, child: Child, may_end: bool = False) -> None:
+    def _look_after(self, child: Child, may_end: bool = False, may_restart: bool = True) -> None:
         code = child.process.poll()
         if code is None or (may_end and code >= 0):
             return
-        if self._family.restart(child):
+        if may_restart and self._family.restart(child):
             self._screen.say(f"The {child.name} was killed (signal {-code}); it is started again.")
             return
         for reader in child.readers:
             reader.join(1.0)  # its last words
         why = child.complaint or f"it ended with exit code {code}."
-        raise DfdError(f"The {child.name} cannot go on: {why}")
+        raise DfdError(f"The {child.name.replace('-', ' ')} cannot go on: {why}")
 
     def _all_told(self) -> bool:
         """No verdict can follow: all streams have ended, or what is left of them shows no life."""
@@ -126,10 +135,17 @@ class Watch:
 
     def _take(self, line: Line) -> None:
         if line.error:
-            if _NEWS.search(line.text):
-                self._screen.say(line.text.removeprefix("dfd: "))
+            self._take_complaint(line.text)
         elif line.child == self._monitor.name:
             self._take_event(line.text)
+
+    def _take_complaint(self, text: str) -> None:
+        """Show what is news; a process that says the same again within a minute is not heard."""
+        said = _TIME.sub("", text.removeprefix("dfd: "))
+        if not _NEWS.search(text) or time.monotonic() - self._said.get(said, -QUIET_S) < QUIET_S:
+            return
+        self._said[said] = time.monotonic()
+        self._screen.say(said)
 
     def _take_event(self, text: str) -> None:
         data = json.loads(text)
@@ -152,9 +168,9 @@ class Watch:
                 self._succeeded |= notice.reason is None
 
 
-def _start_server(family: Family, stop: threading.Event) -> str:
-    """URL of an embedded server that answers."""
-    child = family.start("embedded Redis server", SERVER)
+def _start_server(family: Family, folder: str, stop: threading.Event) -> str | None:
+    """URL of an embedded server that answers; None when told to stop meanwhile."""
+    child = family.start(SERVER, SERVER, folder)
     deadline = time.monotonic() + SERVER_START_S
     while time.monotonic() < deadline and child.process.poll() is None and not stop.is_set():
         try:
@@ -163,4 +179,6 @@ def _start_server(family: Family, stop: threading.Event) -> str:
             continue
         if not line.error:
             return line.text
+    if stop.is_set():
+        return None
     raise QueueError(child.complaint or "The embedded Redis server does not start: name one with --redis.")
