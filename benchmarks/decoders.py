@@ -157,6 +157,8 @@ def give_up(watch: Callable[..., None], scheme: str, data: bytes) -> str:
             frames += 1
         return f"back {time.monotonic() - server.quiet_at:.1f} s after the silence began, {frames} frames"
     except queue.Empty:
+        if not process.is_alive():
+            return f"crashed with exit code {process.exitcode}, {frames} frames"
         return f"hangs, killed after {PATIENCE_S:.0f} s without a sign, {frames} frames"
     finally:
         process.kill()
