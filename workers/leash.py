@@ -50,7 +50,7 @@ def serve_redis(folder: Path) -> int:
         server = _started(folder)
         print(f"{server.connection_url}/0", flush=True)
         silent = 0
-        while not stop.wait(0.5):
+        while not stop.wait(0.1 if silent else 0.5):
             silent = 0 if server.is_running() else silent + 1
             if silent == SILENT:
                 raise QueueError("The embedded Redis server died: name another server with --redis.")

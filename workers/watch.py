@@ -102,6 +102,8 @@ class Watch:
                 self._look_after(self._ingest, may_end=True)
             if self._ingest.process.poll() is not None and self._all_told():
                 self._hear(0.0)
+                if self._open - self._failed():
+                    self._screen.say(f"No more news of {', '.join(sorted(self._open - self._failed()))}: given up.")
                 return 0 if stopped or self._succeeded else 1
         return 0
 
@@ -117,9 +119,12 @@ class Watch:
         why = child.complaint or f"it ended with exit code {code}."
         raise DfdError(f"The {child.name.replace('-', ' ')} cannot go on: {why}")
 
+    def _failed(self) -> set[str]:
+        return {row.stream for row in self._rows if row.source == FAILED}
+
     def _all_told(self) -> bool:
         """No verdict can follow: all streams have ended, or what is left of them shows no life."""
-        if self._open <= {row.stream for row in self._rows if row.source == FAILED}:
+        if not self._open - self._failed():
             return True
         return time.monotonic() - self._news_at > DRAIN_S and not any(row.queue for row in self._rows)
 
