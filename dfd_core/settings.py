@@ -68,6 +68,7 @@ class QueueSettings:
 
     live_bytes: int = 16_000_000  # above this the oldest live windows are dropped, and counted
     file_bytes: int = 64_000_000  # above this a file source waits
+    stale_s: float = 15.0  # a live window that is older than this when its turn comes is not scored
     payload_ttl_s: float = 60.0  # pixels of live streams are gone after this
     file_ttl_s: float = 3600.0  # pixels of files
     full_timeout_s: float = 600.0  # a file source that waits longer than this gives up with an error
@@ -267,6 +268,7 @@ def _validate(settings: Settings) -> None:
         "queue bounds and TTLs must be above 0": min(
             settings.queue.live_bytes,
             settings.queue.file_bytes,
+            settings.queue.stale_s,
             settings.queue.payload_ttl_s,
             settings.queue.file_ttl_s,
         )

@@ -44,9 +44,10 @@ class MeanScorer:
 
     def __init__(self, settings: Settings, delay_s: float = 0.0):
         self._delay_s = delay_s
-        self.batches = []
+        self.batches, self.ages = [], []
 
-    def score(self, items):
+    def score(self, items, max_ages_s):
+        self.ages.append(list(max_ages_s))
         self.batches.append([item[-1].seq for item in items])
         time.sleep(self._delay_s)
         return [self._score([self._measure(piece) for piece in item]) for item in items]
@@ -88,17 +89,17 @@ class SlowScorer(MeanScorer):
 class HangingScorer(MeanScorer):
     """Sleeps for good on a poisoned segment, like native code that never comes back."""
 
-    def score(self, items):
+    def score(self, items, max_ages_s):
         if any(_poisoned(piece) for item in items for piece in item):
             time.sleep(3600)
-        return super().score(items)
+        return super().score(items, max_ages_s)
 
 
 class RaisingScorer(MeanScorer):
-    def score(self, items):
+    def score(self, items, max_ages_s):
         if any(_poisoned(piece) for item in items for piece in item):
             raise RuntimeError("a poisoned crop\nand more")
-        return super().score(items)
+        return super().score(items, max_ages_s)
 
 
 def _poisoned(piece):

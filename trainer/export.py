@@ -90,6 +90,7 @@ def _serving_model(run: Path, checkpoint: bool) -> Any:
     trained = keras.models.load_model(path)
     if checkpoint:
         trained = averaged_weights(trained)
+    keras.mixed_precision.set_global_policy("float32")
     model = build_detector(pretrained=False, size=int(trained.input_shape[1]))
     model.set_weights(trained.get_weights())
     return model

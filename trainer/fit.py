@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
-from trainer.backbones import INPUT_SIZE, build_detector
+from trainer.backbones import build_detector, freeze
 from trainer.feed import batches
 from trainer.pool import FacePool
 from trainer.recipes import Recipe
@@ -85,7 +85,7 @@ def fit(
     losses: list[float] = []
     saved = started = time.monotonic()
     for step, (images, labels) in enumerate(
-        batches(training, recipe, INPUT_SIZE, seed, range(first, total), processes=feeders), first + 1
+        batches(training, recipe, recipe.size, seed, range(first, total), processes=feeders), first + 1
     ):
         smooth = labels * (1 - 2 * recipe.label_smoothing) + recipe.label_smoothing
         loss = float(model.train_on_batch(images.astype(np.float32), smooth))
@@ -130,7 +130,8 @@ def _start(recipe: Recipe, run: Path) -> keras.Model:
     run.mkdir(parents=True, exist_ok=True)
     if (run / CHECKPOINT).is_file():
         return keras.models.load_model(run / CHECKPOINT)
-    model = build_detector(recipe.dropout)
+    model = build_detector(recipe.dropout, recipe.size)
+    freeze(model, recipe.frozen)
     schedule = OneCycle(recipe.peak_rate, recipe.epochs * recipe.steps)
     model.compile(
         optimizer=keras.optimizers.AdamW(
@@ -138,13 +139,14 @@ def _start(recipe: Recipe, run: Path) -> keras.Model:
         ),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=keras.backend.backend() == "jax",  # XLA's depthwise convolutions are slow on a CPU
+        run_eagerly=recipe.epochs * recipe.steps < 10,  # tracing a graph would take longer than the steps
     )
     return model
 
 
 def _validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Array, Float32Array]:
     rng = np.random.default_rng([seed, _VALIDATION_SEED])
-    pairs = [draw_pair(pool, index, recipe, INPUT_SIZE, rng) for index in range(min(len(pool), 8 * recipe.steps))]
+    pairs = [draw_pair(pool, index, recipe, recipe.size, rng) for index in range(min(len(pool), 8 * recipe.steps))]
     return np.concatenate(pairs), np.tile(np.array([[0.0], [1.0]], np.float32), (len(pairs), 1))
 
 

@@ -29,12 +29,14 @@ class Recipe:
     """Everything that decides a training run, but for the data and the seed."""
 
     name: str
+    size: int = 224  # px, side of the network's input
     epochs: int = 10
     steps: int = 166  # an epoch
     pairs: int = 16  # real and fake of the same picture, a step
     peak_rate: float = 6e-4  # of AdamW, one cycle
     weight_decay: float = 1e-4
     dropout: float = 0.2
+    frozen: int = 0  # the stem and this many blocks keep their ImageNet weights
     label_smoothing: float = 0.05
     ema: float = 0.995  # momentum of the averaged weights, which are what is kept
     held_out: tuple[str, ...] = ("usgov_cio", "ca_odi", "usgov_usds")  # sources that only validate
@@ -46,8 +48,8 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="selfblend"),
-        Recipe(name="selfblend-short", epochs=4, steps=100, pairs=12, ema=0.98),  # where time is short
-        Recipe(name="smoke", epochs=1, steps=2, pairs=2),  # shows in a minute that everything works
+        Recipe(name="selfblend-short", size=160, epochs=4, steps=110, pairs=12, frozen=1, ema=0.98),  # time is short
+        Recipe(name="smoke", size=64, epochs=1, steps=2, pairs=2),  # shows in a minute that everything works
     )
 }
 

@@ -35,7 +35,7 @@ class WindowScorer(Protocol):
         """What the model card recommends."""
         ...
 
-    def score(self, items: Sequence[Sequence[Piece]]) -> list[Scored]:
+    def score(self, items: Sequence[Sequence[Piece]], max_ages_s: Sequence[float | None]) -> list[Scored]:
         """One result and the newest segment's features for each item of segments, oldest first."""
         ...
 
@@ -69,13 +69,17 @@ class BatchScorer:
         pixels = {id(p): p for w in windows for p in w.pieces if isinstance(p, Segment)}
         self._metrics.crops.inc(sum(int(t.present.sum()) for p in pixels.values() for t in p.tracks))
         with self._metrics.scoring_seconds.time():
-            together = _attempt(lambda: self._scorer.score([w.pieces for w in windows]))
+            together = _attempt(lambda: self._score_now(windows))
             if not isinstance(together, Exception):
                 return list(together)
             self._metrics.retries.inc()
             if len(windows) == 1:
                 return [together]
-            return [_first(_attempt(lambda w=w: self._scorer.score([w.pieces]))) for w in windows]
+            return [_first(_attempt(lambda w=w: self._score_now([w]))) for w in windows]
+
+    def _score_now(self, windows: Sequence[LoadedWindow]) -> list[Scored]:
+        ages = [self._settings.stale_s if w.header.live else None for w in windows]
+        return self._scorer.score([w.pieces for w in windows], ages)
 
     def _settle(self, settled: Sequence[tuple[WindowHeader, WindowResult, bytes]]) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
