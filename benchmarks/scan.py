@@ -1,0 +1,56 @@
+"""`dfd scan` of a rendered 720p25 video against that video's length, all in: start, decoding, faces, scoring.
+
+    python benchmarks/scan.py [--seconds 60] [--rounds 2]
+
+"scoring only" is the same file in a process that has already started and loaded its model; ratios are of the
+best round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dfd_core.offline import scan_file
+from dfd_core.scoring import load_scorer
+from dfd_core.settings import Settings
+from ingest.sources.synthetic import Scene, render_synthetic
+
+
+def best(work: Callable[[], object], rounds: int) -> float:
+    """Least seconds of `rounds` runs."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    args = parser.parse_args()
+    settings = Settings()
+    scorer = load_scorer(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scene.mp4"
+        render_synthetic(path, Scene(duration=args.seconds, fake_from=args.seconds / 2))
+        command = [sys.executable, "-m", "dfd_core.cli", "scan", "--json", str(path)]
+        rows = {
+            "dfd scan": best(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), args.rounds),
+            "scoring only": best(lambda: scan_file(path, settings, scorer), args.rounds),
+        }
+    print(f"{args.seconds:.0f} s of 1280x720 at 25 fps, one face, best of {args.rounds} rounds")
+    for name, seconds in rows.items():
+        print(f"{name:12} {seconds:6.1f} s  {args.seconds / seconds:5.2f} x real time")
+
+
+if __name__ == "__main__":
+    main()
