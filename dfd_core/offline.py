@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -56,16 +57,23 @@ class FileReport:
 
 
 def scan_file(
-    path: Path, settings: Settings, scorer: Scorer, on_time: Callable[[float], None] | None = None
+    path: Path,
+    settings: Settings,
+    scorer: Scorer,
+    on_time: Callable[[float], None] | None = None,
+    seconds: float = math.inf,
 ) -> FileReport:
     """Score a video or an image; what cannot be read comes back with its reason, never as an exception.
 
-    `on_time` is called with the media time of each sampled frame, seconds, for progress.
+    `on_time` is called with the media time of each sampled frame, seconds, for progress; frames from `seconds` on are
+    not looked at.
     """
     scan = _Scan(settings, scorer, stream_name(str(path)))
     reason = None
     try:
         for frame in read_frames(str(path), scan.stream, settings.video, live=False):
+            if frame.time_s >= seconds:
+                break
             scan.push(frame)
             if on_time is not None:
                 on_time(frame.time_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder for the results; made if missing"
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="only the first of each video (default: all)")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the interval (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
 
@@ -55,11 +57,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     scorer = load_scorer(settings)  # a wrong model fails here, before any process is started
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.manifest.parent / row["file"] for row in rows]
-    reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs)), len(files)))
+    reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), args.seconds), len(files)))
     scored = [{**row, **score_cells(report)} for row, report in zip(rows, reports, strict=True)]
     _write_csv(args.out / "scores.csv", scored)
     report = report_of(scored, scorer.thresholds.enter, args.bootstrap, args.seed)
     report = {"model": scorer.model_name, "runtime": scorer.runtime_name, "manifest": args.manifest.name, **report}
+    report["seconds"] = args.seconds if math.isfinite(args.seconds) else "all"
     (args.out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draw_roc(args.out / "roc.png", scored, report)
     _summarise(report, args.out)
@@ -97,26 +100,28 @@ def score_cells(report: FileReport) -> Row:
     return {**cells, "verdict": report.verdict, "reason": report.reason or ""}
 
 
-def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: int) -> Iterator[FileReport]:
+def _score_files(
+    files: list[Path], settings: Settings, scorer: Scorer, jobs: int, seconds: float
+) -> Iterator[FileReport]:
     if jobs == 1:
-        yield from (_scan(path, settings, scorer) for path in files)
+        yield from (_scan(path, settings, scorer, seconds) for path in files)
         return
     threads = settings.worker.threads or max(1, (os.cpu_count() or 1) // jobs)
     shared = replace(settings, worker=replace(settings.worker, threads=threads))
     context = multiprocessing.get_context("spawn")  # TensorFlow and LiteRT threads do not survive a fork
-    with ProcessPoolExecutor(jobs, context, initializer=_start_process, initargs=(shared,)) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_start_process, initargs=(shared, seconds)) as pool:
         try:
             yield from pool.map(_scan_here, files)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-_process: tuple[Settings, Scorer] | None = None  # of a worker process: made once, by its initializer
+_process: tuple[Settings, Scorer, float] | None = None  # of a worker process: made once, by its initializer
 
 
-def _start_process(settings: Settings) -> None:
+def _start_process(settings: Settings, seconds: float) -> None:
     global _process  # noqa: PLW0603 - a process pool offers no other place
-    _process = settings, load_scorer(settings)
+    _process = settings, load_scorer(settings), seconds
 
 
 def _scan_here(path: Path) -> FileReport:
@@ -124,10 +129,10 @@ def _scan_here(path: Path) -> FileReport:
     return _scan(path, *_process)
 
 
-def _scan(path: Path, settings: Settings, scorer: Scorer) -> FileReport:
+def _scan(path: Path, settings: Settings, scorer: Scorer, seconds: float) -> FileReport:
     if not path.is_file():
         return FileReport(str(path), State.UNKNOWN, "not scorable", reason="the file is missing")
-    return scan_file(path, settings, scorer)
+    return scan_file(path, settings, scorer, seconds=seconds)
 
 
 def _with_bar(reports: Iterator[FileReport], total: int) -> Iterator[FileReport]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dfd_core.errors import DataError
-from dfd_core.models.store import KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, write_card
+from dfd_core.models.store import DEFAULT_THRESHOLDS, KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, write_card
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
 
@@ -26,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--checkpoint", action="store_true", help="the last checkpoint of a run that has not ended")
     parser.add_argument("--figures", type=Path, help="report.json of dfd evaluate, for the card")
-    parser.add_argument("--enter", type=float, default=0.5, help="probability from which a face counts as fake")
-    parser.add_argument("--exit", type=float, default=0.4, help="probability below which it is authentic again")
+    parser.add_argument("--enter", type=float, help="probability from which a face counts as fake (default: the run's)")
+    parser.add_argument("--exit", type=float, help="probability below which it is authentic again (default: the run's)")
     parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
     parser.add_argument("--bias", type=float, default=0.0, help="then this is added")
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             input=ModelInput(size=int(model.input_shape[1])),
             outputs={"logit": "above 0 means fake"},
             fusion={"appearance": 1 / args.temperature, "bias": args.bias},
-            thresholds=Thresholds(enter=args.enter, exit=args.exit),
+            thresholds=_thresholds(args),
             data=facts["data"],
             recipe=recipe,
             commit=str(facts["commit"]),
@@ -101,6 +102,14 @@ def _facts(run: Path) -> dict[str, Any]:
         return dict(json.loads((run / "run.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         raise DataError(f"{run} is not a run folder of dfd train: it has no run.json.") from None
+
+
+def _thresholds(args: argparse.Namespace) -> Thresholds:
+    """Those of the flags, else those that training found on its held-out pictures, else plain ones."""
+    path = args.run / "thresholds.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else asdict(DEFAULT_THRESHOLDS)
+    given = {name: value for name in ("enter", "exit") if (value := getattr(args, name)) is not None}
+    return Thresholds(**{**found, **given})
 
 
 def _figures(report: Path | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -14,7 +15,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
-from dfd_core.types import Float32Array, UInt8Array
+from dfd_core.types import Float32Array, Thresholds, UInt8Array
 from trainer.backbones import build_detector, freeze
 from trainer.feed import batches
 from trainer.pool import FacePool
@@ -24,6 +25,7 @@ from trainer.samples import draw_pair
 CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
 HISTORY = "history.csv"
+THRESHOLDS = "thresholds.json"
 _COLUMNS = ("step", "epoch", "loss", "validation_auc", "images_per_s")
 _VALIDATION_SEED = 20_000_000  # far from any training step, so that no validation draw repeats one
 
@@ -66,7 +68,7 @@ def fit(
     say: Callable[[str], None],
     *,
     feeders: int = 2,
-    checkpoint_s: float = 120.0,
+    checkpoint_s: float = 300.0,
 ) -> keras.Model:
     """Train into the folder `run`, going on from its checkpoint if there is one; the model with the best weights.
 
@@ -97,8 +99,8 @@ def fit(
             say(f"step {step}/{total}  loss {np.mean(losses[-50:]):.4f}  {rate:.1f} images/s")
         ends_epoch = step % recipe.steps == 0 or step == total
         if ends_epoch:
-            auc = _validate(model, validation)
-            _append(run / HISTORY, (step, -(-step // recipe.steps), float(np.mean(losses)), auc, rate))
+            auc = roc_auc_score(validation[1][:, 0], _scores(averaged_weights(model), validation[0]))
+            _append(run / HISTORY, (step, -(-step // recipe.steps), float(np.mean(losses)), float(auc), rate))
             say(f"epoch {-(-step // recipe.steps)}/{recipe.epochs}  loss {np.mean(losses):.4f}  held-out AUC {auc:.4f}")
             losses.clear()
         if ends_epoch or time.monotonic() - saved > checkpoint_s:
@@ -106,7 +108,20 @@ def fit(
             saved = time.monotonic()
     averaged = averaged_weights(model)
     save(averaged, run / BEST)
+    thresholds = thresholds_from(_scores(averaged, validation[0])[validation[1][:, 0] == 0])
+    (run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
+    say(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
     return averaged
+
+
+def thresholds_from(logits: Float32Array) -> Thresholds:
+    """Thresholds from the logits (N,) of held-out real pictures: 5 % of them are above `enter`, 10 % above `exit`.
+
+    A window averages many frames, so of windows it is fewer, as long as the video is like the pictures.
+    """
+    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    enter, exit_ = np.quantile(probabilities, (0.95, 0.90))
+    return Thresholds(enter=round(float(enter), 3), exit=round(float(exit_), 3))
 
 
 def averaged_weights(model: keras.Model) -> keras.Model:
@@ -128,11 +143,13 @@ def save(model: keras.Model, path: Path) -> None:
 
 def _start(recipe: Recipe, run: Path) -> keras.Model:
     run.mkdir(parents=True, exist_ok=True)
+    schedule = OneCycle(recipe.peak_rate, recipe.epochs * recipe.steps)
     if (run / CHECKPOINT).is_file():
-        return keras.models.load_model(run / CHECKPOINT)
+        model = keras.models.load_model(run / CHECKPOINT)
+        model.optimizer.learning_rate = schedule  # of the recipe as it is now, if its length was changed
+        return model
     model = build_detector(recipe.dropout, recipe.size)
     freeze(model, recipe.frozen)
-    schedule = OneCycle(recipe.peak_rate, recipe.epochs * recipe.steps)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             schedule, weight_decay=recipe.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=recipe.ema
@@ -150,12 +167,10 @@ def _validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Arr
     return np.concatenate(pairs), np.tile(np.array([[0.0], [1.0]], np.float32), (len(pairs), 1))
 
 
-def _validate(model: keras.Model, validation: tuple[UInt8Array, Float32Array]) -> float:
-    images, labels = validation
-    averaged = averaged_weights(model)
-    parts = [averaged(images[n : n + 32].astype(np.float32), training=False) for n in range(0, len(images), 32)]
-    scores = np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
-    return float(roc_auc_score(labels[:, 0], scores[:, 0]))
+def _scores(model: keras.Model, images: UInt8Array) -> Float32Array:
+    """Logits float32 (N,) of pictures uint8 (N, S, S, 3)."""
+    parts = [model(images[n : n + 32].astype(np.float32), training=False) for n in range(0, len(images), 32)]
+    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])[:, 0].astype(np.float32)
 
 
 def _append(path: Path, row: tuple[float, ...]) -> None:

@@ -48,7 +48,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="selfblend"),
-        Recipe(name="selfblend-short", size=160, epochs=4, steps=110, pairs=12, frozen=1, ema=0.98),  # time is short
+        Recipe(name="selfblend-short", size=160, epochs=3, steps=110, pairs=12, frozen=1, ema=0.98),  # time is short
         Recipe(name="smoke", size=64, epochs=1, steps=2, pairs=2),  # shows in a minute that everything works
     )
 }
