@@ -80,7 +80,7 @@ def render_synthetic(path: Path, scene: Scene) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=scene.fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "veryfast", "crf": "20", "g": str(scene.fps)}
+        stream.options = {"preset": "ultrafast", "crf": "20", "g": str(scene.fps)}
         for index in range(round(scene.duration * scene.fps)):
             time_s = index / scene.fps
             still = real if time_s < scene.fake_from else fakes[int(rng.integers(_VARIANTS))]
