@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-
 
 demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with everything embedded
 	@mkdir -p build
-	$(BIN)/dfd watch 'synthetic://demo?duration=24&fake_from=14&live=1&size=960x540&fps=16' --verdicts build/demo-verdicts.jsonl
+	$(BIN)/dfd watch 'synthetic://demo?duration=24&fake_from=14&size=960x540&fps=16' --verdicts build/demo-verdicts.jsonl
 
 test: $(VENV)/.dev           ## all tests, slow ones too
 	$(BIN)/python -m pytest
