@@ -81,7 +81,8 @@ def _serving_model(run: Path, checkpoint: bool) -> Any:
     import keras
 
     from trainer.backbones import build_detector
-    from trainer.fit import BEST, CHECKPOINT, averaged_weights
+    from trainer.fit import BEST
+    from trainer.learner import CHECKPOINT, averaged_weights
 
     if keras.backend.backend() != "tensorflow":
         raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")

@@ -7,8 +7,6 @@ import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
-import cv2
-
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.pool import FacePool
 from trainer.recipes import Recipe
@@ -37,7 +35,6 @@ def batches(
 
 
 def _prepare(*state: object) -> None:
-    cv2.setNumThreads(1)
     _state["run"] = state  # type: ignore[assignment]
 
 

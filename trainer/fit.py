@@ -16,48 +16,17 @@ from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, Thresholds, UInt8Array
-from trainer.backbones import build_detector, freeze
-from trainer.feed import batches
+from trainer.learner import CHECKPOINT, averaged_weights, learn, start, use_fast_arithmetic
+from trainer.peers import Course, peers
 from trainer.pool import FacePool
 from trainer.recipes import Recipe
 from trainer.samples import draw_pair
 
-CHECKPOINT = "checkpoint.keras"
 BEST = "best.keras"
 HISTORY = "history.csv"
 THRESHOLDS = "thresholds.json"
 _COLUMNS = ("step", "epoch", "loss", "validation_auc", "images_per_s")
 _VALIDATION_SEED = 20_000_000  # far from any training step, so that no validation draw repeats one
-
-
-@keras.saving.register_keras_serializable("dfd")
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up over the first tenth of `steps` to `peak`, then a cosine down to nothing (Smith, 2018)."""
-
-    def __init__(self, peak: float, steps: int) -> None:
-        self.peak, self.steps = peak, steps
-
-    def __call__(self, step: object) -> object:
-        """The rate at `step`."""
-        ops = keras.ops
-        done = ops.cast(step, "float32") / float(self.steps)
-        warm = done / 0.1
-        cool = 0.5 * (1 + ops.cos(np.pi * ops.clip((done - 0.1) / 0.9, 0.0, 1.0)))
-        return self.peak * ops.maximum(ops.minimum(warm, 1.0) * ops.where(done < 0.1, 1.0, cool), 1e-3)
-
-    def get_config(self) -> dict[str, object]:
-        """What rebuilds it."""
-        return {"peak": self.peak, "steps": self.steps}
-
-
-def use_fast_arithmetic(threads: int) -> None:
-    """Bfloat16 with float32 weights, and, under PyTorch, denormals as zeros: a factor of four on a CPU with AMX."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    if keras.backend.backend() == "torch":
-        import torch
-
-        torch.set_flush_denormal(True)
-        torch.set_num_threads(threads)
 
 
 def fit(
@@ -67,51 +36,87 @@ def fit(
     seed: int,
     say: Callable[[str], None],
     *,
+    threads: int = 1,
     feeders: int = 2,
     checkpoint_s: float = 300.0,
 ) -> keras.Model:
     """Train into the folder `run`, going on from its checkpoint if there is one; the model with the best weights.
 
-    DataError when the loss is not finite; the last checkpoint stays.
+    `threads` and `feeders` are those of each of the recipe's learners. DataError when the loss is not finite or a
+    learner is lost; the last checkpoint stays.
     """
-    keras.utils.set_random_seed(seed)
+    use_fast_arithmetic(threads)
+    run.mkdir(parents=True, exist_ok=True)
     training = pool.select(lambda source: source not in recipe.held_out)
     held_out = pool.select(lambda source: source in recipe.held_out)
     if not len(training) or not len(held_out):
         raise DataError(f"The data needs faces of the held-out sources ({', '.join(recipe.held_out)}) and of others.")
-    validation = _validation_set(held_out, recipe, seed)
-    model = _start(recipe, run)
-    first = int(model.optimizer.iterations)
-    total = recipe.epochs * recipe.steps
-    say(f"{len(training)} faces, {len(held_out)} held out, from step {first} of {total}")
-    losses: list[float] = []
-    saved = started = time.monotonic()
-    for step, (images, labels) in enumerate(
-        batches(training, recipe, recipe.size, seed, range(first, total), processes=feeders), first + 1
-    ):
-        smooth = labels * (1 - 2 * recipe.label_smoothing) + recipe.label_smoothing
-        loss = float(model.train_on_batch(images.astype(np.float32), smooth))
-        if not np.isfinite(loss):
-            raise DataError(f"The loss is not finite at step {step}; {run / CHECKPOINT} holds the last good weights.")
-        losses.append(loss)
-        rate = (step - first) * len(images) / (time.monotonic() - started)
-        if step % 10 == 0 or step == total:
-            say(f"step {step}/{total}  loss {np.mean(losses[-50:]):.4f}  {rate:.1f} images/s")
-        ends_epoch = step % recipe.steps == 0 or step == total
-        if ends_epoch:
-            auc = roc_auc_score(validation[1][:, 0], _scores(averaged_weights(model), validation[0]))
-            _append(run / HISTORY, (step, -(-step // recipe.steps), float(np.mean(losses)), float(auc), rate))
-            say(f"epoch {-(-step // recipe.steps)}/{recipe.epochs}  loss {np.mean(losses):.4f}  held-out AUC {auc:.4f}")
-            losses.clear()
-        if ends_epoch or time.monotonic() - saved > checkpoint_s:
-            save(model, run / CHECKPOINT)
-            saved = time.monotonic()
+    model = start(recipe, run, seed)
+    steps = range(int(model.optimizer.iterations), recipe.epochs * recipe.steps)
+    say(f"{len(training)} faces, {len(held_out)} held out, from step {steps.start} of {steps.stop}")
+    journal = Journal(run, recipe, steps, validation_set(held_out, recipe, seed), say)
+    course = Course(training, recipe, run, seed, steps, threads, feeders)
+    with peers(course, model) as exchange:
+        saved = time.monotonic()
+        for step, images, labels in course.batches(0):
+            journal.note(step, learn(model, images, labels, recipe))
+            averages = course.averages_after(step)
+            if averages:
+                exchange.average(model, 0)
+            ends_epoch = step % recipe.steps == 0
+            if ends_epoch:
+                journal.end_epoch(step, averaged_weights(model))
+            due = time.monotonic() - saved > checkpoint_s and (averages or recipe.learners == 1)
+            if ends_epoch or due:
+                save(model, run / CHECKPOINT)
+                saved = time.monotonic()
     averaged = averaged_weights(model)
     save(averaged, run / BEST)
-    thresholds = thresholds_from(_scores(averaged, validation[0])[validation[1][:, 0] == 0])
-    (run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
-    say(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
+    journal.close(averaged)
     return averaged
+
+
+class Journal:
+    """What a run tells on its way: a line every ten steps, a row of history an epoch, thresholds at the end."""
+
+    def __init__(
+        self,
+        run: Path,
+        recipe: Recipe,
+        steps: range,
+        validation: tuple[UInt8Array, Float32Array],
+        say: Callable[[str], None],
+    ) -> None:
+        self.run, self.recipe, self.steps, self.validation, self.say = run, recipe, steps, validation, say
+        self.losses: list[float] = []
+        self.started = time.monotonic()
+
+    def note(self, step: int, loss: float) -> None:
+        """One step is done."""
+        self.losses.append(loss)
+        if step % 10 == 0 or step == self.steps.stop:
+            mean = np.mean(self.losses[-50:])
+            self.say(f"step {step}/{self.steps.stop}  loss {mean:.4f}  {self._rate(step):.1f} images/s")
+
+    def end_epoch(self, step: int, averaged: keras.Model) -> None:
+        """Measure the averaged weights on the held-out pairs, and keep a row of it."""
+        images, labels = self.validation
+        auc, loss = float(roc_auc_score(labels[:, 0], scores_of(averaged, images))), float(np.mean(self.losses))
+        epoch = step // self.recipe.steps
+        _append(self.run / HISTORY, (step, epoch, loss, auc, self._rate(step)))
+        self.say(f"epoch {epoch}/{self.recipe.epochs}  loss {loss:.4f}  held-out AUC {auc:.4f}")
+        self.losses.clear()
+
+    def close(self, averaged: keras.Model) -> None:
+        """Keep the thresholds of the trained model."""
+        images, labels = self.validation
+        thresholds = thresholds_from(scores_of(averaged, images[labels[:, 0] == 0]))
+        (self.run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
+        self.say(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
+
+    def _rate(self, step: int) -> float:
+        images = (step - self.steps.start) * 2 * self.recipe.pairs * self.recipe.learners
+        return images / (time.monotonic() - self.started)
 
 
 def thresholds_from(logits: Float32Array) -> Thresholds:
@@ -124,16 +129,6 @@ def thresholds_from(logits: Float32Array) -> Thresholds:
     return Thresholds(enter=round(float(enter), 3), exit=round(float(exit_), 3))
 
 
-def averaged_weights(model: keras.Model) -> keras.Model:
-    """A copy of the trained model, without optimizer, that holds the exponential moving average of the weights."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    averages = getattr(model.optimizer, "_model_variables_moving_average", [])
-    for own, average in zip(copy.trainable_variables, averages, strict=False):
-        own.assign(average)
-    return copy
-
-
 def save(model: keras.Model, path: Path) -> None:
     """Write the model beside `path` first, so that a kill never leaves half a file."""
     part = path.with_name(f".{path.name}.part.keras")
@@ -141,36 +136,17 @@ def save(model: keras.Model, path: Path) -> None:
     os.replace(part, path)
 
 
-def _start(recipe: Recipe, run: Path) -> keras.Model:
-    run.mkdir(parents=True, exist_ok=True)
-    schedule = OneCycle(recipe.peak_rate, recipe.epochs * recipe.steps)
-    if (run / CHECKPOINT).is_file():
-        model = keras.models.load_model(run / CHECKPOINT)
-        model.optimizer.learning_rate = schedule  # of the recipe as it is now, if its length was changed
-        return model
-    model = build_detector(recipe.dropout, recipe.size)
-    freeze(model, recipe.frozen)
-    model.compile(
-        optimizer=keras.optimizers.AdamW(
-            schedule, weight_decay=recipe.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=recipe.ema
-        ),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=keras.backend.backend() == "jax",  # XLA's depthwise convolutions are slow on a CPU
-        run_eagerly=recipe.epochs * recipe.steps < 10,  # tracing a graph would take longer than the steps
-    )
-    return model
-
-
-def _validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Array, Float32Array]:
+def validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Array, Float32Array]:
+    """Pairs of held-out pictures, always the same: uint8 (2 N, S, S, 3) and labels float32 (2 N, 1)."""
     rng = np.random.default_rng([seed, _VALIDATION_SEED])
     pairs = [draw_pair(pool, index, recipe, recipe.size, rng) for index in range(min(len(pool), 8 * recipe.steps))]
     return np.concatenate(pairs), np.tile(np.array([[0.0], [1.0]], np.float32), (len(pairs), 1))
 
 
-def _scores(model: keras.Model, images: UInt8Array) -> Float32Array:
+def scores_of(model: keras.Model, images: UInt8Array) -> Float32Array:
     """Logits float32 (N,) of pictures uint8 (N, S, S, 3)."""
-    parts = [model(images[n : n + 32].astype(np.float32), training=False) for n in range(0, len(images), 32)]
-    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])[:, 0].astype(np.float32)
+    parts = [model.predict_on_batch(images[n : n + 32].astype(np.float32)) for n in range(0, len(images), 32)]
+    return np.concatenate(parts)[:, 0].astype(np.float32)
 
 
 def _append(path: Path, row: tuple[float, ...]) -> None:

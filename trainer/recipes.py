@@ -36,6 +36,7 @@ class Recipe:
     peak_rate: float = 6e-4  # of AdamW, one cycle
     weight_decay: float = 1e-4
     dropout: float = 0.2
+    learners: int = 1  # processes that train side by side, each on `pairs` of its own, and average
     frozen: int = 0  # the stem and this many blocks keep their ImageNet weights
     label_smoothing: float = 0.05
     ema: float = 0.995  # momentum of the averaged weights, which are what is kept
@@ -48,7 +49,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(name="selfblend"),
-        Recipe(name="selfblend-short", size=160, epochs=3, steps=110, pairs=12, frozen=1, ema=0.98),  # time is short
+        Recipe(name="selfblend-short", size=160, epochs=3, steps=150, pairs=12, learners=2, frozen=1, ema=0.98),
         Recipe(name="smoke", size=64, epochs=1, steps=2, pairs=2),  # shows in a minute that everything works
     )
 }

@@ -32,8 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of face pictures with faces.csv")
     parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")
-    parser.add_argument("--feeders", type=int, default=2, help="processes that make samples")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="of each learner's arithmetic on a CPU"
+    )
+    parser.add_argument("--feeders", type=int, default=2, help="processes that make samples, for each learner")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     console = Console()
     recipe = recipe_named(args.recipe)
     pool = _pool(args.data, args.out, console)
-    from trainer.fit import fit, use_fast_arithmetic, write_run_card  # Keras takes seconds to import
+    from trainer.fit import fit, write_run_card  # Keras takes seconds to import
 
     args.out.mkdir(parents=True, exist_ok=True)
     write_run_card(
@@ -54,7 +56,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
         },
     )
-    use_fast_arithmetic(args.threads)
     log = args.out / "log.txt"
 
     def say(line: str) -> None:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         with log.open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
-    fit(pool, recipe, args.out, args.seed, say, feeders=args.feeders)
+    fit(pool, recipe, args.out, args.seed, say, threads=args.threads, feeders=args.feeders)
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
     return 0
 

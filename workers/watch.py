@@ -76,6 +76,7 @@ class Watch:
         self._streams = frozenset(stream_names(sources))
         self._open = set(self._streams)  # those that have not ended
         self._succeeded = False  # at least one ended as it should
+        self._read_out = False  # ingest was seen to have ended
         self._rows: list[Row] = []
         self._said: dict[str, float] = {}  # complaints, and when
         self._news_at = time.monotonic()
@@ -100,7 +101,7 @@ class Watch:
             self._look_after(self._monitor)
             if not stopped:
                 self._look_after(self._ingest, may_end=True)
-            if self._ingest.process.poll() is not None and self._all_told():
+            if self._ingest_ended() and self._all_told():
                 self._hear(0.0)
                 if self._open - self._failed():
                     self._screen.say(f"No more news of {', '.join(sorted(self._open - self._failed()))}: given up.")
@@ -118,6 +119,13 @@ class Watch:
             reader.join(1.0)  # its last words
         why = child.complaint or f"it ended with exit code {code}."
         raise DfdError(f"The {child.name.replace('-', ' ')} cannot go on: {why}")
+
+    def _ingest_ended(self) -> bool:
+        """Its end counts as news: a server whose death ended it gets the time to be found dead."""
+        ended = self._ingest.process.poll() is not None
+        if ended and not self._read_out:
+            self._read_out, self._news_at = True, time.monotonic()
+        return ended
 
     def _failed(self) -> set[str]:
         return {row.stream for row in self._rows if row.source == FAILED}

@@ -117,6 +117,12 @@ class BatchWorker(SimpleWorker):
         """Stop after the batch in hand; a second signal changes nothing, the supervisor kills if it must."""
         self._stop_requested = True
 
+    def unsubscribe(self) -> None:
+        """Listen no more; the listening thread closes its connection, for two that close it at once raise."""
+        if self.pubsub_thread:
+            self.pubsub_thread.stop()
+            self.pubsub_thread.join(timeout=5)
+
     def _install_signal_handlers(self) -> None:
         signal.signal(signal.SIGTERM, self.request_stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which sends SIGTERM
