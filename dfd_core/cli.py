@@ -21,7 +21,10 @@ COMMANDS = {
     "monitor": "workers.monitor",
     "scan": "workers.scan",
     "evaluate": "trainer.evaluate",
+    "data build": "trainer.data.build",
+    "data info": "trainer.data.info",
     "train": "trainer.train",
+    "gan": "trainer.gan.train",
     "export": "trainer.export",
     "doctor": "dfd_core.doctor",
 }
@@ -40,11 +43,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] not in COMMANDS:
+    words = next((n for n in (1, 2) if " ".join(argv[:n]) in COMMANDS), 0)
+    if not words:
         return _overview(argv)
-    module = importlib.import_module(COMMANDS[argv[0]])
+    name, argv = " ".join(argv[:words]), argv[words:]
+    module = importlib.import_module(COMMANDS[name])
     parser = argparse.ArgumentParser(
-        prog=f"dfd {argv[0]}",
+        prog=f"dfd {name}",
         description=module.HELP,
         epilog=module.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,7 +59,7 @@ def _dispatch(argv: list[str]) -> int:
     common.add_argument("--config", type=Path, help="TOML file with [sections] of settings")
     common.add_argument("--redis", metavar="URL", help="Redis server (also DFD_REDIS_URL)")
     common.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting")
-    args = parser.parse_args(argv[1:])
+    args = parser.parse_args(argv)
     flags = parse_assignments(args.set)
     if args.redis is not None:
         flags["redis.url"] = args.redis
@@ -66,7 +71,7 @@ def _overview(argv: list[str]) -> int:
     if argv == ["--version"]:
         print(f"dfd {__version__}")
         return 0
-    lines = [f"  {name:<10}{_help_of(dotted)}" for name, dotted in COMMANDS.items()]
+    lines = [f"  {name:<12}{_help_of(dotted)}" for name, dotted in COMMANDS.items()]
     usage = "usage: dfd COMMAND [...]     (dfd COMMAND --help explains each)\n\n" + "\n".join(lines)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)

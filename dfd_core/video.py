@@ -29,10 +29,12 @@ from dfd_core.errors import StreamLostError, VideoError
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame, UInt8Array
 
-STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+STILL_SUFFIXES = frozenset({".avif", ".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv", ".3gp", ".gif"}
+    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv"}
+    | {".ts", ".webm", ".wmv"}
 )
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | STILL_SUFFIXES
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "srt", "udp", "rtp"})
 _ROUNDING_S = 0.002  # containers that keep milliseconds round a PTS by up to half of one; clocks jitter a little more
 _DISORDER_S = 1.0  # by more than this no picture is early or late; see _Clock
@@ -75,7 +77,7 @@ def is_live(url: str) -> bool:
     """Whether `url` gives frames at its own pace: cameras and HTTP streams, but not paths or video files over HTTP."""
     scheme = url.partition("://")[0].lower()
     if scheme in ("http", "https"):
-        return Path(urlsplit(url).path).suffix.lower() not in VIDEO_SUFFIXES | STILL_SUFFIXES
+        return Path(urlsplit(url).path).suffix.lower() not in MEDIA_SUFFIXES
     return scheme in _LIVE_SCHEMES
 
 

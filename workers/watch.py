@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import queue
 import re
+import subprocess
 import tempfile
 import threading
 import time
@@ -31,6 +33,7 @@ EXAMPLES = """examples:
 
 SERVER_START_S = 60.0
 STOP_S = 3.0  # from Ctrl-C to SIGKILL for whatever is left
+BLAME_S = 8.0  # in which a dead server is found
 DRAIN_S = 15.0  # without any news, once all sources have been read, before the rest is given up
 QUIET_S = 60.0  # between two equal complaints
 _TIME = re.compile(r"^[0-9-]+ [0-9:,]+ ")
@@ -115,10 +118,19 @@ class Watch:
         if may_restart and self._family.restart(child):
             self._screen.say(f"The {child.name} was killed (signal {-code}); it is started again.")
             return
+        child = self._culprit(child)
         for reader in child.readers:
             reader.join(1.0)  # its last words
         why = child.complaint or f"it ended with exit code {code}."
         raise DfdError(f"The {child.name.replace('-', ' ')} cannot go on: {why}")
+
+    def _culprit(self, child: Child) -> Child:
+        """The embedded server in place of a child that its death took along: who keeps it finds it dead a bit later."""
+        if self._server is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.process.wait(BLAME_S)
+                return self._server
+        return child
 
     def _ingest_ended(self) -> bool:
         """Its end counts as news: a server whose death ended it gets the time to be found dead."""

@@ -1,0 +1,378 @@
+"""From collections on disk to one HDF5 file and back: layouts, splits, extraction, errors; real video throughout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from dfd_core.cli import main
+from dfd_core.errors import DataError
+from ingest.sources.synthetic import Scene, render_synthetic
+from tests.clips import write_clip
+from trainer.data.dataset import MESH_POINTS, Dataset, DatasetWriter, FaceWindow, FileRow, Header
+from trainer.data.layouts import LabelledFile, layout_named, layout_names, limited
+from trainer.data.parts import Parts, load_windows, save_windows
+from trainer.data.splits import Shares, check_disjoint, split_files
+
+
+@pytest.fixture(scope="session")
+def face_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds of the public-domain portrait, moved by a virtual camera."""
+    pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
+    path = tmp_path_factory.mktemp("face") / "face.mp4"
+    render_synthetic(path, Scene(duration=3.0, fake_from=3.0, size=(320, 240), fps=8))
+    return path
+
+
+def plant(root: Path, names: dict[str, object], clip: Path) -> Path:
+    """A tree of files: None is a copy of `clip`, text and JSON are written."""
+    for name, content in names.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            path.hardlink_to(clip)
+        else:
+            path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return root
+
+
+TREES: dict[str, dict[str, object]] = {
+    "folders": {"Real/a.mp4": None, "REAL/bo/b.mp4": None, "fake/a.mp4": None, "notes.txt": "x"},
+    "faceforensics": {
+        "original_sequences/youtube/c23/videos/000.mp4": None,
+        "original_sequences/youtube/c23/videos/003.mp4": None,
+        "original_sequences/youtube/c23/videos/007.mp4": None,
+        "original_sequences/actors/c23/videos/01__walk.mp4": None,
+        "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4": None,
+        "manipulated_sequences/Deepfakes/c23/videos/007_009.mp4": None,
+        "manipulated_sequences/DeepFakeDetection/c23/videos/01_02__walk__ABC.mp4": None,
+        "splits/train.json": [["000", "003"]],
+        "splits/test.json": [["007", "009"]],
+    },
+    "celeb-df": {
+        "Celeb-real/id0_0000.mp4": None,
+        "Celeb-synthesis/id0_id1_0000.mp4": None,
+        "YouTube-real/00170.mp4": None,
+        "List_of_testing_videos.txt": "1 YouTube-real/00170.mp4\n",
+    },
+    "dfdc": {
+        "part_0/real.mp4": None,
+        "part_0/fake.mp4": None,
+        "part_0/metadata.json": {
+            "real.mp4": {"label": "REAL"},
+            "fake.mp4": {"label": "FAKE", "original": "real.mp4"},
+            "gone.mp4": {"label": "FAKE", "original": "real.mp4"},
+        },
+    },
+    "manifest": {
+        "v/one.mp4": None,
+        "v/two.mp4": None,
+        "list.csv": "file,label,group,method,split\nv/one.mp4,Real,ann,,train\nv/two.mp4,fake,ann+ben,lips,\n",
+    },
+}
+
+# name without folder -> fake, identities, method, compression, split
+EXPECTED = {
+    "folders": {("a.mp4", False, ("a",), "", "", None), ("b.mp4", False, ("bo",), "", "", None),
+                ("a.mp4", True, ("a",), "", "", None)},
+    "faceforensics": {
+        ("000.mp4", False, ("youtube-000",), "youtube", "c23", "train"),
+        ("003.mp4", False, ("youtube-003",), "youtube", "c23", "train"),
+        ("007.mp4", False, ("youtube-007",), "youtube", "c23", "test"),
+        ("01__walk.mp4", False, ("actor-01",), "actors", "c23", None),
+        ("000_003.mp4", True, ("youtube-000", "youtube-003"), "Deepfakes", "c23", "train"),
+        ("007_009.mp4", True, ("youtube-007", "youtube-009"), "Deepfakes", "c23", "test"),
+        ("01_02__walk__ABC.mp4", True, ("actor-01", "actor-02"), "DeepFakeDetection", "c23", None),
+    },
+    "celeb-df": {
+        ("id0_0000.mp4", False, ("id0",), "Celeb-real", "", None),
+        ("id0_id1_0000.mp4", True, ("id0", "id1"), "Celeb-synthesis", "", None),
+        ("00170.mp4", False, ("youtube-00170",), "YouTube-real", "", "test"),
+    },
+    "dfdc": {("real.mp4", False, ("real",), "", "", None), ("fake.mp4", True, ("real",), "dfdc", "", None)},
+    "manifest": {("one.mp4", False, ("ann",), "", "", "train"), ("two.mp4", True, ("ann", "ben"), "lips", "", None)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_every_layout_finds_its_files(name: str, tmp_path: Path, face_clip: Path) -> None:
+    root = plant(tmp_path, TREES[name], face_clip)
+    found = layout_named(name).files(root / "list.csv" if name == "manifest" else root)
+    assert {(f.path.name, f.fake, f.identities, f.method, f.compression, f.split) for f in found} == EXPECTED[name]
+    assert all(f.path.is_file() for f in found)
+
+
+@pytest.mark.parametrize("name", layout_names())
+def test_every_layout_refuses_what_is_not_its_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=str(tmp_path)):
+        layout_named(name).files(tmp_path)
+
+
+def test_an_unknown_layout_names_the_known() -> None:
+    with pytest.raises(DataError, match="celeb-df"):
+        layout_named("celebdf")
+
+
+def test_the_limit_is_a_class_and_both_must_be_there() -> None:
+    files = [LabelledFile(Path(f"{n}.mp4"), n % 2 == 0, (str(n),)) for n in range(10)]
+    assert [f.path.stem for f in limited(files, 2)] == ["1", "3", "0", "2"]
+    with pytest.raises(DataError, match="no fake file"):
+        limited([f for f in files if not f.fake], 2)
+
+
+def pairs(count: int) -> list[LabelledFile]:
+    """Originals, and both swaps of each pair of neighbours, as in FaceForensics++."""
+    real = [LabelledFile(Path(f"{n}.mp4"), False, (str(n),)) for n in range(count)]
+    swaps = [(n, n ^ 1) for n in range(count)]
+    return real + [LabelledFile(Path(f"{a}_{b}.mp4"), True, (str(a), str(b))) for a, b in swaps]
+
+
+def test_linked_pairs_stay_together_and_shares_hold() -> None:
+    placed, left_out = split_files(pairs(80), Shares(0.2, 0.2), seed=3, official=True)
+    assert left_out == []
+    sides: dict[str, set[str | None]] = {}
+    for file in placed:
+        for identity in file.identities:
+            sides.setdefault(identity, set()).add(file.split)
+    assert all(len(split) == 1 for split in sides.values())
+    assert all(sides[str(n)] == sides[str(n ^ 1)] for n in range(80))
+    counts = [sum(f.split == split for f in placed) for split in ("train", "validation", "test")]
+    assert counts == [96, 32, 32]
+
+
+def test_a_split_depends_on_the_seed_alone() -> None:
+    one, two, other = (split_files(pairs(40), Shares(), seed, official=True)[0] for seed in (1, 1, 2))
+    assert one == two
+    assert one != other
+
+
+def test_where_all_are_linked_the_files_across_are_left_out() -> None:
+    people = [str(n) for n in range(12)]
+    real = [LabelledFile(Path(f"{p}-{k}.mp4"), False, (p,)) for p in people for k in range(3)]
+    fake = [LabelledFile(Path(f"{a}_{b}.mp4"), True, (a, b)) for a in people for b in people if a != b]
+    placed, left_out = split_files(real + fake, Shares(0.25, 0.25), seed=1, official=True)
+    assert len(placed) + len(left_out) == len(real) + len(fake)
+    assert left_out
+    assert all(f.fake for f in left_out)
+    check_disjoint((f.split or "", f.identities) for f in placed)
+
+
+def test_the_official_test_files_win_over_training_ones() -> None:
+    files = pairs(20)
+    files = [
+        LabelledFile(f.path, f.fake, f.identities, split="test" if "0" in f.identities else "train") for f in files
+    ]
+    placed, left_out = split_files(files, Shares(0, 0.1), seed=1, official=True)
+    assert {f.path.stem for f in placed if f.split == "test"} == {"0", "0_1", "1_0"}
+    assert [f.path.stem for f in left_out] == ["1"]
+    assert len(split_files(files, Shares(0, 0.1), seed=1, official=False)[1]) == 0
+
+
+def test_one_group_cannot_be_split() -> None:
+    files = [LabelledFile(Path(f"{n}.mp4"), n % 2 == 0, ("ann",)) for n in range(10)]
+    with pytest.raises(DataError, match=r"1 group\(s\)"):
+        split_files(files, Shares(), seed=1, official=True)
+    placed, _ = split_files(files, Shares(0, 0), seed=1, official=True)
+    assert {f.split for f in placed} == {"train"}
+
+
+def test_a_split_without_a_class_is_refused() -> None:
+    files = [LabelledFile(Path(f"{n}.mp4"), n == 0, (str(n),)) for n in range(10)]
+    with pytest.raises(DataError, match="has no fake file"):
+        split_files(files, Shares(), seed=1, official=True)
+
+
+def test_shares_must_leave_something() -> None:
+    with pytest.raises(DataError, match="below 1"):
+        Shares(0.6, 0.4)
+
+
+def collection(root: Path, clip: Path, count: int = 3) -> Path:
+    """Real and Fake with `count` identities each; copies of one clip, for only the way is tested."""
+    return plant(root, {f"{label}/p{n}.mp4": None for label in ("Real", "Fake") for n in range(count)}, clip)
+
+
+def build(source: Path, out: Path, *more: str) -> int:
+    return main(["data", "build", str(source), "--layout", "folders", "--out", str(out), "--jobs", "1", *more])
+
+
+def test_build_reads_back_what_serving_would_cut(
+    tmp_path: Path, face_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = collection(tmp_path / "in", face_clip)
+    (root / "Real" / "broken.mp4").write_bytes(b"no video at all")
+    write_clip(root / "Fake" / "faceless.mp4")
+    out = tmp_path / "set.h5"
+    shares = ("--frames", "8", "--windows", "2", "--validation", "0.3", "--test", "0.3")
+    assert build(root, out, *shares) == 0
+    printed = capsys.readouterr()
+    assert "12 windows" in printed.out
+    assert "2 files left out" in printed.out
+    assert "broken.mp4" in printed.err
+    assert "no face is seen for long enough" in printed.err
+    data = Dataset(out)
+    assert (len(data), data.header.split, data.header.frames) == (12, "group", 8)
+    assert [len(data.rows(split, fake)) for split in ("train", "test") for fake in (False, True)] == [2, 2, 2, 2]
+    assert {Path(path).name for path, _ in data.failed} == {"broken.mp4", "faceless.mp4"}
+    crops, boxes, mesh = data.crops(0), data.boxes(0), data.mesh(0)
+    assert crops.shape == (8, data.pixels[0], data.pixels[0], 3)
+    assert crops.std() > 20
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    assert np.abs(centre - data.pixels[0] / 2).max() <= 1.5  # a crop is centred on its box
+    assert boxes[0, 0] < mesh[0, :, 0].mean() < boxes[0, 2]
+    with h5py.File(out) as raw:  # nothing beyond the crop
+        assert raw["crops"][0, :, data.pixels[0] :].max(initial=0) == 0
+    assert list(tmp_path.glob(".set.h5*")) == []
+
+
+def test_info_counts_and_draws(tmp_path: Path, face_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "set.h5"
+    build(collection(tmp_path / "in", face_clip), out, "--frames", "1", "--windows", "1", "--split", "random-frames",
+          "--validation", "0", "--test", "0")  # fmt: skip
+    assert "remembers videos" in " ".join(capsys.readouterr().err.split())
+    assert main(["data", "info", str(out), "--sheet", str(tmp_path / "sheet.png")]) == 0
+    printed = capsys.readouterr().out
+    assert "6 windows of 1 frames" in printed
+    assert "random-frames" in printed
+    assert "remembers videos" in " ".join(printed.split())
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+def test_a_killed_build_goes_on(tmp_path: Path, face_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = collection(tmp_path / "in", face_clip), tmp_path / "set.h5"
+    options = ("--frames", "1", "--windows", "1", "--validation", "0", "--test", "0")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatasetWriter, "close", die)  # all is cut, nothing is written
+        assert build(root, out, *options) == 130
+    assert not out.exists()
+    kept = sorted(tmp_path.glob(".set.h5*.parts/*.npz"))
+    assert len(kept) == 6
+    kept[0].unlink()
+    times = {path: path.stat().st_mtime_ns for path in kept[1:]}
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "remove", lambda _: None)
+        assert build(root, out, *options) == 0
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert len(Dataset(out)) == 6
+
+
+def window_of(rng: np.random.Generator, seen: int) -> FaceWindow:
+    """A window of two frames of noise, in the first `seen` of which there is a face."""
+    present, times = np.array([1, seen - 1], np.uint8), np.array([0.0, 0.125])
+    crops, boxes = rng.integers(0, 255, (2, 48, 48, 3), np.uint8), np.full((2, 4), 8, np.float32)
+    return FaceWindow(crops, 48.0, present, times, boxes, np.full((2, MESH_POINTS, 2), 24, np.float16))
+
+
+def small_set(path: Path, split: str = "group", groups: tuple[str, str] = ("a", "b")) -> Path:
+    """A data set of two windows, train and test, made without any video."""
+    rng = np.random.default_rng(1)
+    with DatasetWriter(path, Header(64, 2, 8.0, "folders", split)) as writer:
+        for n, group in enumerate(groups):
+            file = writer.add_file(FileRow(f"{n}.mp4", group, "", ""))
+            writer.add(window_of(rng, n + 1), file, n == 1, ("train", "test")[n])
+        writer.close()
+    return path
+
+
+def test_absent_frames_are_not_read(tmp_path: Path) -> None:
+    data = Dataset(small_set(tmp_path / "s.h5"))
+    assert [len(data.crops(n)) for n in (0, 1)] == [1, 2]
+    assert data.crops(0).shape[1:] == (48, 48, 3)
+
+
+def test_a_group_on_both_sides_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'a' is in both train and test"):
+        Dataset(small_set(tmp_path / "s.h5", groups=("a", "a+b")))
+    assert len(Dataset(small_set(tmp_path / "r.h5", split="random-frames", groups=("a", "a")))) == 2
+
+
+def _foreign(path: Path) -> None:
+    with h5py.File(path, "w") as h5:
+        h5["x"] = [1]
+
+
+def _newer(path: Path) -> None:
+    with h5py.File(small_set(path), "a") as h5:
+        h5.attrs["version"] = 99
+
+
+def _columnless(path: Path) -> None:
+    with h5py.File(small_set(path), "a") as h5:
+        del h5["label"]
+
+
+def _cut_short(path: Path) -> None:
+    data = small_set(path).read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda path: path.write_bytes(b"text"), "not an HDF5 file, or it is cut short"),
+        (_cut_short, "not an HDF5 file, or it is cut short"),
+        (_foreign, "not a data set of dfd"),
+        (_newer, "upgrade dfd"),
+        (_columnless, "damaged"),
+        (lambda _: None, "There is no data set"),
+    ],
+)
+def test_a_bad_file_gets_its_sentence(
+    spoil: object, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "set.h5"
+    spoil(path)  # type: ignore[operator]
+    assert main(["data", "info", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from dfd_core.errors import DataError
+from trainer.data.dataset import disk_errors
+from trainer.data.parts import load_windows, save_windows
+windows = load_windows(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
+try:
+    with disk_errors(Path(sys.argv[2])):
+        save_windows(Path(sys.argv[2]), windows)
+except DataError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_gets_its_sentence(tmp_path: Path) -> None:
+    """Where windows are kept it is met; before HDF5 meets it, which it does not survive, writing ends."""
+    part = tmp_path / "part.npz"
+    save_windows(part, [window_of(np.random.default_rng(1), 2)])
+    command = [sys.executable, "-B", "-c", _FULL_DISK, str(part), str(tmp_path / "other.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(f"Cannot write {tmp_path / 'other.npz'}: the disk is full"), done.stderr
+    assert not (tmp_path / "other.npz").exists()
+    header = Header(64, 2, 8.0, "folders", "group")
+    with (
+        pytest.raises(DataError, match="the disk is full"),
+        DatasetWriter(tmp_path / "set.h5", header, reserve=1 << 60) as writer,
+    ):
+        writer.add(load_windows(part)[0], 0, False, "train")
+    assert list(tmp_path.glob("*.h5*")) == list(tmp_path.glob(".*")) == []
+
+
+def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(tmp_path, tmp_path / "s.h5", "--frames", "0") == 1
+    assert "at least 1" in capsys.readouterr().err
+    shutil.rmtree(tmp_path)

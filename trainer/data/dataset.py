@@ -1,0 +1,267 @@
+"""The HDF5 file of face windows: schema 1, written once, read by any HDF5 tool.
+
+A row is a window: up to T frames of one face of one file. Root attributes: `format` ("dfd-dataset"), `version`,
+`crop_px` (S), `frames` (T), `sample_fps`, `layout`, `split` (group, official or random-frames), `created_by`.
+
+    crops    uint8   (W, T, S, S, 3)  RGB; the crop is the top left `pixels` square, as serving cut it; zeros elsewhere
+    pixels   int32   (W,)             side of the crop as stored
+    side     float32 (W,)             side in px of the frame that it shows; equal to `pixels` at native resolution
+    present  uint8   (W, T)           1 where the face was seen
+    times_s  float64 (W, T)           media seconds; NaN beyond the end
+    boxes    float32 (W, T, 4)        face box xyxy in px of the crop; NaN where absent
+    mesh     float16 (W, T, 468, 2)   landmarks in px of the crop; NaN where unknown
+    label    uint8   (W,)             0 real, 1 fake
+    split    uint8   (W,)             0 train, 1 validation, 2 test
+    file     int32   (W,)             row of files/*
+    files/path, group, method, compression   UTF-8 (F,); group joins identities by +
+    failed/path, reason                      UTF-8 (E,); what could not be used, and why
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from dfd_core import __version__
+from dfd_core.errors import DataError
+from dfd_core.types import Float32Array, Float64Array, UInt8Array
+from trainer.data.layouts import SPLITS
+from trainer.data.splits import RANDOM_FRAMES, check_disjoint
+
+FORMAT, VERSION = "dfd-dataset", 1
+MESH_POINTS = 468
+_FULL_DISK = "the disk is full; free some space, and run the same command again."
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_FILE_COLUMNS = ("path", "group", "method", "compression")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The root attributes that describe all windows."""
+
+    crop_px: int
+    frames: int
+    sample_fps: float
+    layout: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceWindow:
+    """One row without label and split; shapes as in the schema, with `crops` uint8 (T, pixels, pixels, 3)."""
+
+    crops: UInt8Array
+    side: float
+    present: UInt8Array
+    times_s: Float64Array
+    boxes: Float32Array
+    mesh: npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One entry of files/*."""
+
+    path: str
+    group: str
+    method: str
+    compression: str
+
+
+class DatasetWriter:
+    """Writes rows beside `path`, and moves the file there when all is well; a context manager.
+
+    It stops while `reserve` bytes of the disk are still free: HDF5 does not survive a full one.
+    """
+
+    def __init__(self, path: Path, header: Header, compression: str = "lzf", reserve: int = 64_000_000) -> None:
+        self._path, self._part = path, path.with_name(f".{path.name}.part")
+        self._header, self._reserve = header, reserve
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._h5 = h5py.File(self._part, "w")
+            self._h5.attrs.update({"format": FORMAT, "version": VERSION, "created_by": f"dfd {__version__}"})
+            self._h5.attrs.update(asdict(header))
+            self._make_columns(None if compression == "none" else compression)
+        self._files: list[FileRow] = []
+
+    def add_file(self, file: FileRow) -> int:
+        """Register a file; its row number."""
+        self._files.append(file)
+        return len(self._files) - 1
+
+    def add(self, window: FaceWindow, file: int, fake: bool, split: str) -> None:
+        """Append one row."""
+        if shutil.disk_usage(self._path.parent).free < self._reserve:
+            raise DataError(f"Cannot write {self._path}: {_FULL_DISK}")
+        row = len(self._h5["label"])
+        pixels = window.crops.shape[1]
+        values = {f.name: getattr(window, f.name) for f in fields(FaceWindow) if f.name != "crops"}
+        values |= {"pixels": pixels, "label": int(fake), "split": SPLITS.index(split), "file": file}
+        full = np.zeros(self._h5["crops"].shape[1:], np.uint8)
+        full[:, :pixels, :pixels] = window.crops
+        with disk_errors(self._path):
+            for name, value in (values | {"crops": full}).items():
+                column = self._h5[name]
+                column.resize(row + 1, axis=0)
+                column[row] = value
+
+    def close(self, failed: Sequence[tuple[str, str]] = ()) -> None:
+        """Finish the file and give it its name."""
+        with disk_errors(self._path):
+            for name in _FILE_COLUMNS:
+                self._texts(f"files/{name}", [getattr(file, name) for file in self._files])
+            self._texts("failed/path", [path for path, _ in failed])
+            self._texts("failed/reason", [reason for _, reason in failed])
+            self._h5.close()
+            os.replace(self._part, self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._h5:
+            with disk_errors(self._path):
+                self._h5.close()
+        self._part.unlink(missing_ok=True)
+
+    def _make_columns(self, compression: str | None) -> None:
+        t, s = self._header.frames, self._header.crop_px
+        crops = {"chunks": (1, t, s, s, 3), **compression_options(compression)}
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+            "pixels": ((), np.int32), "side": ((), np.float32), "present": ((t,), np.uint8),
+            "times_s": ((t,), np.float64), "boxes": ((t, 4), np.float32), "mesh": ((t, MESH_POINTS, 2), np.float16),
+            "label": ((), np.uint8), "split": ((), np.uint8), "file": ((), np.int32),
+        }  # fmt: skip
+        self._h5.create_dataset("crops", (0, t, s, s, 3), np.uint8, maxshape=(None, t, s, s, 3), **crops)
+        for name, (shape, dtype) in shapes.items():
+            rows = 1 if name == "mesh" else 1024
+            self._h5.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape))
+
+    def _texts(self, name: str, values: Sequence[str]) -> None:
+        self._h5.create_dataset(name, data=list(values), dtype=h5py.string_dtype(), shape=(len(values),))
+
+
+class Dataset:
+    """A data set that is read window by window; may be sent to other processes, each of which opens it anew.
+
+    `labels` uint8 (W,), `splits` uint8 (W,), `file_of` int32 (W,), `files` the rows of files/*, `failed` pairs of path
+    and reason. DataError for a file that is truncated, foreign or newer, and for groups on both sides of a split.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._h5: h5py.File | None = None
+        h5 = self._open()
+        try:
+            self.header = Header(**{f.name: _plain(h5.attrs[f.name]) for f in fields(Header)})
+            self.labels, self.splits, self.file_of = h5["label"][:], h5["split"][:], h5["file"][:]
+            self.pixels, self.present = h5["pixels"][:], h5["present"][:].astype(bool)
+            columns = [h5[f"files/{name}"].asstr()[:].tolist() for name in _FILE_COLUMNS]
+            self.failed = list(zip(h5["failed/path"].asstr()[:], h5["failed/reason"].asstr()[:], strict=True))
+            self.bytes_stored = int(h5["crops"].id.get_storage_size())
+        except (KeyError, OSError, TypeError) as error:
+            raise DataError(f"{path} is a damaged data set ({error}): build it again.") from None
+        self.files = [FileRow(*row) for row in zip(*columns, strict=True)]
+        if self.header.split != RANDOM_FRAMES:
+            check_disjoint((SPLITS[s], self.groups(n)) for n, s in enumerate(self.splits))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_h5": None}
+
+    def groups(self, row: int) -> list[str]:
+        """The identities of a window."""
+        return self.files[self.file_of[row]].group.split("+")
+
+    def rows(self, split: str, fake: bool | None = None) -> npt.NDArray[np.intp]:
+        """Rows of a split, and of one class if told so."""
+        chosen = self.splits == SPLITS.index(split)
+        return np.flatnonzero(chosen if fake is None else chosen & (self.labels == int(fake)))
+
+    def crops(self, row: int) -> UInt8Array:
+        """Those of the P frames in which the face was seen, uint8 (P, pixels, pixels, 3) RGB, as serving cuts them."""
+        side = int(self.pixels[row])
+        return np.asarray(self._read("crops", row)[self.present[row], :side, :side])
+
+    def boxes(self, row: int) -> Float32Array:
+        """Float32 (P, 4): the boxes that belong to `crops`."""
+        return np.asarray(self._read("boxes", row)[self.present[row]])
+
+    def mesh(self, row: int) -> Float32Array:
+        """Float32 (P, 468, 2): the landmarks that belong to `crops`; NaN where there are none."""
+        return np.asarray(self._read("mesh", row)[self.present[row]], np.float32)
+
+    def _read(self, name: str, row: int) -> Any:
+        try:
+            return self._open()[name][row]
+        except OSError as error:
+            raise DataError(f"Row {row} of {self.path} cannot be read ({error}): build the data set again.") from None
+
+    def _open(self) -> h5py.File:
+        if self._h5 is None:
+            self._h5 = open_checked(self.path)
+        return self._h5
+
+
+def open_checked(path: Path) -> h5py.File:
+    """The open file, read-only; DataError unless it is a data set of a version that this dfd knows."""
+    _load_filters()
+    if not path.is_file():
+        raise DataError(f"There is no data set {path}: make one with 'dfd data build'.")
+    try:
+        h5 = h5py.File(path, "r")
+    except OSError:
+        raise DataError(f"{path} is not an HDF5 file, or it is cut short: build it again.") from None
+    if h5.attrs.get("format") != FORMAT:
+        raise DataError(f"{path} is an HDF5 file, but not a data set of dfd: make one with 'dfd data build'.")
+    if h5.attrs["version"] > VERSION:
+        raise DataError(f"{path} has schema {h5.attrs['version']}, this dfd reads up to {VERSION}: upgrade dfd.")
+    return h5
+
+
+def compression_options(name: str | None) -> dict[str, Any]:
+    """What h5py takes for none, gzip, lzf or blosc2."""
+    if name is None or name == "none":
+        return {}
+    if name == "gzip":
+        return {"compression": "gzip", "compression_opts": 1, "shuffle": False}
+    if name == "blosc2":
+        try:
+            import hdf5plugin
+        except ImportError:
+            raise DataError("Blosc2 needs the package hdf5plugin: pip install hdf5plugin.") from None
+        return dict(hdf5plugin.Blosc2(cname="lz4", clevel=5))
+    return {"compression": name}
+
+
+def _load_filters() -> None:
+    with suppress(ImportError):
+        import hdf5plugin  # noqa: F401  registers its filters with HDF5
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a full disk and the like, met while `path` is written, into one sentence."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # h5py raises either
+        full = getattr(error, "errno", None) in _FULL or "No space left" in str(error)
+        why = _FULL_DISK if full else f"{error}; choose another place, and run the same command again."
+        raise DataError(f"Cannot write {path}: {why}") from None

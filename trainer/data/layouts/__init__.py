@@ -1,0 +1,81 @@
+"""How known collections of videos are laid out on disk: one file each behind one Protocol.
+
+To add a collection, write one module with a class of this Protocol and list it in `LAYOUTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dfd_core.errors import DataError
+from dfd_core.video import MEDIA_SUFFIXES
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A video or picture of a collection.
+
+    `identities` are the people, or the source videos, that it shows or was made of: what must not be on both sides of
+    a split. `split` is the collection's own choice, None where it makes none.
+    """
+
+    path: Path
+    fake: bool
+    identities: tuple[str, ...]
+    method: str = ""
+    compression: str = ""
+    split: str | None = None
+
+
+class Layout(Protocol):
+    """Finds the files of one kind of collection."""
+
+    name: str
+    help: str
+
+    def files(self, root: Path) -> list[LabelledFile]:
+        """All labelled files under `root`, in a stable order; DataError where it is not laid out like this."""
+        ...
+
+
+def videos_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """Videos and pictures directly in `folder`, or wherever `pattern` leads, in order."""
+    return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
+
+
+def layout_named(name: str) -> Layout:
+    """The layout of that name; DataError names the known ones."""
+    known = {layout.name: layout for layout in _layouts()}
+    if name not in known:
+        raise DataError(f"Unknown layout '{name}'; known are {', '.join(known)}.")
+    return known[name]
+
+
+def layout_names() -> list[str]:
+    """The names of all layouts."""
+    return [layout.name for layout in _layouts()]
+
+
+def limited(files: Iterable[LabelledFile], limit: int | None) -> list[LabelledFile]:
+    """The first `limit` files of each class, all where it is None; DataError where a class has none."""
+    files = list(files)
+    classes = [[f for f in files if f.fake is fake] for fake in (False, True)]
+    for name, chosen in zip(("real", "fake"), classes, strict=True):
+        if not chosen:
+            raise DataError(f"There is no {name} file in the collection: a detector needs both classes.")
+    return [f for chosen in classes for f in chosen[:limit]]
+
+
+def _layouts() -> tuple[Layout, ...]:
+    from trainer.data.layouts.celeb_df import CelebDF
+    from trainer.data.layouts.dfdc import Dfdc
+    from trainer.data.layouts.faceforensics import FaceForensics
+    from trainer.data.layouts.folders import Folders
+    from trainer.data.layouts.manifest import Manifest
+
+    return (Folders(), FaceForensics(), CelebDF(), Dfdc(), Manifest())

@@ -1,0 +1,124 @@
+"""Windows of many files, cut by processes side by side; each file's are kept apart until the data set is written.
+
+That is what a killed build goes on from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dfd_core.errors import DataError, DfdError
+from dfd_core.settings import Settings
+from trainer.data.dataset import FaceWindow, disk_errors
+from trainer.data.extract import Extraction, Extractor
+
+
+class Parts:
+    """The folder beside `out` where windows wait; another one for each way to cut, so that nothing is mixed."""
+
+    def __init__(self, out: Path, settings: Settings, plan: Extraction) -> None:
+        cut = json.dumps([asdict(settings.video), asdict(settings.faces), asdict(plan)], sort_keys=True)
+        self.folder = out.with_name(f".{out.name}.{hashlib.sha256(cut.encode()).hexdigest()[:12]}.parts")
+        self._settings, self._plan = settings, plan
+        Extractor(settings, plan)  # what cannot work fails here, before any process is started
+
+    def cut(self, paths: list[Path], jobs: int, console: Console) -> list[tuple[str, str]]:
+        """Cut the files that are not there yet; those that failed, with the reason."""
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        todo = [path for path in paths if not self._part(path).is_file()]
+        columns = (TextColumn("cutting faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        failed: list[tuple[str, str]] = []
+        with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("", total=len(paths), completed=len(paths) - len(todo))
+            for path, reason in self._cut(todo, jobs):
+                failed += [(str(path), reason)] if reason else []
+                bar.advance(task)
+        return sorted(failed)
+
+    def windows(self, path: Path) -> list[FaceWindow]:
+        """What was cut out of a file; empty where it failed."""
+        part = self._part(path)
+        return load_windows(part) if part.is_file() else []
+
+    def remove(self) -> None:
+        """Delete the folder, once the data set is written."""
+        shutil.rmtree(self.folder)
+
+    def _part(self, path: Path) -> Path:
+        return self.folder / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]}.npz"
+
+    def _cut(self, paths: list[Path], jobs: int) -> Iterator[tuple[Path, str]]:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs, context, _prepare, (self._settings, self._plan)) as executor:
+            waiting = {executor.submit(_cut_file, path, self._part(path)): path for path in paths}
+            try:
+                for done in as_completed(waiting):
+                    yield waiting[done], done.result()
+            except BrokenProcessPool:
+                raise DataError(
+                    "A process died while it cut faces, perhaps for want of memory: "
+                    "run the same command again, with fewer --jobs."
+                ) from None
+            finally:
+                executor.shutdown(wait=True, cancel_futures=True)
+
+
+_extractor: list[Extractor] = []  # of a worker process: made once, by its initializer
+
+
+def _prepare(settings: Settings, plan: Extraction) -> None:
+    _extractor.append(Extractor(settings, plan))
+
+
+def _cut_file(path: Path, part: Path) -> str:
+    """Nothing, or why the file gave no windows."""
+    try:
+        windows = _extractor[0].windows_of(path)
+    except DfdError as error:
+        return str(error)
+    with disk_errors(part.parent):
+        save_windows(part, windows)
+    return ""
+
+
+def save_windows(path: Path, windows: list[FaceWindow]) -> None:
+    """Keep the windows of one file in `path` (.npz), whole or not at all."""
+    arrays: dict[str, Any] = {f"{n}.{f.name}": getattr(w, f.name) for n, w in enumerate(windows) for f in fields(w)}
+    part = path.with_suffix(".part")
+    with part.open("wb") as handle:
+        np.savez(handle, **arrays)
+    os.replace(part, path)
+
+
+def load_windows(path: Path) -> list[FaceWindow]:
+    """What `save_windows` kept; DataError where the file is damaged."""
+    try:
+        with np.load(path) as stored:
+            count = len({name.split(".", maxsplit=1)[0] for name in stored.files})
+            return [
+                FaceWindow(**{f.name: _value(stored[f"{n}.{f.name}"]) for f in fields(FaceWindow)})
+                for n in range(count)
+            ]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise DataError(f"{path} is damaged: delete it and run the same command again.") from None
+
+
+def _value(array: np.ndarray[Any, Any]) -> Any:
+    return float(array) if array.ndim == 0 else array

@@ -1,0 +1,163 @@
+"""Who trains and who tests: people and source videos stay on one side, and no code path gets around that.
+
+Frames of one video, or of one person, on both sides let a network win by recognising them; see docs/leakage.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dfd_core.errors import DataError
+from trainer.data.layouts import SPLITS, LabelledFile
+
+GROUP, OFFICIAL, RANDOM_FRAMES = "group", "official", "random-frames"
+KINDS = (GROUP, OFFICIAL, RANDOM_FRAMES)
+WHY_NOT_RANDOM = (
+    "A random split of frames puts frames of one video on both sides: the figure then says how well the network "
+    "remembers videos, not how well it finds fakes. The data set is marked, and is for comparison only."
+)
+_TOO_LINKED = 0.5  # of all files in one linked cluster: identities are assigned one by one instead
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What validation and test get of the files, 0 to 1; train gets the rest."""
+
+    validation: float = 0.15
+    test: float = 0.15
+
+    def __post_init__(self) -> None:
+        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+            raise DataError("--validation and --test are shares of the files: 0 or more, together below 1.")
+
+    def wanted(self) -> dict[str, float]:
+        """Share by split, those of nothing left out."""
+        all_shares = zip(SPLITS, (1 - self.validation - self.test, self.validation, self.test), strict=True)
+        return {split: share for split, share in all_shares if share > 0}
+
+
+def split_files(
+    files: Sequence[LabelledFile], shares: Shares, seed: int, official: bool
+) -> tuple[list[LabelledFile], list[LabelledFile]]:
+    """Files with their splits, and those left out since their identities are on different sides.
+
+    With `official` the collection's own choice stands where it makes one; a test file is never given up for a
+    training file. DataError where there are too few groups, or a split without one of the classes.
+    """
+    side_of: dict[str, str] = {}
+    placed: list[LabelledFile] = []
+    left_out: list[LabelledFile] = []
+    fixed = [f for f in files if f.split is not None] if official else []
+    for split in reversed(SPLITS):
+        for file in (f for f in fixed if f.split == split):
+            fits = {side_of.get(i, split) for i in file.identities} == {split}
+            (placed if fits else left_out).append(file)
+            side_of |= dict.fromkeys(file.identities, split) if fits else {}
+    free = [f for f in files if not (official and f.split is not None)]
+    side_of |= _sides_of_clusters(free, side_of, shares, seed)
+    for file in free:
+        sides = {side_of[i] for i in file.identities if i in side_of}
+        if len(sides) == 1:
+            placed.append(replace(file, split=sides.pop()))
+        else:
+            left_out.append(file)
+    check_disjoint((f.split or "", f.identities) for f in placed)
+    _check_classes(placed, shares)
+    return placed, left_out
+
+
+def check_disjoint(rows: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """DataError when an identity of the rows (split, identities) is in two splits."""
+    side_of: dict[str, str] = {}
+    for split, identities in rows:
+        for identity in identities:
+            if side_of.setdefault(identity, split) != split:
+                raise DataError(
+                    f"The group '{identity}' is in both {side_of[identity]} and {split}: scores would be meaningless. "
+                    "Build the data set again with --split group."
+                )
+
+
+def _sides_of_clusters(
+    files: Sequence[LabelledFile], known: dict[str, str], shares: Shares, seed: int
+) -> dict[str, str]:
+    """Split by identity for those of `files` that have none yet; linked ones together where that leaves a choice."""
+    clusters = _clusters(files)
+    size = Counter(cluster for f in files for cluster in {clusters[i] for i in f.identities})
+    if size and max(size.values()) > _TOO_LINKED * len(files):
+        clusters = {identity: identity for identity in clusters}
+    sides: dict[str, str] = {}
+    members: dict[str, list[str]] = defaultdict(list)
+    for identity, cluster in clusters.items():
+        members[cluster].append(identity)
+    open_clusters = []
+    for cluster, identities in members.items():
+        claimed = {known[i] for i in identities if i in known}
+        if len(claimed) == 1:
+            sides |= dict.fromkeys((i for i in identities if i not in known), claimed.pop())
+        elif not claimed:
+            open_clusters.append(cluster)
+    wanted = shares.wanted()
+    if files and not known and len(open_clusters) < len(wanted):
+        raise DataError(
+            f"The files form {len(open_clusters)} group(s), which cannot be split into {' and '.join(wanted)}: "
+            "add other people's videos, or set --validation 0 --test 0."
+        )
+    for cluster, split in _deal(files, clusters, open_clusters, wanted, seed).items():
+        sides |= dict.fromkeys(members[cluster], split)
+    return sides
+
+
+def _clusters(files: Sequence[LabelledFile]) -> dict[str, str]:
+    """For each identity a representative of all that are linked with it by a file (union-find)."""
+    parent: dict[str, str] = {}
+
+    def root(identity: str) -> str:
+        parent.setdefault(identity, identity)
+        while parent[identity] != identity:
+            parent[identity] = identity = parent[parent[identity]]
+        return identity
+
+    for file in files:
+        for other in file.identities:
+            parent[root(other)] = root(file.identities[0])
+    return {identity: root(identity) for identity in parent}
+
+
+def _deal(
+    files: Sequence[LabelledFile], clusters: dict[str, str], chosen: Sequence[str], wanted: dict[str, float], seed: int
+) -> dict[str, str]:
+    """A split for each of the `chosen` clusters, such that every split gets its share of each kind of cluster.
+
+    Kinds are real only, fake only and both; the largest clusters go first, each to where most is missing.
+    """
+    files_of: dict[str, list[LabelledFile]] = defaultdict(list)
+    for file in files:
+        files_of[clusters[file.identities[0]]].append(file)
+    order = np.random.default_rng(seed).permutation(len(chosen))
+    shuffled = sorted((chosen[n] for n in order), key=lambda c: -len(files_of[c]))
+    kinds: dict[frozenset[bool], list[str]] = defaultdict(list)
+    for cluster in shuffled:
+        kinds[frozenset(f.fake for f in files_of[cluster])].append(cluster)
+    dealt: dict[str, str] = {}
+    for of_kind in kinds.values():
+        total = sum(len(files_of[c]) for c in of_kind)
+        missing = {split: share * total for split, share in wanted.items()}
+        for cluster in of_kind:
+            split = max(missing, key=lambda s: (missing[s], -SPLITS.index(s)))
+            dealt[cluster] = split
+            missing[split] -= len(files_of[cluster])
+    return dealt
+
+
+def _check_classes(placed: Sequence[LabelledFile], shares: Shares) -> None:
+    for split in shares.wanted():
+        for fake, name in ((False, "real"), (True, "fake")):
+            if not any(f.split == split and f.fake is fake for f in placed):
+                raise DataError(
+                    f"The split '{split}' has no {name} file: add groups, try another --seed, or set its share to 0."
+                )
