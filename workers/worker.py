@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -121,7 +121,9 @@ class BatchWorker(SimpleWorker):
         """Listen no more; the listening thread closes its connection, for two that close it at once raise."""
         if self.pubsub_thread:
             self.pubsub_thread.stop()
-            self.pubsub_thread.join(timeout=5)
+            with suppress(*REDIS_AWAY):
+                self.pubsub.unsubscribe()  # its answer wakes the thread
+            self.pubsub_thread.join(timeout=10)
 
     def _install_signal_handlers(self) -> None:
         signal.signal(signal.SIGTERM, self.request_stop)
