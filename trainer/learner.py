@@ -92,4 +92,4 @@ def averaged_weights(model: keras.Model) -> keras.Model:
 
 def moving_state(model: keras.Model) -> list[Any]:
     """Every variable that a step changes by arithmetic: trained weights and the optimizer's moments and averages."""
-    return model.trainable_variables + [v for v in model.optimizer.variables if v.shape]
+    return model.trainable_variables + [v for v in model.optimizer.variables if len(v.shape)]

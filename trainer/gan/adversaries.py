@@ -29,13 +29,16 @@ class Adversaries:
         keras.utils.set_random_seed(plan.seed)
         self._plan, self._dense = plan, plan.kind == "mlp"
         shape = (plan.size, plan.size, 3)
+        eagerly = plan.steps < 10  # tracing graphs would take longer than the steps
         if self._dense:
             self.generator, self.discriminator = mlp.build_generator(shape=shape), mlp.build_discriminator(shape)
+            self.generator.run_eagerly = eagerly
             self._both = mlp.build_gan(self.generator, self.discriminator)
             self._compile(self._both, ["binary_crossentropy"], None)
         else:
             self.generator = conv.build_autoencoder(plan.size, plan.decoder)
             self.discriminator = conv.build_patch_discriminator(plan.size)
+            self.generator.run_eagerly = eagerly
             face = keras.Input(shape, name="face")
             made = self.generator(face)
             self._both = keras.Model(face, [self.discriminator(made), made], name="gan")
@@ -115,7 +118,8 @@ class Adversaries:
         return [*self._both.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
 
     def _compile(self, model: keras.Model, losses: list[str], weights: list[float] | None) -> None:
-        model.compile(keras.optimizers.Adam(self._plan.rate, beta_1=0.5), losses, loss_weights=weights)
+        adam = keras.optimizers.Adam(self._plan.rate, beta_1=0.5)
+        model.compile(adam, losses, loss_weights=weights, run_eagerly=self.generator.run_eagerly)
 
 
 def _first(value: Any) -> float:
