@@ -31,15 +31,6 @@ def test_there_are_three_modalities(count: int) -> None:
         fuse_modalities(np.zeros((8, 8, 3), np.float32), count)
 
 
-def in_keras(script: str, *arguments: str) -> str:
-    """What a script prints that needs Keras, which takes long to import; each has to end with `agreed`."""
-    pytest.importorskip("h5py", reason="needs Keras: pip install dfd[trainer]")
-    command = [sys.executable, "-c", "import keras, numpy as np\n" + script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.endswith("agreed\n"), done.stderr
-    return done.stdout
-
-
 _LAYERS = """
 from dfd_core.models.fuse import FuseModalities, widened
 from dfd_core.models.modalities import fuse_modalities
@@ -104,13 +95,9 @@ try:
     exchange.average(models[0], 0)
 except DataError as error:
     assert "A learner is gone" in str(error)
-    print("agreed")
+else:
+    raise AssertionError("nobody missed the learner")
 """
-
-
-@pytest.mark.slow
-def test_channels_dense_gan_and_averaging_are_what_they_are_called() -> None:
-    in_keras(_LAYERS)
 
 
 _GAN = """
@@ -148,5 +135,9 @@ print("agreed")
 
 
 @pytest.mark.slow
-def test_every_gan_learns_and_goes_on(tmp_path: Path) -> None:
-    in_keras(_GAN, str(tmp_path))
+def test_channels_averaging_and_gans(tmp_path: Path) -> None:
+    """All in one process, because Keras takes long to import."""
+    pytest.importorskip("h5py", reason="needs Keras: pip install dfd[trainer]")
+    command = [sys.executable, "-c", "import keras, numpy as np\n" + _LAYERS + _GAN, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("agreed\n"), done.stderr

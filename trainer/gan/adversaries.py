@@ -16,7 +16,7 @@ from trainer.gan import conv, mlp
 from trainer.gan.train import ADVERSARIAL, SMOOTH, Faces, Plan
 
 CHECKPOINT = "checkpoint.npz"
-_JUDGED = 256  # faces of each kind
+_JUDGED = 256  # faces of each kind, but no more than four of a window
 
 
 class Adversaries:
@@ -74,14 +74,15 @@ class Adversaries:
         """The discriminator as a detector: area under the curve on held-out faces, where the data set has any."""
         rng = np.random.default_rng(self._plan.seed)
         split = "validation" if len(faces.rows(False, "validation")) else "train"
-        real = faces.some(faces.rows(False, split), _JUDGED, rng)
+        rows = faces.rows(False, split)
+        real = faces.some(rows, min(_JUDGED, 4 * len(rows)), rng)
         of_real = self.discriminator.predict_on_batch(real)[:, 0]
         report: dict[str, float | None] = {
             "split": split,
             "auc_generated": _auc(of_real, self._score(self.sample(real))),
         }  # type: ignore[dict-item]
         rows = faces.rows(True, split)
-        fake = self._score(faces.some(rows, _JUDGED, rng)) if len(rows) else None
+        fake = self._score(faces.some(rows, min(_JUDGED, 4 * len(rows)), rng)) if len(rows) else None
         return {**report, "auc_fakes": None if fake is None else _auc(of_real, fake)}
 
     def save(self, run: Path, step: int) -> None:
