@@ -70,17 +70,14 @@ class Adversaries:
         given = rng.standard_normal((len(shown), mlp.LATENT)).astype(np.float32) if self._dense else shown
         return np.asarray(self.generator.predict_on_batch(given), np.float32)
 
-    def judge(self, faces: Faces) -> dict[str, float | None]:
+    def judge(self, faces: Faces) -> dict[str, Any]:
         """The discriminator as a detector: area under the curve on held-out faces, where the data set has any."""
         rng = np.random.default_rng(self._plan.seed)
         split = "validation" if len(faces.rows(False, "validation")) else "train"
         rows = faces.rows(False, split)
         real = faces.some(rows, min(_JUDGED, 4 * len(rows)), rng)
         of_real = self.discriminator.predict_on_batch(real)[:, 0]
-        report: dict[str, float | None] = {
-            "split": split,
-            "auc_generated": _auc(of_real, self._score(self.sample(real))),
-        }  # type: ignore[dict-item]
+        report = {"split": split, "auc_generated": _auc(of_real, self._score(self.sample(real)))}
         rows = faces.rows(True, split)
         fake = self._score(faces.some(rows, min(_JUDGED, 4 * len(rows)), rng)) if len(rows) else None
         return {**report, "auc_fakes": None if fake is None else _auc(of_real, fake)}

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if time.monotonic() - saved > 300:
             adversaries.save(args.out, step)
             saved = time.monotonic()
-    adversaries.save(args.out, plan.steps)
+    adversaries.save(args.out, max(first, plan.steps))
     adversaries.export(args.out)
     report = adversaries.judge(faces)
     (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
