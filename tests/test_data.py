@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 
 from dfd_core.cli import main
 from dfd_core.errors import DataError
+from dfd_core.settings import VideoSettings
+from dfd_core.video import read_frames
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
 from trainer.data.dataset import MESH_POINTS, Dataset, DatasetWriter, FaceWindow, FileRow, Header
@@ -76,6 +79,14 @@ TREES: dict[str, dict[str, object]] = {
         "v/two.mp4": None,
         "list.csv": "file,label,group,method,split\nv/one.mp4,Real,ann,,train\nv/two.mp4,fake,ann+ben,lips,\n",
     },
+    "portraits": {
+        "real/one.jpg": None,
+        "real/two.jpg": None,
+        "real/three.jpg": None,
+        "faces.csv": "file,px,source\nreal/one.jpg,9,us_house\nreal/two.jpg,9,us_congress\nreal/three.jpg,9,ca_odi\n",
+        "more/four.jpg": None,
+        "more/generated.csv": "file,generator\nfour.jpg,stable-diffusion-3\n",
+    },
 }
 
 # name without folder -> fake, identities, method, compression, split
@@ -98,6 +109,12 @@ EXPECTED = {
     },
     "dfdc": {("real.mp4", False, ("real",), "", "", None), ("fake.mp4", True, ("real",), "dfdc", "", None)},
     "manifest": {("one.mp4", False, ("ann",), "", "", "train"), ("two.mp4", True, ("ann", "ben"), "lips", "", None)},
+    "portraits": {
+        ("one.jpg", False, ("us",), "us_house", "", None),
+        ("two.jpg", False, ("us",), "us_congress", "", None),
+        ("three.jpg", False, ("ca",), "ca_odi", "", None),
+        ("four.jpg", True, ("generated-four",), "stable-diffusion-3", "", None),
+    },
 }  # fmt: skip
 
 
@@ -123,8 +140,12 @@ def test_an_unknown_layout_names_the_known() -> None:
 def test_the_limit_is_a_class_and_both_must_be_there() -> None:
     files = [LabelledFile(Path(f"{n}.mp4"), n % 2 == 0, (str(n),)) for n in range(10)]
     assert [f.path.stem for f in limited(files, 2)] == ["1", "3", "0", "2"]
-    with pytest.raises(DataError, match="no fake file"):
-        limited([f for f in files if not f.fake], 2)
+    reals, fakes = ([f for f in files if f.fake is fake] for fake in (False, True))
+    with pytest.raises(DataError, match=r"no fake file.*--real-only"):
+        limited(reals, 2)
+    with pytest.raises(DataError, match="no real file"):
+        limited(fakes, 2)
+    assert limited(files, 2, classes=(False,)) == reals[:2]
 
 
 def pairs(count: int) -> list[LabelledFile]:
@@ -243,6 +264,36 @@ def test_info_counts_and_draws(tmp_path: Path, face_clip: Path, capsys: pytest.C
     assert "random-frames" in printed
     assert "remembers videos" in " ".join(printed.split())
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+def test_portraits_are_built_when_told_that_they_are_real_only(
+    tmp_path: Path, face_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = tmp_path / "in", tmp_path / "set.h5"
+    sources = {"a.png": "us_house", "b.png": "us_congress", "c.png": "london_neutral", "d.png": "ca_odi"}
+    plant(root, {"faces.csv": "\n".join(["file,source", *(f"{f},{s}" for f, s in sources.items())])}, face_clip)
+    picture = next(iter(read_frames(str(face_clip), "test", VideoSettings()))).image
+    for name in sources:
+        cv2.imwrite(str(root / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    options = ("--layout", "portraits", "--frames", "1", "--validation", "0.3", "--test", "0.3")
+    assert build(root, out, *options) == 1
+    assert "say --real-only" in capsys.readouterr().err
+    assert build(root, out, *options, "--real-only") == 0
+    data = Dataset(out)
+    assert [len(data.rows(split)) for split in ("train", "validation", "test")] == [2, 1, 1]
+    assert not data.labels.any()
+    assert {(f.path, f.method, f.group) for f in data.files} == {(f, s, s.split("_")[0]) for f, s in sources.items()}
+    capsys.readouterr()
+    assert main(["data", "info", str(out), "--sheet", str(tmp_path / "sheet.png")]) == 0
+    assert "layout portraits" in capsys.readouterr().out
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_real_only_leaves_fakes_out(tmp_path: Path, face_clip: Path) -> None:
+    out = tmp_path / "set.h5"
+    once = ("--frames", "1", "--windows", "1", "--validation", "0", "--test", "0")
+    assert build(collection(tmp_path / "in", face_clip, count=1), out, "--real-only", *once) == 0
+    assert [f.path for f in Dataset(out).files] == ["Real/p0.mp4"]
 
 
 def test_a_killed_build_goes_on(tmp_path: Path, face_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

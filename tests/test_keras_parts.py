@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dfd_core.models.modalities import KV, fuse_modalities
+from tests.keras_process import KerasProcess
 
 
 def test_numpy_channels_are_what_they_are_called() -> None:
@@ -32,6 +31,7 @@ def test_there_are_three_modalities(count: int) -> None:
 
 
 _LAYERS = """
+import keras, numpy as np
 from dfd_core.models.fuse import FuseModalities, widened
 from dfd_core.models.modalities import fuse_modalities
 images = np.random.default_rng(1).random((2, 3, 24, 20, 3), dtype=np.float32)
@@ -102,6 +102,7 @@ else:
 
 _GAN = """
 import pathlib, sys
+import keras, numpy as np
 from dfd_core.cli import main
 from tests.test_data import small_set
 from trainer.gan.conv import PixelShuffle, build_autoencoder
@@ -130,14 +131,16 @@ assert len((folder / "shuffle" / "losses.csv").read_text().splitlines()) == 3
 assert "auc_generated" in (folder / "shuffle" / "report.json").read_text()
 assert keras.saving.load_model(folder / "shuffle" / "generator.keras").output_shape == (None, 64, 64, 3)
 assert gan("mlp", "--steps", "2") == 1  # not the networks that lie there
-print("agreed")
 """
 
 
 @pytest.mark.slow
-def test_channels_averaging_and_gans(tmp_path: Path) -> None:
-    """All in one process, because Keras takes long to import."""
-    pytest.importorskip("h5py", reason="needs Keras: pip install dfd[trainer]")
-    command = [sys.executable, "-c", "import keras, numpy as np\n" + _LAYERS + _GAN, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.endswith("agreed\n"), done.stderr
+def test_channels_averaging_and_networks(in_keras: KerasProcess) -> None:
+    done = in_keras(_LAYERS)
+    assert done.ok, done.stderr
+
+
+@pytest.mark.slow
+def test_gans_learn_and_go_on(tmp_path: Path, in_keras: KerasProcess) -> None:
+    done = in_keras(_GAN, tmp_path)
+    assert done.ok, done.stderr

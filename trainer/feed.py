@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
@@ -13,15 +15,15 @@ from trainer.recipes import Recipe
 from trainer.samples import draw_batch
 
 AHEAD = 6  # batches in the making
-_state: dict[str, tuple[FacePool, Recipe, int, int]] = {}
+_state: dict[str, tuple[FacePool, Recipe, int]] = {}
 
 
 def batches(
-    pool: FacePool, recipe: Recipe, size: int, seed: int, steps: range, *, processes: int = 2
+    pool: FacePool, recipe: Recipe, seed: int, steps: range, *, processes: int = 2
 ) -> Iterator[tuple[UInt8Array, Float32Array]]:
     """The batches of `steps`, in order; see `draw_batch` for shapes."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _prepare, (pool, recipe, size, seed)) as executor:
+    with ProcessPoolExecutor(processes, context, _prepare, (pool, recipe, seed)) as executor:
         waiting: collections.deque[Future[tuple[UInt8Array, Float32Array]]] = collections.deque()
         try:
             for step in steps:
@@ -36,8 +38,17 @@ def batches(
 
 def _prepare(*state: object) -> None:
     _state["run"] = state  # type: ignore[assignment]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A learner that is killed takes its feeders along."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _draw(step: int) -> tuple[UInt8Array, Float32Array]:
-    pool, recipe, size, seed = _state["run"]
-    return draw_batch(pool, recipe, size, seed, step)
+    pool, recipe, seed = _state["run"]
+    return draw_batch(pool, recipe, seed, step)

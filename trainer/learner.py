@@ -12,6 +12,7 @@ from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.backbones import build_detector, freeze
 from trainer.recipes import Recipe
+from trainer.sharpness import sharpness_aware
 
 CHECKPOINT = "checkpoint.keras"
 
@@ -36,9 +37,9 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "steps": self.steps}
 
 
-def use_fast_arithmetic(threads: int) -> None:
+def use_fast_arithmetic(threads: int, mixed_precision: bool = True) -> None:
     """Bfloat16 with float32 weights, and, under PyTorch, denormals as zeros: a factor of four on a CPU with AMX."""
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if mixed_precision else "float32")
     if keras.backend.backend() == "torch":
         import torch
 
@@ -47,35 +48,54 @@ def use_fast_arithmetic(threads: int) -> None:
 
 
 def start(recipe: Recipe, run: Path, seed: int) -> keras.Model:
-    """A compiled detector: that of the run's checkpoint, or a new one on ImageNet weights, the same for every call."""
+    """A compiled detector: that of the run's checkpoint, or a new one, the same for every call.
+
+    DataError where the checkpoint is damaged, or the weights that the recipe starts from cannot be had.
+    """
     keras.utils.set_random_seed(seed)
-    schedule = OneCycle(recipe.peak_rate, recipe.epochs * recipe.steps)
     if (run / CHECKPOINT).is_file():
-        model = keras.models.load_model(run / CHECKPOINT)
-        model.optimizer.learning_rate = schedule  # of the recipe as it is now, if its length was changed
+        model = load_network(run / CHECKPOINT)
+        model.optimizer.learning_rate = _rate(recipe)  # of the recipe as it is now, if its length was changed
         return model
-    model = build_detector(recipe.dropout, recipe.size)
-    freeze(model, recipe.frozen)
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=recipe.weight_decay, clipnorm=1.0, use_ema=True, ema_momentum=recipe.ema
-    )
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=keras.backend.backend() == "jax",  # XLA's depthwise convolutions are slow on a CPU
-        run_eagerly=recipe.epochs * recipe.steps < 10,  # tracing a graph would take longer than the steps
-    )
-    optimizer.build(model.trainable_variables)
+    model = build_detector(recipe.dropout, recipe.size, recipe.pretrained, recipe.modalities, recipe.backbone)
+    freeze(model, recipe.frozen_stages(0))
+    _compile(model, recipe)
     return model
+
+
+def load_network(path: Path) -> keras.Model:
+    """A network that a run saved; DataError where the file is damaged."""
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = str(error).splitlines()[0]
+        raise DataError(f"{path} cannot be read ({why}): delete it to start anew, or take another --out.") from None
+
+
+def thaw(model: keras.Model, recipe: Recipe, epoch: int) -> None:
+    """Freeze what the recipe freezes in `epoch`; where that changes, the optimizer's moments start anew."""
+    if epoch == 0 or recipe.frozen_stages(epoch) == recipe.frozen_stages(epoch - 1):
+        return
+    step, averages = int(model.optimizer.iterations), averaged_weights(model).get_weights()
+    freeze(model, recipe.frozen_stages(epoch))
+    _compile(model, recipe)
+    model.optimizer.iterations.assign(step)
+    kept = dict(zip((id(v) for v in model.weights), averages, strict=True))
+    for variable, average in _averages(model):
+        average.assign(kept[id(variable)])
 
 
 def learn(model: keras.Model, images: UInt8Array, labels: Float32Array, recipe: Recipe) -> float:
     """One step on images uint8 (B, S, S, 3) and labels float32 (B, 1); its loss, DataError when it is not finite."""
     smooth = labels * (1 - 2 * recipe.label_smoothing) + recipe.label_smoothing
-    loss = float(model.train_on_batch(images.astype(np.float32), smooth))
+    given = images.astype(np.float32)
+    with sharpness_aware(model, recipe.sharpness, given, smooth):
+        loss = float(model.train_on_batch(given, smooth))
     if not np.isfinite(loss):
         step = int(model.optimizer.iterations)
-        raise DataError(f"The loss is not finite at step {step}; the last checkpoint holds good weights.")
+        raise DataError(
+            f"The loss is not finite at step {step}: lower the recipe's rate; the last checkpoint holds good weights."
+        )
     return loss
 
 
@@ -84,12 +104,36 @@ def averaged_weights(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model)
     copy.run_eagerly = True  # it answers for a few batches: tracing a graph would take longer
     copy.set_weights(model.get_weights())
-    averages = getattr(model.optimizer, "_model_variables_moving_average", [])
-    for own, average in zip(copy.trainable_variables, averages, strict=False):
-        own.assign(average)
+    own = dict(zip((id(v) for v in model.weights), copy.weights, strict=True))
+    for variable, average in _averages(model):
+        own[id(variable)].assign(average)
     return copy
 
 
 def moving_state(model: keras.Model) -> list[Any]:
     """Every variable that a step changes by arithmetic: trained weights and the optimizer's moments and averages."""
     return model.trainable_variables + [v for v in model.optimizer.variables if len(v.shape)]
+
+
+def _averages(model: keras.Model) -> list[tuple[Any, Any]]:
+    """Trained variables with their moving averages; none where the optimizer keeps none."""
+    averages = getattr(model.optimizer, "_model_variables_moving_average", [])
+    return list(zip(model.trainable_variables, averages, strict=True)) if averages else []
+
+
+def _rate(recipe: Recipe) -> Any:
+    return OneCycle(recipe.rate, recipe.epochs * recipe.steps) if recipe.one_cycle else recipe.rate
+
+
+def _compile(model: keras.Model, recipe: Recipe) -> None:
+    kinds = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+    decay = {"weight_decay": recipe.weight_decay} if recipe.optimizer == "adamw" else {}
+    average = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema else {}
+    optimizer = kinds[recipe.optimizer](_rate(recipe), clipnorm=1.0, **decay, **average)
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=keras.backend.backend() == "jax",  # XLA's depthwise convolutions are slow on a CPU
+        run_eagerly=recipe.epochs * recipe.steps < 10,  # tracing a graph would take longer than the steps
+    )
+    optimizer.build(model.trainable_variables)

@@ -23,11 +23,13 @@ import numpy as np
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.feed import batches
-from trainer.learner import learn, moving_state, start, use_fast_arithmetic
+from trainer.learner import learn, moving_state, start, thaw, use_fast_arithmetic
 from trainer.pool import FacePool
 from trainer.recipes import Recipe
 
 EVERY = 4  # steps between averages
+_MOST_STATES = 4  # of a weight: itself, two moments, its average
+_FAREWELL_S = 60.0  # that a learner gets to end by itself
 PATIENCE_S = 900.0  # that a learner waits for the others before it gives up
 
 
@@ -47,7 +49,7 @@ class Course:
         """Step, images and labels (see `draw_batch`) for learner `rank`; no two learners share a batch."""
         steps, learners = self.steps, self.recipe.learners
         numbers = range(steps.start * learners + rank, steps.stop * learners + rank, learners)
-        drawn = batches(self.pool, self.recipe, self.recipe.size, self.seed, numbers, processes=self.feeders)
+        drawn = batches(self.pool, self.recipe, self.seed, numbers, processes=self.feeders)
         for step, (images, labels) in enumerate(drawn, self.steps.start + 1):
             yield step, images, labels
 
@@ -69,10 +71,11 @@ class Exchange:
         """Give every learner's model the mean of all; DataError when one of them is gone."""
         rows = np.frombuffer(self.memory, np.float32).reshape(self.learners, self.length)
         state = moving_state(model)
-        rows[rank] = np.concatenate([keras.ops.convert_to_numpy(variable).ravel() for variable in state])
+        flat = np.concatenate([keras.ops.convert_to_numpy(variable).ravel() for variable in state])
+        rows[rank, : len(flat)] = flat
         try:
             self.barrier.wait(PATIENCE_S)
-            mean = rows.mean(axis=0)
+            mean = rows[:, : len(flat)].mean(axis=0)
             self.barrier.wait(PATIENCE_S)  # nobody writes the next row before all have read this one
         except threading.BrokenBarrierError:
             raise DataError("A learner is gone; run the same command again to go on from the checkpoint.") from None
@@ -87,7 +90,7 @@ class Exchange:
 def peers(course: Course, model: keras.Model) -> Iterator[Exchange]:
     """The other learners of a run whose `model` starts at the same checkpoint; they end with the block."""
     learners = course.recipe.learners
-    exchange = Exchange(learners, sum(int(np.prod(variable.shape)) for variable in moving_state(model)))
+    exchange = Exchange(learners, _MOST_STATES * sum(int(np.prod(variable.shape)) for variable in model.variables))
     context = multiprocessing.get_context("spawn")
     others = [context.Process(target=_train, args=(exchange, course, rank)) for rank in range(1, learners)]
     for process in others:
@@ -97,18 +100,20 @@ def peers(course: Course, model: keras.Model) -> Iterator[Exchange]:
     finally:
         exchange.barrier.abort()
         for process in others:
-            process.join(10)
+            process.join(_FAREWELL_S)
             process.terminate()
 
 
 def _train(exchange: Exchange, course: Course, rank: int) -> None:
     try:
-        use_fast_arithmetic(course.threads)
+        use_fast_arithmetic(course.threads, course.recipe.mixed_precision)
         model = start(course.recipe, course.run, course.seed)
         for step, images, labels in course.batches(rank):
             learn(model, images, labels, course.recipe)
             if course.averages_after(step):
                 exchange.average(model, rank)
+            if step % course.recipe.steps == 0:
+                thaw(model, course.recipe, step // course.recipe.steps)
     except (DataError, KeyboardInterrupt):
         exchange.barrier.abort()  # the first learner says what happened
     except BaseException:

@@ -1,96 +1,140 @@
-"""The real faces to train on: pictures in a folder, listed in a CSV, with landmarks found once and kept."""
+"""Faces to train on, whatever holds them: a folder of pictures with a list, or data sets of `dfd data build`."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dfd_core.errors import DataError
-from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import FaceFinder
-from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, UInt8Array
+from trainer.data.dataset import Dataset
+from trainer.data.layouts import SPLITS
+from trainer.data.splits import RANDOM_FRAMES, check_disjoint
+
+GENERATED = "generated"  # how the method of a fake begins that a generator of dfd made
+TRAIN, VALIDATION = SPLITS[:2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FacePool:
-    """N pictures of one face each: `boxes` float32 (N, 4) xyxy px, `landmarks` float32 (N, 468, 2) px."""
+class Picture:
+    """A face: image uint8 (H, W, 3) RGB, box float32 (4,) xyxy px, landmarks float32 (468, 2) px, NaN if unknown."""
 
-    files: tuple[Path, ...]
-    sources: tuple[str, ...]
-    boxes: Float32Array
+    image: UInt8Array
+    box: Float32Array
     landmarks: Float32Array
 
+
+class Pictures(Protocol):
+    """Where pictures come from; sent to the processes that make samples."""
+
+    def read(self, number: int, moment: float) -> Picture:
+        """Picture `number`; where it moves, that of `moment`, from 0 for its first to 1 for its last."""
+        ...
+
+
+@dataclass(frozen=True)
+class FacePool:
+    """N faces of `pictures`, each with its source, groups (identities), class and split."""
+
+    pictures: Pictures
+    numbers: npt.NDArray[np.intp]
+    sources: npt.NDArray[np.str_]
+    files: npt.NDArray[np.intp]  # faces of one file share a number
+    groups: tuple[tuple[str, ...], ...]
+    fake: npt.NDArray[np.bool_]
+    splits: npt.NDArray[np.str_]
+
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.numbers)
 
-    def image(self, index: int) -> UInt8Array:
-        """Picture `index`, uint8 (H, W, 3) RGB."""
-        return read_image(self.files[index])
+    def read(self, index: int, moment: float) -> Picture:
+        """Face `index`; see `Pictures`."""
+        return self.pictures.read(int(self.numbers[index]), moment)
 
-    def select(self, keep: Callable[[str], bool]) -> FacePool:
-        """The pictures whose source `keep` accepts."""
-        chosen = [n for n, source in enumerate(self.sources) if keep(source)]
-        return FacePool(
-            tuple(self.files[n] for n in chosen),
-            tuple(self.sources[n] for n in chosen),
-            self.boxes[chosen],
-            self.landmarks[chosen],
-        )
+    def only(self, chosen: npt.NDArray[np.bool_]) -> FacePool:
+        """The faces where `chosen` (N,) is true."""
+        at = np.flatnonzero(chosen)
+        groups = tuple(self.groups[n] for n in at)
+        arrays = {name: getattr(self, name)[at] for name in ("numbers", "sources", "files", "fake", "splits")}
+        return replace(self, groups=groups, **arrays)
 
+    @cached_property
+    def reals(self) -> npt.NDArray[np.intp]:
+        """Indices of the real faces."""
+        return np.flatnonzero(~self.fake)
 
-def load_pool(folder: Path, cache: Path, progress: Callable[[int, int], None] | None = None) -> FacePool:
-    """The faces that `folder/faces.csv` lists (columns file and source); those without a face are left out.
+    @cached_property
+    def fakes(self) -> dict[str, npt.NDArray[np.intp]]:
+        """Indices of the fakes, by kind as in a recipe's mixture: generated and real (of a data set)."""
+        generated = np.char.startswith(self.sources, GENERATED)
+        return {"generated": np.flatnonzero(self.fake & generated), "real": np.flatnonzero(self.fake & ~generated)}
 
-    Boxes and landmarks are kept in `cache` (.npz). DataError for a missing or empty list.
-    """
-    listing = folder / "faces.csv"
-    try:
-        with listing.open(newline="", encoding="utf-8") as handle:
-            rows = [(row["file"], row["source"]) for row in csv.DictReader(handle)]
-    except FileNotFoundError:
-        raise DataError(f"{folder} has no faces.csv; it must list pictures in columns file and source.") from None
-    except KeyError as error:
-        raise DataError(f"{listing} has no column {error}.") from None
-    if not cache.is_file():
-        _measure(folder, rows, cache, progress)
-    with np.load(cache) as stored:
-        names, boxes, landmarks = stored["files"].tolist(), stored["boxes"], stored["landmarks"]
-    source_of = dict(rows)
-    if not names or any(name not in source_of for name in names):
-        raise DataError(f"{listing} lists no usable face, or other files than {cache.name}: delete {cache} and retry.")
-    return FacePool(tuple(folder / n for n in names), tuple(source_of[n] for n in names), boxes, landmarks)
+    def partner(self, fake: int, rng: np.random.Generator) -> int:
+        """A real face to set against a fake: the one that it was made of, else one of its people, else any."""
+        same_file = [n for n in self._reals_of_file.get(int(self.files[fake]), ()) if n < fake]
+        if same_file:
+            return same_file[-1]
+        people = [n for group in self.groups[fake] for n in self._reals_of_group.get(group, ())]
+        return int(rng.choice(people if people else self.reals))
 
+    @cached_property
+    def _reals_of_file(self) -> dict[int, list[int]]:
+        return _grouped((int(self.files[n]), int(n)) for n in self.reals)
 
-def read_image(path: Path) -> UInt8Array:
-    """A picture file as uint8 (H, W, 3) RGB; DataError when it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path} is not a picture that OpenCV can read.")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    @cached_property
+    def _reals_of_group(self) -> dict[str, list[int]]:
+        return _grouped((group, int(n)) for n in self.reals for group in self.groups[n])
 
 
-def _measure(
-    folder: Path, rows: list[tuple[str, str]], cache: Path, progress: Callable[[int, int], None] | None
-) -> None:
-    finder, mesh = FaceFinder(FaceSettings()), FaceMesh()
-    files, boxes, landmarks = [], [], []
-    for number, (name, _) in enumerate(rows):
-        image = read_image(folder / name)
-        for face in finder.find(image)[:1]:
-            points = mesh.landmarks(image, face)
-            if points is not None:
-                files.append(name)
-                boxes.append(face.box)
-                landmarks.append(points)
-        if progress is not None:
-            progress(number + 1, len(rows))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        cache, files=np.array(files), boxes=np.array(boxes, np.float32), landmarks=np.array(landmarks, np.float32)
+def _grouped(pairs: Any) -> dict[Any, list[int]]:
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for key, n in pairs:
+        groups[key].append(n)
+    return dict(groups)
+
+
+class Windows:
+    """The windows of data sets, one after another."""
+
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        self._datasets = datasets
+        self._starts = np.cumsum([0, *(len(d) for d in datasets)])
+
+    def read(self, number: int, moment: float) -> Picture:
+        """One of the frames of window `number` in which the face was seen."""
+        at = int(np.searchsorted(self._starts, number, side="right")) - 1
+        dataset, row = self._datasets[at], number - int(self._starts[at])
+        frame = min(int(moment * dataset.present[row].sum()), int(dataset.present[row].sum()) - 1)
+        return Picture(dataset.crops(row)[frame], dataset.boxes(row)[frame], dataset.mesh(row)[frame])
+
+
+def pool_of(paths: Sequence[Path]) -> FacePool:
+    """The faces of data sets, train and validation; DataError where a person is on both sides across them."""
+    datasets = [Dataset(path) for path in paths]
+    rows = [(d, n) for d in datasets for n in range(len(d))]
+    files = [(id(d), d.files[d.file_of[n]].path) for d, n in rows]
+    number_of = {file: number for number, file in enumerate(dict.fromkeys(files))}
+    groups = tuple(tuple(d.groups(n)) for d, n in rows)
+    splits = np.array([SPLITS[d.splits[n]] for d, n in rows], dtype=np.str_)
+    if not any(d.header.split == RANDOM_FRAMES for d in datasets):
+        check_disjoint(zip(splits, groups, strict=True))
+    pool = FacePool(
+        Windows(datasets),
+        np.arange(len(rows)),
+        np.array([d.files[d.file_of[n]].method for d, n in rows], dtype=np.str_),
+        np.array([number_of[file] for file in files], dtype=np.intp),
+        groups,
+        np.array([d.labels[n] == 1 for d, n in rows], dtype=bool),
+        splits,
     )
+    for split in (TRAIN, VALIDATION):
+        if not (~pool.fake & (splits == split)).any():
+            raise DataError(f"The data has no real face to {split} with: build it with other shares or more people.")
+    return pool

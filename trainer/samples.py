@@ -1,78 +1,140 @@
-"""Training samples: a real face and a fake made of it, cut as in serving and degraded alike."""
+"""Training samples: a real face and a fake one, cut as in serving and degraded alike."""
 
 from __future__ import annotations
+
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 
 from dfd_core.blending import self_blend
 from dfd_core.checks.appearance import network_input
+from dfd_core.errors import DataError
 from dfd_core.settings import FaceSettings
-from dfd_core.types import Float32Array, UInt8Array
+from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.degrade import degrade
-from trainer.pool import FacePool
-from trainer.recipes import Recipe
+from trainer.pool import FacePool, Picture
+from trainer.recipes import Mixture, Recipe
 
 CROP_SCALE = FaceSettings().crop_scale
 CROP_CAP = FaceSettings().crop_cap_px
+SELF_BLENDED = "self_blended"
+_TRIES = 20  # faces that are drawn until one has landmarks
 
 
-def draw_pair(pool: FacePool, index: int, recipe: Recipe, size: int, rng: np.random.Generator) -> UInt8Array:
-    """Uint8 (2, size, size, 3) RGB: picture `index` of the pool, and its self-blended fake."""
-    image, landmarks, box = pool.image(index), pool.landmarks[index], pool.boxes[index]
-    if rng.random() < 0.5:
-        image, landmarks, box = _mirror(image, landmarks, box)
+def draw_pair(
+    pool: FacePool, kind: str, recipe: Recipe, rng: np.random.Generator, index: int | None = None
+) -> UInt8Array:
+    """Uint8 (2, S, S, 3) RGB: a real face and a fake of `kind`, cut and degraded alike.
+
+    A self-blended one is made of face `index` of the pool, or of a random one; for other kinds `index` is the fake's.
+    """
     low, high = recipe.degradation.face_px
     side = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
-    real, points = _cut(image, landmarks, box, side, rng)
+    if kind == SELF_BLENDED:
+        pair = _self_blended(pool, recipe, side, rng, index)
+    else:
+        pair = _of_data_set(pool, int(rng.choice(pool.fakes[kind])) if index is None else index, side, rng)
+    pair = degrade(pair, recipe.degradation, rng)
+    if side > CROP_CAP:
+        pair = [cv2.resize(p, (CROP_CAP, CROP_CAP), interpolation=cv2.INTER_AREA) for p in pair]
+    return np.stack([network_input(np.asarray(p, np.uint8), recipe.size) for p in pair])
+
+
+def draw_batch(pool: FacePool, recipe: Recipe, seed: int, step: int) -> tuple[UInt8Array, Float32Array]:
+    """Batch `step` of a run: images uint8 (2 P, S, S, 3), labels float32 (2 P, 1) with 1 for fake.
+
+    It depends on `seed` and `step` alone, so that a resumed run goes on with the batches that it would have seen.
+    """
+    rng = np.random.default_rng([seed, step])
+    shares = shares_of(pool, recipe.fakes)
+    kinds = rng.choice(list(shares), recipe.pairs, p=list(shares.values()))
+    several = len(pool.reals) >= recipe.pairs  # then no face is seen twice in a batch
+    chosen = rng.choice(pool.reals, recipe.pairs, replace=not several, p=weights_of(pool, recipe))
+    pairs = [
+        draw_pair(pool, str(kind), recipe, rng, int(index) if kind == SELF_BLENDED else None)
+        for kind, index in zip(kinds, chosen, strict=True)
+    ]
+    return np.concatenate(pairs), labels_of(recipe.pairs)
+
+
+def labels_of(pairs: int) -> Float32Array:
+    """Float32 (2 P, 1): 0 and 1 in turn."""
+    return np.tile(np.array([[0.0], [1.0]], np.float32), (pairs, 1))
+
+
+def shares_of(pool: FacePool, mixture: Mixture) -> dict[str, float]:
+    """Shares of the kinds of fakes that the pool can give; DataError where it can give none of the recipe's."""
+    there = {SELF_BLENDED: len(pool.reals), **{kind: len(rows) for kind, rows in pool.fakes.items()}}
+    shares = {kind: share for kind, share in asdict(mixture).items() if share > 0 and there[kind]}
+    if not shares:
+        wanted = " or ".join(kind.replace("_", "-") for kind, share in asdict(mixture).items() if share > 0)
+        raise DataError(f"The recipe trains on {wanted} fakes, and the data has none: give --data that has some.")
+    return {kind: share / sum(shares.values()) for kind, share in shares.items()}
+
+
+def weights_of(pool: FacePool, recipe: Recipe) -> Float64Array:
+    """Chance of each real face, float64 (R,), such that the capped sources make up at most half of a batch."""
+    capped = np.char.startswith(pool.sources[pool.reals], recipe.capped)
+    chances = np.ones(len(capped))
+    if 0 < capped.sum() < len(capped) and capped.mean() > 0.5:
+        chances[capped] = (~capped).sum() / capped.sum()
+    return chances / chances.sum()
+
+
+def _self_blended(
+    pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
+) -> list[UInt8Array]:
+    """A real crop and its self-blended fake, both `side` px."""
+    for _ in range(_TRIES):
+        index = int(rng.choice(pool.reals, p=weights_of(pool, recipe))) if index is None else index
+        picture = pool.read(index, rng.random())
+        if np.isfinite(picture.landmarks).all():
+            break
+        index = None
+    else:
+        raise DataError("The data has hardly a face with landmarks: faces must be larger to be self-blended.")
+    real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
     real = _light(real, rng)
     fake, mask = self_blend(real, points, rng)
     for _ in range(3):  # a mask that missed the crop, or a blend that changed nothing, is no fake
         if np.abs(fake.astype(np.int16) - real).mean() > 0.25 and mask.max() > 0.5:
             break
         fake, mask = self_blend(real, points, rng)
-    pair = degrade((real, fake), recipe.degradation, rng)
-    if side > CROP_CAP:
-        pair = [cv2.resize(p, (CROP_CAP, CROP_CAP), interpolation=cv2.INTER_AREA) for p in pair]
-    return np.stack([network_input(np.asarray(p, np.uint8), size) for p in pair])
+    return [real, fake]
 
 
-def draw_batch(pool: FacePool, recipe: Recipe, size: int, seed: int, step: int) -> tuple[UInt8Array, Float32Array]:
-    """Batch `step` of a run: images uint8 (2 P, size, size, 3), labels float32 (2 P, 1) with 1 for fake.
+def _of_data_set(pool: FacePool, fake: int, side: int, rng: np.random.Generator) -> list[UInt8Array]:
+    """A real face and fake `fake`, cut and lit alike, both `side` px."""
+    moment, seed, mirrored = rng.random(), int(rng.integers(1 << 32)), rng.random() < 0.5
+    pair = []
+    for index in (pool.partner(fake, rng), fake):
+        alike = np.random.default_rng(seed)
+        crop, _ = _cut(_mirrored(pool.read(index, moment), mirrored), side, alike)
+        pair.append(_light(crop, alike))
+    return pair
 
-    It depends on `seed` and `step` alone, so that a resumed run goes on with the batches that it would have seen.
-    """
-    rng = np.random.default_rng([seed, step])
-    chosen = rng.choice(len(pool), recipe.pairs, replace=False, p=weights_of(pool, recipe))
-    pairs = [draw_pair(pool, int(index), recipe, size, rng) for index in chosen]
-    labels = np.tile(np.array([[0.0], [1.0]], np.float32), (recipe.pairs, 1))
-    return np.concatenate(pairs), labels
 
-
-def weights_of(pool: FacePool, recipe: Recipe) -> Float32Array:
-    """Chance of each picture, float64 (N,), such that the capped sources make up at most half of a batch."""
-    capped = np.array([source.startswith(recipe.capped) for source in pool.sources])
-    chances = np.ones(len(pool))
-    if 0 < capped.sum() < len(pool) and capped.mean() > 0.5:
-        chances[capped] = (~capped).sum() / capped.sum()
-    return chances / chances.sum()
+def _mirrored(picture: Picture, mirrored: bool) -> Picture:
+    if not mirrored:
+        return picture
+    return Picture(*_mirror(picture.image, picture.box, picture.landmarks))
 
 
 def _mirror(
-    image: UInt8Array, landmarks: Float32Array, box: Float32Array
+    image: UInt8Array, box: Float32Array, landmarks: Float32Array
 ) -> tuple[UInt8Array, Float32Array, Float32Array]:
     width = image.shape[1]
     flipped = box.copy()
     flipped[[0, 2]] = width - box[[2, 0]]
     turned = landmarks.copy()
     turned[:, 0] = width - landmarks[:, 0]
-    return np.ascontiguousarray(image[:, ::-1]), turned, flipped
+    return np.ascontiguousarray(image[:, ::-1]), flipped, turned
 
 
-def _cut(
-    image: UInt8Array, landmarks: Float32Array, box: Float32Array, side: int, rng: np.random.Generator
-) -> tuple[UInt8Array, Float32Array]:
+def _cut(picture: Picture, side: int, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
     """The serving crop at `side` px with the detector's jitter, and the landmarks in it."""
+    image, box, landmarks = picture.image, picture.box, picture.landmarks
     native = float((box[2:] - box[:2]).max()) * CROP_SCALE * rng.uniform(0.88, 1.12)
     centre = (box[:2] + box[2:]) / 2 + rng.uniform(-0.04, 0.04, 2) * native
     scale = side / native

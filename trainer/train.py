@@ -7,29 +7,38 @@ import hashlib
 import importlib.metadata
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
+from dfd_core.errors import DataError
 from dfd_core.settings import Settings
-from trainer.pool import FacePool, load_pool
-from trainer.recipes import RECIPES, recipe_named
+from trainer.data.dataset import Dataset
+from trainer.pool import FacePool, pool_of
+from trainer.portraits import load_portraits
+from trainer.recipes import Recipe, recipe_named, recipe_names
 
-HELP = "train a detector on pictures of real faces; fakes are made on the way"
+HELP = "train a detector: transfer learning on faces, with fakes of your own, or made on the way"
 EXAMPLES = """examples:
-  dfd train selfblend --data faces/ --out runs/first        # again after a kill: goes on from the checkpoint
-  KERAS_BACKEND=torch dfd train selfblend --data faces/ --out runs/first
-  dfd export runs/first --out models/mine                   # then: what dfd work and dfd scan can load
+  dfd train finetune --data ff.h5 --out runs/mine                # again after a kill: goes on from the checkpoint
+  dfd train finetune --data ff.h5 --data generated.h5 --out runs/more
+  dfd train selfblend --data portraits/ --out runs/first          # a folder of real faces is enough
+  KERAS_BACKEND=torch dfd train selfblend --data real.h5 --out runs/first
+  dfd export runs/mine --out models/mine                          # then: what dfd work and dfd scan can load
 
---data is a folder with faces.csv (columns file and source); sources of a recipe's held_out only validate."""
+--data is a data set of 'dfd data build' or 'dfd data fakes', given as often as there are some, whose validation part
+validates; or a folder with faces.csv (columns file and source), where a recipe's held-out sources do. A run folder
+holds run.json, history.csv, curves.png, checkpoint.keras, best.keras, thresholds.json, log.txt, and TensorBoard's
+events (tensorboard --logdir runs/)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
-    parser.add_argument("recipe", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("--data", type=Path, required=True, help="folder of face pictures with faces.csv")
+    parser.add_argument("recipe", help=f"one of {', '.join(recipe_names())}")
+    parser.add_argument("--data", type=Path, required=True, action="append", help="data set, or folder of real faces")
     parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
@@ -42,7 +51,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, or go on training, and keep everything in the run folder."""
     console = Console()
     recipe = recipe_named(args.recipe)
-    pool = _pool(args.data, args.out, console)
+    pool = _pool(args.data, args.out, recipe, console)
     from trainer.fit import fit, write_run_card  # Keras takes seconds to import
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -52,7 +61,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             "recipe": asdict(recipe),
             "seed": args.seed,
             "commit": current_commit(),
-            "data": {"faces": len(pool), "fingerprint": fingerprint(pool)},
+            "data": {"faces": len(pool), "fingerprint": fingerprint(args.data)},
             "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
         },
     )
@@ -68,10 +77,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def fingerprint(pool: FacePool) -> str:
-    """SHA-256 (hex, 16 digits) over names and sizes of the pictures."""
-    lines = sorted(f"{path.name} {path.stat().st_size}" for path in pool.files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+def fingerprint(data: Sequence[Path]) -> str:
+    """SHA-256 (hex, 16 digits) of what the data consists of: names and sizes of pictures, labels and splits."""
+    digest = hashlib.sha256()
+    for path in data:
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file())
+            digest.update("\n".join(f"{p.name} {p.stat().st_size}" for p in files).encode())
+        else:
+            dataset = Dataset(path)
+            digest.update("\n".join(f"{f.path} {f.group}" for f in dataset.files).encode())
+            digest.update(dataset.labels.tobytes() + dataset.splits.tobytes() + dataset.file_of.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def current_commit() -> str:
@@ -81,10 +98,20 @@ def current_commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def _pool(data: Path, out: Path, console: Console) -> FacePool:
+def _pool(data: Sequence[Path], out: Path, recipe: Recipe, console: Console) -> FacePool:
+    folders = [path for path in data if path.is_dir()]
+    if not folders:
+        return pool_of(data)
+    if len(data) > 1:
+        raise DataError(f"{folders[0]} is a folder: build a data set of it to train on several at once.")
     with Progress(console=console) as progress:
         task = progress.add_task("finding faces", total=None)
-        return load_pool(data, out / "faces.npz", lambda done, of: progress.update(task, completed=done, total=of))
+        return load_portraits(
+            folders[0],
+            out / "faces.npz",
+            recipe.held_out,
+            lambda done, of: progress.update(task, completed=done, total=of),
+        )
 
 
 def _version(name: str) -> str | None:

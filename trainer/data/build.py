@@ -15,7 +15,7 @@ from dfd_core.settings import Settings
 from trainer.data import splits
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.data.extract import Extraction
-from trainer.data.layouts import SPLITS, LabelledFile, layout_named, layout_names, limited
+from trainer.data.layouts import CLASSES, SPLITS, LabelledFile, layout_named, layout_names, limited
 from trainer.data.parts import Parts
 from trainer.data.splits import KINDS, OFFICIAL, RANDOM_FRAMES, Shares, split_files
 
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   dfd data build videos/ --layout folders --out faces.h5             # videos/Real/ and videos/Fake/
   dfd data build FaceForensics/ --layout faceforensics --out ff.h5 --jobs 8
   dfd data build list.csv --layout manifest --out mine.h5 --frames 1
+  dfd data build faces/ --layout portraits --real-only --frames 1 --windows 1 --out real.h5   # then: dfd data fakes
   dfd data build videos/ --layout folders --limit 100 --frames 1 --split random-frames --out original.h5
 
 A build that was killed goes on where it stopped when the same command is run again. A file that fails is named at the
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layout", required=True, choices=layout_names(), help="how the collection is laid out")
     parser.add_argument("--out", type=Path, required=True, metavar="DATASET.h5")
+    parser.add_argument("--real-only", action="store_true", help="leave fakes out, to make some with 'dfd data fakes'")
     parser.add_argument("--limit", type=int, help="files of each class (default: all)")
     parser.add_argument("--frames", type=int, default=16, help="a window (default: 16); 1 for single frames")
     parser.add_argument("--windows", type=int, default=8, help="at most, of each file (default: 8)")
@@ -50,11 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Build the data set; 0 if it holds windows of both classes."""
+    """Build the data set; 0 if it holds windows of each class in each split."""
     if min(args.frames, args.windows, args.jobs) < 1 or (args.limit is not None and args.limit < 1):
         raise DataError("--frames, --windows, --jobs and --limit must be at least 1.")
     console = Console(stderr=True)
-    files = limited(layout_named(args.layout).files(args.source), args.limit)
+    files = limited(layout_named(args.layout).files(args.source), args.limit, _classes(args))
     kind = args.split or (OFFICIAL if any(f.split for f in files) else splits.GROUP)
     files, left_out = _split(files, kind, args, console)
     plan = Extraction(args.frames, args.windows, args.all_faces)
@@ -68,12 +70,16 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _classes(args: argparse.Namespace) -> tuple[bool, ...]:
+    return (False,) if args.real_only else CLASSES
+
+
 def _split(
     files: list[LabelledFile], kind: str, args: argparse.Namespace, console: Console
 ) -> tuple[list[LabelledFile], list[LabelledFile]]:
     shares = Shares(args.validation, args.test)
     if kind != RANDOM_FRAMES:
-        return split_files(files, shares, args.seed, official=kind == OFFICIAL)
+        return split_files(files, shares, args.seed, kind == OFFICIAL, _classes(args))
     console.print(splits.WHY_NOT_RANDOM, style="yellow", soft_wrap=True)
     return files, []
 
@@ -97,9 +103,9 @@ def _assemble(
                 split = file.split or str(rng.choice(list(wanted), p=list(wanted.values())))
                 writer.add(window, row, file.fake, split)
                 counts[split, file.fake] += 1
-        if not all(counts[split, fake] for split in wanted for fake in (False, True)):
+        if not all(counts[split, fake] for split in wanted for fake in _classes(args)):
             names = "; ".join(f"{path}: {reason}" for path, reason in failed[:3])
-            raise DataError(f"A split has no window of one class left, {len(failed)} files gave none ({names}).")
+            raise DataError(f"A split has no window of a class left, {len(failed)} files gave none ({names}).")
         writer.close(failed)
     return counts
 

@@ -204,6 +204,12 @@ class Dataset:
         """Float32 (P, 468, 2): the landmarks that belong to `crops`; NaN where there are none."""
         return np.asarray(self._read("mesh", row)[self.present[row]], np.float32)
 
+    def window(self, row: int) -> FaceWindow:
+        """A row as it was written, absent frames too."""
+        side = int(self.pixels[row])
+        values = {f.name: self._read(f.name, row) for f in fields(FaceWindow)}
+        return FaceWindow(**{**values, "crops": values["crops"][:, :side, :side], "side": float(values["side"])})
+
     def _read(self, name: str, row: int) -> Any:
         try:
             return self._open()[name][row]

@@ -12,9 +12,10 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -65,19 +66,25 @@ class Parts:
         return self.folder / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]}.npz"
 
     def _cut(self, paths: list[Path], jobs: int) -> Iterator[tuple[Path, str]]:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, context, _prepare, (self._settings, self._plan)) as executor:
+        with processes(jobs, _prepare, self._settings, self._plan) as executor:
             waiting = {executor.submit(_cut_file, path, self._part(path)): path for path in paths}
-            try:
-                for done in as_completed(waiting):
-                    yield waiting[done], done.result()
-            except BrokenProcessPool:
-                raise DataError(
-                    "A process died while it cut faces, perhaps for want of memory: "
-                    "run the same command again, with fewer --jobs."
-                ) from None
-            finally:
-                executor.shutdown(wait=True, cancel_futures=True)
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+
+
+@contextmanager
+def processes(jobs: int, prepare: Callable[..., None], *given: object) -> Iterator[ProcessPoolExecutor]:
+    """`jobs` processes, each of which has called `prepare` with what is `given`; DataError where one dies."""
+    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), prepare, given)
+    try:
+        yield executor
+    except BrokenProcessPool:
+        raise DataError(
+            "A process died at its work on faces, perhaps for want of memory: "
+            "run the same command again, with fewer --jobs."
+        ) from None
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 _extractor: list[Extractor] = []  # of a worker process: made once, by its initializer

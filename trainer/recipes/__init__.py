@@ -1,0 +1,90 @@
+"""Training recipes: frozen dataclasses, one file each, so that a run can be repeated from its name and seed.
+
+To add one, write a module here with `RECIPE = Recipe(name=...)`; its name is what `dfd train` takes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+
+from dfd_core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What happens to real and fake alike after blending; ranges are (low, high)."""
+
+    face_px: tuple[int, int] = (80, 288)  # native side of the crop, log-uniform
+    codec_share: float = 0.65  # share of samples that go through H.264
+    crf: tuple[int, int] = (17, 38)  # its constant rate factor
+    jpeg_share: float = 0.2
+    jpeg_quality: tuple[int, int] = (35, 95)
+    rescale_share: float = 0.35  # scaled down by up to `rescale` and up again
+    rescale: float = 2.2
+    blur_share: float = 0.2
+    blur_sigma: tuple[float, float] = (0.3, 1.3)
+    noise_share: float = 0.3
+    noise_sigma: tuple[float, float] = (1.0, 8.0)  # of 255
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Shares of the fakes that a batch sees; only their proportions count."""
+
+    self_blended: float = 1.0  # made on the way of a real face
+    generated: float = 0.0  # fakes of a data set that a generator of dfd made (dfd data fakes --generator)
+    real: float = 0.0  # all other fakes of a data set
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a training run, but for the data and the seed."""
+
+    name: str
+    backbone: str = "efficientnet-lite0"
+    pretrained: bool = True  # whether it starts from ImageNet weights
+    modalities: int = 1  # RGB; 2 adds gray, 3 the noise residual too
+    size: int = 224  # px, side of the network's input
+    epochs: int = 10
+    steps: int = 166  # an epoch
+    pairs: int = 16  # a real and a fake face each, a step
+    fakes: Mixture = field(default_factory=Mixture)
+    optimizer: str = "adamw"  # or adam
+    rate: float = 6e-4  # at its peak
+    one_cycle: bool = True  # warm-up and cosine; false keeps the rate as it is
+    weight_decay: float = 1e-4  # of adamw
+    sharpness: float = 0.0  # radius of sharpness-aware minimisation; 0 is without
+    dropout: float = 0.2
+    learners: int = 1  # processes that train side by side, each on `pairs` of its own, and average
+    frozen: tuple[tuple[int, int], ...] = ((0, 0),)  # from epoch .. on, the first .. stages keep their weights
+    label_smoothing: float = 0.05
+    ema: float = 0.995  # momentum of the averaged weights, which are what is kept; 0 keeps the last
+    patience: int = 0  # epochs without a better validation AUC, after which training ends; 0 never ends it early
+    mixed_precision: bool = True  # bfloat16 with float32 weights
+    held_out: tuple[str, ...] = ("usgov_cio", "ca_odi", "usgov_usds")  # sources of a folder that only validate
+    capped: str = "us_"  # sources with this prefix fill at most half of a batch
+    degradation: Degradation = field(default_factory=Degradation)
+
+    def frozen_stages(self, epoch: int) -> int:
+        """How many stages stand still in `epoch`, which counts from 0."""
+        return [stages for start, stages in self.frozen if start <= epoch][-1]
+
+
+def recipe_names() -> list[str]:
+    """The names of all recipes."""
+    return list(_recipes())
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name; DataError names the known ones."""
+    known = _recipes()
+    if name not in known:
+        raise DataError(f"Unknown recipe '{name}'; known are {', '.join(known)}.")
+    return known[name]
+
+
+def _recipes() -> dict[str, Recipe]:
+    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    return {module.RECIPE.name: module.RECIPE for module in modules}

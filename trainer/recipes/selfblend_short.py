@@ -1,0 +1,5 @@
+"""The shipped detector: self-blended images in what two cores do in some hours."""
+
+from trainer.recipes import Recipe
+
+RECIPE = Recipe(name="selfblend-short", size=160, epochs=4, steps=150, pairs=12, learners=2, frozen=((0, 2),), ema=0.98)

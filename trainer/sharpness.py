@@ -1,0 +1,67 @@
+"""Sharpness-aware minimisation (Foret et al., ICLR 2021, arXiv:2010.01412), on any backend of Keras.
+
+A step takes the gradient not where the weights are, but where the loss is highest within a small radius of them. Keras
+offers no gradient that all backends share, only optimizers: so the way up is the step of an optimizer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from dfd_core.types import Float32Array
+
+
+class Ascent(keras.optimizers.Optimizer):
+    """Moves all weights up the gradient by `radius` in all (Euclidean norm)."""
+
+    def __init__(self, radius: float) -> None:
+        super().__init__(learning_rate=1.0, name="ascent")
+        self.radius = radius
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """One step up."""
+        ops = keras.ops
+        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads))
+        scale = self.radius / ops.maximum(norm, 1e-12)
+        super().apply([g * ops.cast(scale, g.dtype) for g in grads], trainable_variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Add the scaled gradient."""
+        self.assign_add(variable, keras.ops.cast(gradient, variable.dtype))
+
+
+@contextmanager
+def sharpness_aware(model: keras.Model, radius: float, images: Float32Array, labels: Float32Array) -> Iterator[None]:
+    """Around one `train_on_batch` on the same batch; does nothing where `radius` is 0."""
+    if not radius:
+        yield
+        return
+    variables = model.trainable_variables
+    before = [_array(variable) for variable in variables]
+    _climber(model, radius).train_on_batch(images, labels)
+    shifts = [_array(variable) - start for variable, start in zip(variables, before, strict=True)]
+    yield
+    averages = getattr(model.optimizer, "_model_variables_moving_average", None) or [None] * len(variables)
+    for variable, shift, average in zip(variables, shifts, averages, strict=True):
+        variable.assign(_array(variable) - shift)
+        if average is not None:  # it has taken in the shifted weight
+            average.assign(_array(average) - (1 - model.optimizer.ema_momentum) * shift)
+
+
+def _climber(model: keras.Model, radius: float) -> keras.Model:
+    """The same layers with the optimizer that goes up; made once for each state of frozen layers."""
+    climber, of = getattr(model, "_dfd_climber", (None, None))
+    if of is not model.optimizer:
+        climber = keras.Model(model.inputs, model.outputs)
+        climber.compile(Ascent(radius), model.loss, jit_compile=model.jit_compile, run_eagerly=model.run_eagerly)
+        object.__setattr__(model, "_dfd_climber", (climber, model.optimizer))
+    return climber
+
+
+def _array(variable: Any) -> Float32Array:
+    return np.array(keras.ops.convert_to_numpy(variable), np.float32)  # a copy: backends may give a view
