@@ -51,7 +51,8 @@ class KerasProcess:
             assert self._child.stdin is not None
             assert self._child.stdout is not None
             self._child.stdin.close()
-            self._child.wait(60)
+            self._child.kill()
+            self._child.wait()
             self._child.stdout.close()
 
 

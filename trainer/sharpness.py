@@ -43,6 +43,7 @@ def sharpness_aware(model: keras.Model, radius: float, images: Float32Array, lab
         return
     variables = model.trainable_variables
     before = [_array(variable) for variable in variables]
+    momentum = model.optimizer.ema_momentum if int(model.optimizer.iterations) else 0.0  # Keras begins with the weights
     _climber(model, radius).train_on_batch(images, labels)
     shifts = [_array(variable) - start for variable, start in zip(variables, before, strict=True)]
     yield
@@ -50,7 +51,7 @@ def sharpness_aware(model: keras.Model, radius: float, images: Float32Array, lab
     for variable, shift, average in zip(variables, shifts, averages, strict=True):
         variable.assign(_array(variable) - shift)
         if average is not None:  # it has taken in the shifted weight
-            average.assign(_array(average) - (1 - model.optimizer.ema_momentum) * shift)
+            average.assign(_array(average) - (1 - momentum) * shift)
 
 
 def _climber(model: keras.Model, radius: float) -> keras.Model:
