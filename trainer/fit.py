@@ -13,6 +13,7 @@ import numpy as np
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
+from trainer.data.dataset import disk_errors
 from trainer.journal import Journal
 from trainer.learner import CHECKPOINT, averaged_weights, learn, load_network, start, thaw, use_fast_arithmetic
 from trainer.peers import Course, peers
@@ -80,10 +81,11 @@ def fit(
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Write the model beside `path` first, so that a kill never leaves half a file."""
+    """Write the model beside `path` first, so that a kill never leaves half a file; DataError for a full disk."""
     part = path.with_name(f".{path.name}.part.keras")
-    model.save(part)
-    os.replace(part, path)
+    with disk_errors(path):
+        model.save(part)
+        os.replace(part, path)
 
 
 def validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Array, Float32Array]:

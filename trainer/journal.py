@@ -118,16 +118,24 @@ def draw_curves(run: Path) -> None:
 
 
 def write_events(run: Path, step: int, values: dict[str, float]) -> None:
-    """Add scalars to what `tensorboard --logdir RUN` shows; nothing where TensorBoard is not installed."""
+    """Add scalars to what `tensorboard --logdir RUN` shows; nothing where TensorBoard is not installed.
+
+    One file a step. TensorBoard's own writer of files would import TensorFlow, whatever backend trains.
+    """
     with suppress(ImportError):
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
-        writer = EventFileWriter(str(run), filename_suffix=f".{step}")
+        now = time.time()
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
-        writer.close()
+        with (run / f"events.out.tfevents.{now:.6f}.{step:08d}").open("wb") as file:
+            writer = RecordWriter(file)
+            for event in (
+                Event(wall_time=now, file_version="brain.Event:2"),
+                Event(wall_time=now, step=step, summary=summary),
+            ):
+                writer.write(event.SerializeToString())
 
 
 def _append(path: Path, row: tuple[float, ...]) -> None:

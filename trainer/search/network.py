@@ -1,0 +1,100 @@
+"""The networks that a search makes: how large and fast they are, how they are kept, loaded and served."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import autokeras as ak
+import keras
+import numpy as np
+
+from dfd_core.errors import DataError
+from dfd_core.models.fuse import FuseModalities
+from dfd_core.models.litert import BATCH, LiteRuntime
+from dfd_core.models.store import ModelInput
+from trainer.export import to_litert
+from trainer.search.trusted import trusted
+
+BEST, LEGACY, PLOT = "best_model.keras", "best_model.h5", "best_model.png"
+_CALLS = 10  # of which the fastest counts: the others were disturbed
+
+
+def parameters_of(model: keras.Model) -> int:
+    """All weights that a file of it holds, frozen ones too."""
+    return int(model.count_params())
+
+
+def latency_ms(model: keras.Model) -> float:
+    """Milliseconds an image on LiteRT, in batches of `dfd_core.models.litert.BATCH`, on one thread."""
+    side = int(model.input_shape[1])
+    images = np.zeros((BATCH, side, side, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        with contextlib.redirect_stdout(io.StringIO()):  # TensorFlow prints what it saved
+            path.write_bytes(to_litert(as_detector(model)))
+        runtime = LiteRuntime(path, ModelInput(size=side), threads=1)
+        taken = []
+        for _ in range(_CALLS):
+            started = time.perf_counter()
+            runtime.run(images)
+            taken.append(time.perf_counter() - started)
+    return min(taken) * 1000 / BATCH
+
+
+def as_detector(model: keras.Model) -> keras.Model:
+    """A found network as dfd serves it: float32 (B, S, S, 3) RGB in 0..255 to `logit` float32 (B, 1).
+
+    It has none of AutoKeras's layers, and stops before the sigmoid, or softmax of two classes, that `model` ends with.
+    """
+    image = keras.Input(model.input_shape[1:], name="image", dtype="float32")
+    copy = keras.models.clone_model(model, input_tensors=_like(model.input, image), clone_function=_own_layer)
+    copy.set_weights(model.get_weights())
+    for layer in copy.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # set_weights leaves what it computes from its weights as it was
+    score = copy.layers[-1].input
+    difference = np.array([[1.0]] if score.shape[-1] == 1 else [[-1.0], [1.0]], np.float32)
+    logit = keras.layers.Dense(1, use_bias=False, name="logit")
+    detector = keras.Model(copy.input, logit(score), name="found_detector")
+    logit.set_weights([difference])
+    return detector
+
+
+def load_best(run: Path) -> keras.Model:
+    """The best network of a search: of the folder `run`, or of one of its model files.
+
+    DataError unless the file's sha256 stands in the card.json beside it.
+    """
+    path = run if run.is_file() else run / BEST
+    if not path.is_file():
+        raise DataError(f"{run} has no {BEST} yet: let dfd search come to its end.")
+    objects = {**ak.CUSTOM_OBJECTS, "FuseModalities": FuseModalities}
+    return keras.models.load_model(trusted(path), custom_objects=objects, compile=False)
+
+
+def draw(model: keras.Model, path: Path) -> bool:
+    """Draw the network with its shapes as a PNG; False where Graphviz or pydot is not installed."""
+    if shutil.which("dot") is None:
+        return False
+    try:
+        keras.utils.plot_model(model, to_file=path, show_shapes=True, expand_nested=True, dpi=60)
+    except ImportError:
+        return False
+    return True
+
+
+def _own_layer(layer: Any) -> Any:
+    """The layer again, or nothing in place of AutoKeras's cast of its input."""
+    if isinstance(layer, ak.CastToFloat32):
+        return keras.layers.Identity(name=layer.name)
+    return layer.__class__.from_config(layer.get_config())
+
+
+def _like(given: Any, image: Any) -> Any:
+    return [image] if isinstance(given, list) else image
