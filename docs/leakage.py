@@ -88,7 +88,7 @@ def collect(args: argparse.Namespace) -> Collection:
         if fake[number]:
             face, _ = self_blend(face, data.mesh(row)[0], rng)
         frames = np.stack([network_input(frame, SIZE) for frame in film(face, args.frames, rng)])
-        embeddings.append(keras.ops.convert_to_numpy(trunk(frames.astype(np.float32), training=False)))
+        embeddings.append(trunk.predict_on_batch(frames.astype(np.float32)))
     return Collection(np.concatenate(embeddings), np.repeat(np.arange(len(chosen)), args.frames), fake)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 from pathlib import Path
@@ -26,25 +27,61 @@ def people(root: Path, portrait: Path, count: int = 4) -> Path:
     return root
 
 
+_SEARCH = """
+import pathlib, sys
+import numpy as np
+from dfd_core.cli import main
+from dfd_core.models.runtime import open_runtime
+from trainer.search.network import load_best
+from trainer.search.tuner import Tuner
+data, run, model = sys.argv[1:]
+facts = pathlib.Path(run) / "trials" / "trial_0" / "facts.json"
+def search(*more):
+    fixed = ["--backbones", "plain", "--size", "64", "--epochs", "1", "--batch", "4"]
+    return main(["search", "--data", data, "--out", run, *fixed, *more])
+def die(self, trial, *_, **__):
+    if trial.trial_id == "1":
+        raise KeyboardInterrupt
+whole, Tuner.on_epoch_end = Tuner.on_epoch_end, die
+assert search() == 130
+Tuner.on_epoch_end = whole
+written = facts.stat().st_mtime_ns
+assert search() == 0
+assert facts.stat().st_mtime_ns == written  # the first trial stands
+assert search("--seed", "2") == 1
+assert main(["export", run, "--out", model]) == 0
+best, legacy = load_best(pathlib.Path(run)), load_best(pathlib.Path(run, "best_model.h5"))
+images = np.random.default_rng(1).integers(0, 256, (5, 64, 64, 3), np.uint8)
+fake = np.asarray(best(images, training=False))[:, 0]
+assert np.abs(np.asarray(legacy(images, training=False))[:, 0] - fake).max() < 1e-6
+for runtime in ("litert", "keras"):
+    logit = open_runtime(pathlib.Path(model), runtime).run(images)["logit"][:, 0]
+    assert np.abs(1 / (1 + np.exp(-logit)) - fake).max() < 5e-3, runtime
+"""
+
+
 @pytest.mark.slow
 def test_from_a_folder_to_a_served_model(tmp_path: Path, in_keras: KerasProcess, marked: Marked) -> None:  # noqa: F811
+    """Build, train two steps, search two tiny trials with an interruption, export, serve."""
     if importlib.util.find_spec("autokeras") is None:  # importing it would take a minute
         pytest.skip("needs AutoKeras: pip install dfd[trainer]")
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
     portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     data, run, found, model = (tmp_path / name for name in ("set.h5", "run", "found", "model"))
     layout = ["--layout", "folders", "--frames", 1, "--windows", 1, "--validation", 0.5, "--test", 0]
-    quick = ["--trials", 1, "--epochs", 1, "--size", 64, "--batch", 4, "--backbones", "plain"]
-    built, trained, searched, _ = run_commands(
+    built, trained = run_commands(
         in_keras,
         ["data", "build", people(tmp_path / "in", portrait), "--out", data, "--jobs", 1, *layout],
         ["train", "smoke", "--data", data, "--out", run, "--feeders", 1],
-        ["search", "--data", data, "--out", found, *quick],
-        ["export", found, "--out", model],
     )
     assert "8 windows (train 2 real and 2 fake, validation 2 real and 2 fake" in built
     assert "step 2/2" in trained
-    assert "best_model.keras" in str(list(found.iterdir())), searched
+    searched = in_keras(_SEARCH, data, found, model)
+    assert searched.ok, searched.stdout + searched.stderr
+    assert "history: accuracy, auc, loss, val_accuracy, val_auc, val_loss" in searched.stdout
+    assert "take another --out" in searched.stderr
+    _check_what_was_found(found, searched.stdout)
+    assert json.loads((model / "card.json").read_text())["name"] == "plain-search"
     process = marked.start(watch(CLIP, "--json"), **ALARM, **{"model.path": str(model)})
     try:
         assert process.wait(PATIENCE_S) == 0, marked.err.read_text()
@@ -53,3 +90,15 @@ def test_from_a_folder_to_a_served_model(tmp_path: Path, in_keras: KerasProcess,
         process.wait()
     end = [json.loads(line) for line in marked.out.read_text().splitlines()][-1]
     assert (end["event"], end["state"], end["text"]) == ("end", "fake", "fake from 00:00")
+
+
+def _check_what_was_found(found: Path, printed: str) -> None:
+    wanted = {"best_model.keras", "best_model.h5", "trials.csv", "history.csv", "thresholds.json", "run.json"}
+    assert wanted <= set(json.loads((found / "card.json").read_text())["files"])
+    assert (found / "best_model.png").is_file() or "needs Graphviz" in printed
+    trials = list(csv.DictReader((found / "trials.csv").read_text().splitlines()))
+    assert [row["eligible"] for row in trials] == ["True", "True"]
+    assert all(float(row["latency_ms"]) > 0 and 0 <= float(row["auc"]) <= 1 for row in trials)
+    assert "modalities 2" in trials[0]["choices"]
+    facts = json.loads((found / "run.json").read_text())
+    assert facts["best"]["auc"] == max(float(row["auc"]) for row in trials)

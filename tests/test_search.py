@@ -1,10 +1,8 @@
-"""A tiny search, from a data set to a served detector, interrupted on its way; and what cannot be searched."""
+"""What cannot be searched, and why; a search itself is in test_pipeline.py."""
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import json
 import sys
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import pytest
 
 from dfd_core.cli import main
 from dfd_core.models.store import ModelCard, write_card
-from tests.keras_process import KerasProcess
 from tests.test_data import small_set, window_of
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.search.plan import Plan, Trial, why_nothing
@@ -31,68 +28,6 @@ def noise_set(path: Path, classes: tuple[tuple[str, bool], ...]) -> Path:
 
 
 BOTH = (("train", False), ("train", True), ("validation", False), ("validation", True))
-
-_SEARCH = """
-import pathlib, sys
-import numpy as np
-from dfd_core.cli import main
-from dfd_core.models.runtime import open_runtime
-from trainer.search.network import as_detector, load_best
-from trainer.search.tuner import Tuner
-data, run, model = sys.argv[1:]
-facts = pathlib.Path(run) / "trials" / "trial_0" / "facts.json"
-def search(*more, out=run):
-    fixed = ["--backbones", "plain", "--size", "64", "--epochs", "1", "--batch", "4", "--frames", "all"]
-    return main(["search", "--data", data, "--out", out, *fixed, *more])
-def die(self, trial, *_):
-    if trial.trial_id == "1":
-        raise KeyboardInterrupt
-whole, Tuner.on_epoch_end = Tuner.on_epoch_end, die
-assert search() == 130
-Tuner.on_epoch_end = whole
-written = facts.stat().st_mtime_ns
-assert search() == 0
-assert facts.stat().st_mtime_ns == written  # the first trial stands
-assert search("--seed", "2") == 1
-assert search("--trials", "1", "--max-parameters", "10", out=run + "-small") == 1
-theirs = pathlib.Path(run + "-theirs")
-assert search("--space", "autokeras", "--trials", "1", out=str(theirs)) == 0
-assert main(["export", run, "--out", model]) == 0
-best, legacy = load_best(pathlib.Path(run)), load_best(pathlib.Path(run, "best_model.h5"))
-images = np.random.default_rng(1).integers(0, 256, (5, 64, 64, 3), np.uint8)
-fake = np.asarray(best(images, training=False))[:, 0]
-assert np.abs(np.asarray(legacy(images, training=False))[:, 0] - fake).max() < 1e-6
-def probability(logit):
-    return 1 / (1 + np.exp(-np.asarray(logit)[:, 0]))
-for runtime in ("litert", "keras"):
-    logit = open_runtime(pathlib.Path(model), runtime).run(images)["logit"]
-    assert np.abs(probability(logit) - fake).max() < 5e-3, runtime
-best = load_best(theirs)
-logit = as_detector(best)(images.astype(np.float32), training=False)
-assert np.abs(probability(logit) - np.asarray(best(images, training=False))[:, 0]).max() < 1e-4
-"""
-
-
-@pytest.mark.slow
-def test_an_interrupted_search_goes_on_and_serves(tmp_path: Path, in_keras: KerasProcess) -> None:
-    _needs_packages()
-    run, model = tmp_path / "run", tmp_path / "model"
-    done = in_keras(_SEARCH, noise_set(tmp_path / "set.h5", BOTH), run, model)
-    assert done.ok, done.stdout + done.stderr
-    assert "history: accuracy, auc, loss, val_accuracy, val_auc, val_loss" in done.stdout
-    assert "take another --out" in done.stderr
-    assert "the smallest has 189,969, and --max-parameters is 10" in done.stderr
-    wanted = {"best_model.keras", "best_model.h5", "trials.csv", "history.csv", "thresholds.json", "run.json"}
-    card = json.loads((run / "card.json").read_text())
-    assert wanted <= set(card["files"])
-    assert (run / "best_model.png").is_file() or "needs Graphviz" in done.stdout
-    trials = list(csv.DictReader((run / "trials.csv").read_text().splitlines()))
-    assert [row["eligible"] for row in trials] == ["True", "True"]
-    assert all(float(row["latency_ms"]) > 0 and 0 <= float(row["auc"]) <= 1 for row in trials)
-    assert "modalities 2" in trials[0]["choices"]
-    facts = json.loads((run / "run.json").read_text())
-    assert facts["best"]["auc"] == max(float(row["auc"]) for row in trials)
-    assert json.loads((model / "card.json").read_text())["name"] == "plain-search"
 
 
 @pytest.mark.parametrize(

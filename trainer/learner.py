@@ -64,9 +64,10 @@ def start(recipe: Recipe, run: Path, seed: int) -> keras.Model:
 
 
 def load_network(path: Path) -> keras.Model:
-    """A network that a run saved; DataError where the file is damaged."""
+    """A network that a run saved, under whatever backend; DataError where the file is damaged."""
+    own = {name: getattr(keras.optimizers, name) for name in ("Adam", "AdamW")}  # saved is PyTorch's variant under it
     try:
-        return keras.models.load_model(path)
+        return keras.models.load_model(path, custom_objects=own)
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read ({why}): delete it to start anew, or take another --out.") from None
