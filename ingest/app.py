@@ -33,6 +33,7 @@ EXAMPLES = """examples:
 """
 TICK_S = 0.5
 STOP_S = 3.0  # a child that has not stopped by then is killed
+START_S = 60.0  # more patience until the first frame: a busy machine takes long to import and to open
 LONGEST_DELAY_S = 30.0
 FORGET_S = 86400.0
 
@@ -60,6 +61,7 @@ class _Stream:
     reports: connection.Connection | None = None
     status: StreamStatus | None = None
     progress: tuple[object, ...] = ()
+    frames: int = 0  # of the process that runs now
     progress_at: float = 0.0
     delay_s: float = 0.0
     due_at: float = field(default=0.0)
@@ -127,8 +129,9 @@ class Ingest:
             return
         self._read_reports(stream)
         if stream.process.is_alive():
-            if time.monotonic() - stream.progress_at > self._patience_s:
-                log.warning("%s made no progress for %.0f s: its process is killed.", stream.name, self._patience_s)
+            silent_s = time.monotonic() - stream.progress_at
+            if silent_s > self._patience_s + (0.0 if stream.frames else START_S):
+                log.warning("%s made no progress for %.0f s: its process is killed.", stream.name, silent_s)
                 stream.process.kill()
                 stream.process.join()
             return
@@ -143,13 +146,14 @@ class Ingest:
         process.start()
         sending.close()
         stream.process, stream.reports = process, receiving
-        stream.progress, stream.progress_at = (), time.monotonic()
+        stream.progress, stream.frames, stream.progress_at = (), 0, time.monotonic()
 
     def _read_reports(self, stream: _Stream) -> None:
         try:
             while stream.reports is not None and stream.reports.poll():
                 report: Report = stream.reports.recv()
                 status = stream.status = report.status
+                stream.frames = status.frames
                 progress = (status.run, status.frames, status.reconnects, status.state)
                 if report.waiting or progress != stream.progress:
                     stream.progress, stream.progress_at = progress, time.monotonic()

@@ -1,7 +1,10 @@
+import os
+import signal
 import subprocess
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -78,6 +81,35 @@ def test_a_dead_camera_shows_its_state_and_no_password(redis_client, redis_url):
     told = repr(redis_client.keys()) + repr(redis_client.hgetall(wire.STREAMS_KEY)) + stderr.decode()
     assert "hunter2" not in told + repr(redis_client.xrange(wire.RESULTS_KEY))
     assert isinstance(events(redis_client)[-1], EndEvent)
+
+
+@pytest.mark.slow
+def test_a_reader_that_hangs_is_killed_and_told(redis_client, redis_url):
+    command = [sys.executable, "-m", "dfd_core.cli", "ingest", "synthetic://?duration=36000&size=320x240&fps=8"]
+    values = {"video.open_timeout_s": 2, "video.read_timeout_s": 2, "video.reconnect_max_s": 1}
+    flags = [f"--set={name}={value}" for name, value in (values | {"metrics.ingest_port": -1}).items()]
+    process = subprocess.Popen([*command, "--redis", redis_url, *flags], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not any(s.frames for s in statuses(redis_client).values()):
+            time.sleep(0.1)
+        for reader in children(process.pid):
+            os.kill(reader, signal.SIGSTOP)
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "synthetic made no progress for 5 s: its process is killed." in stderr
+    assert "The process that read synthetic:// died (exit code -9)." in stderr
+    (status,) = statuses(redis_client).values()
+    assert status.state is StreamState.ENDED
+    assert isinstance(events(redis_client)[-1], EndEvent)
+
+
+def children(pid):
+    """The processes that multiprocessing spawned for `pid`, without its resource tracker."""
+    listed = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in listed if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def test_redis_down_at_start_is_one_sentence(capsys):

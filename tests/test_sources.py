@@ -174,6 +174,16 @@ def test_synthetic_is_repeatable_and_only_its_face_changes(tmp_path: Path) -> No
     assert change[5:][wall].mean() < 4
 
 
+def test_synthetic_is_rendered_while_it_is_watched() -> None:
+    source = open_source("synthetic://?duration=5&fake_from=9&size=320x240&fps=16", SETTINGS)
+    times = [frame.time_s for frame in source.frames()]
+    assert times == pytest.approx(np.arange(40) / 8, abs=1e-3)
+    hours = open_source("synthetic://?duration=36000&fake_from=9&size=320x240&fps=16", SETTINGS)
+    frames = hours.frames()
+    assert next(frames).time_s == 0  # would not come for an hour, were the scene rendered first
+    frames.close()
+
+
 def test_live_synthetic_keeps_real_time(tmp_path: Path) -> None:
     source = open_source(f"synthetic://?{SMALL}&live=1", SETTINGS)
     frames = list(source.frames())

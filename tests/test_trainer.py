@@ -220,6 +220,15 @@ def test_codecs_lose_more_at_lower_quality(pool: FacePool) -> None:
     assert 0 < _error(through_jpeg(image, 95), image) < _error(through_jpeg(image, 20), image)
 
 
+def test_each_frame_has_noise_of_its_own_and_both_of_a_pair_the_same() -> None:
+    only_noise = Degradation(rescale_share=0, blur_share=0, noise_share=1, jpeg_share=0, codec_share=0)
+    grey = np.full((32, 32, 3), 128, np.uint8)
+    first, second, *fake = degrade([grey] * 4, only_noise, np.random.default_rng(0), frames=2)
+    assert first.std() > 0.5
+    assert np.abs(first.astype(int) - second).mean() > 0.5
+    assert np.array_equal([first, second], fake)
+
+
 def test_a_pair_is_degraded_alike(pool: FacePool) -> None:
     image = cv2.resize(pool.read(0, 0.0).image, (128, 128), interpolation=cv2.INTER_AREA)
     for seed in range(12):

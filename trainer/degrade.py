@@ -15,8 +15,13 @@ from trainer.recipes import Degradation
 MACROBLOCK = 16
 
 
-def degrade(images: Sequence[UInt8Array], plan: Degradation, rng: np.random.Generator) -> list[UInt8Array]:
-    """All `images`, uint8 (S, S, 3) RGB of one size, through the same random degradations; shapes are kept."""
+def degrade(
+    images: Sequence[UInt8Array], plan: Degradation, rng: np.random.Generator, frames: int = 1
+) -> list[UInt8Array]:
+    """All `images`, uint8 (S, S, 3) RGB of one size, through the same random degradations; shapes are kept.
+
+    They are versions of a clip of `frames` frames, one version after the other; each frame has noise of its own.
+    """
     side = images[0].shape[0]
     out = list(images)
     if rng.random() < plan.rescale_share:
@@ -30,8 +35,8 @@ def degrade(images: Sequence[UInt8Array], plan: Degradation, rng: np.random.Gene
         sigma = rng.uniform(*plan.blur_sigma)
         out = [cv2.GaussianBlur(i, (0, 0), sigma) for i in out]
     if rng.random() < plan.noise_share:
-        noise = rng.normal(0, rng.uniform(*plan.noise_sigma), out[0].shape)
-        out = [np.clip(i + noise, 0, 255).astype(np.uint8) for i in out]
+        noise = rng.normal(0, rng.uniform(*plan.noise_sigma), (frames, *out[0].shape))
+        out = [np.clip(i + noise[n % frames], 0, 255).astype(np.uint8) for n, i in enumerate(out)]
     if rng.random() < plan.jpeg_share:
         quality = int(rng.integers(*plan.jpeg_quality))
         out = [through_jpeg(i, quality) for i in out]

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     folder = trusted(args.run).parent if args.run.is_file() else args.run  # of a search, a model file may be named
     facts = _facts(folder)
+    _require_tensorflow()
     if facts["recipe"]["name"] == SEARCH:
         model = _found_model(args.run)
     else:
@@ -91,8 +92,6 @@ def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
     from trainer.fit import BEST
     from trainer.learner import CHECKPOINT, averaged_weights, load_network
 
-    if keras.backend.backend() != "tensorflow":
-        raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
     path = run / (CHECKPOINT if checkpoint else BEST)
     if not path.is_file():
         raise DataError(f"{run} has no {path.name}: train it first, or give --checkpoint for one that has not ended.")
@@ -108,6 +107,13 @@ def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
     )
     model.set_weights(trained.get_weights())
     return model
+
+
+def _require_tensorflow() -> None:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
 
 
 def _found_model(run: Path) -> Any:

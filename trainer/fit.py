@@ -54,6 +54,17 @@ def fit(
     if journal.is_over():
         steps = range(steps.stop, steps.stop)
     course = Course(training, recipe, run, seed, steps, threads, feeders)
+    _train(model, course, journal, checkpoint_s)
+    if not (run / BEST).is_file():
+        raise DataError(f"{run} ended before an epoch was measured: delete its {CHECKPOINT} to train anew.")
+    best = load_network(run / BEST)
+    journal.close(best)
+    return best
+
+
+def _train(model: keras.Model, course: Course, journal: Journal, checkpoint_s: float) -> None:
+    """Learn batch after batch to the course's end or the journal's; a checkpoint each epoch and `checkpoint_s`."""
+    recipe = journal.recipe
     with peers(course, model) as exchange:
         saved = time.monotonic()
         for step, images, labels in course.batches(0):
@@ -65,19 +76,14 @@ def fit(
             if ends_epoch:
                 averaged = averaged_weights(model)
                 if journal.end_epoch(step, averaged):
-                    save(averaged, run / BEST)
+                    save(averaged, journal.run / BEST)
                 thaw(model, recipe, step // recipe.steps)
             due = time.monotonic() - saved > checkpoint_s and (averages or recipe.learners == 1)
             if ends_epoch or due:
-                save(model, run / CHECKPOINT)
+                save(model, journal.run / CHECKPOINT)
                 saved = time.monotonic()
             if ends_epoch and journal.is_over():
                 break
-    if not (run / BEST).is_file():
-        raise DataError(f"{run} ended before an epoch was measured: delete its {CHECKPOINT} to train anew.")
-    best = load_network(run / BEST)
-    journal.close(best)
-    return best
 
 
 def save(model: keras.Model, path: Path) -> None:

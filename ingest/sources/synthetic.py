@@ -10,11 +10,14 @@ encoded to H.264 and decoded again, so that it is video like any other.
 from __future__ import annotations
 
 import importlib.util
+import math
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,6 +37,7 @@ from ingest.sources.newest import NewestFrames
 FACE_SHARE = 200 / 720  # width of the face over the height of the picture
 _VARIANTS = 6  # blends that the fake part flickers between
 _NOISE = 2.0  # standard deviation of the sensor's noise, of 255
+_TAKE_S = 2  # seconds that are rendered and encoded in one go
 _NOISE_REACH = 64  # px by which the one noise field is moved at random from frame to frame
 
 
@@ -71,25 +75,37 @@ def parse_scene(url: str) -> Scene:
 
 def render_synthetic(path: Path, scene: Scene) -> None:
     """Write the scene to `path` (mp4, H.264); raises VideoError where the portrait or a face in it is missing."""
+    _encode(path, scene, _pictures(scene))
+
+
+def _encode(path: Path, scene: Scene, pictures: Iterable[UInt8Array]) -> Path:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=scene.fps)
+        stream.width, stream.height = scene.size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "ultrafast", "crf": "20", "g": str(scene.fps)}
+        for planes in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        container.mux(stream.encode())
+    return path
+
+
+def _pictures(scene: Scene) -> Iterator[UInt8Array]:
+    """The scene's pictures as YUV 4:2:0 planes, uint8 (H * 3 / 2, W)."""
     real, fakes = _stills(scene)
     rng = np.random.default_rng(scene.seed)
     width, height = scene.size
     camera = _Camera(scene, rng)
     reach = _NOISE_REACH
     noise = rng.normal(0, _NOISE, (height + reach, width + reach)).round().astype(np.int16)
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=scene.fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "ultrafast", "crf": "20", "g": str(scene.fps)}
-        for index in range(round(scene.duration * scene.fps)):
-            time_s = index / scene.fps
-            still = real if time_s < scene.fake_from else fakes[int(rng.integers(_VARIANTS))]
-            planes = camera.shoot(still, time_s)
-            y, x = rng.integers(0, reach, 2)
-            luma = planes[:height]
-            cv2.add(luma, noise[y : y + height, x : x + width], dst=luma, dtype=cv2.CV_8U)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
-        container.mux(stream.encode())
+    for index in range(round(scene.duration * scene.fps)):
+        time_s = index / scene.fps
+        still = real if time_s < scene.fake_from else fakes[int(rng.integers(_VARIANTS))]
+        planes = camera.shoot(still, time_s)
+        y, x = rng.integers(0, reach, 2)
+        luma = planes[:height]
+        cv2.add(luma, noise[y : y + height, x : x + width], dst=luma, dtype=cv2.CV_8U)
+        yield planes
 
 
 class _Camera:
@@ -198,10 +214,24 @@ class SyntheticSource:
         return iter(self._newest) if self.live else self._rendered()
 
     def _rendered(self) -> Iterator[Frame]:
-        with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
-            path = Path(folder) / "synthetic.mp4"
-            render_synthetic(path, self._scene)
-            yield from read_frames(str(path), self.name, self._settings)
+        """Take after take, each rendered by a thread while the one before it is watched: no wait for a long scene."""
+        scene, pictures = self._scene, _pictures(self._scene)
+        size = _TAKE_S * scene.fps
+        takes = math.ceil(round(scene.duration * scene.fps) / size)
+        with tempfile.TemporaryDirectory(prefix="dfd-") as folder, ThreadPoolExecutor(1, "studio") as studio:
+
+            def shoot(take: int) -> Future[Path]:
+                path = Path(folder) / f"{take}.mp4"
+                return studio.submit(_encode, path, scene, islice(pictures, size))
+
+            coming = shoot(0)
+            for take in range(takes):
+                path = coming.result()
+                if take + 1 < takes:
+                    coming = shoot(take + 1)
+                for frame in read_frames(str(path), self.name, self._settings):
+                    yield replace(frame, time_s=frame.time_s + take * _TAKE_S)
+                path.unlink()
 
     def _paced(self, stop: threading.Event) -> Iterator[Frame]:
         started: float | None = None

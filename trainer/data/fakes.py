@@ -167,8 +167,8 @@ def degraded(pair: Pair, plan: Degradation, rng: np.random.Generator) -> Pair:
     """Both windows, all their frames, through the same degradations."""
     real, fake = pair
     seen = real.present.astype(bool)
-    frames = degrade([*real.crops[seen], *fake.crops[seen]], plan, rng)
-    half = len(frames) // 2
+    half = int(seen.sum())
+    frames = degrade([*real.crops[seen], *fake.crops[seen]], plan, rng, half)
     return _with_frames(real, frames[:half]), _with_frames(fake, frames[half:])
 
 
