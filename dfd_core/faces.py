@@ -157,7 +157,7 @@ class _BlazeFace:
         side = max(image.shape[:2])
         scale = self._size / side
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        small = _resized(image, size)
         board = np.zeros((1, self._size, self._size, 3), np.float32)
         left, top = (self._size - size[0]) // 2, (self._size - size[1]) // 2
         board[0, top : top + size[1], left : left + size[0]] = small.astype(np.float32) / 127.5 - 1
@@ -174,6 +174,14 @@ class _BlazeFace:
         points = (raw[:, 2:] - (left, top)) / scale
         corners = (corners - (left, top, left, top)) / scale
         return _blend_overlaps(corners, points, sure[picked])
+
+
+def _resized(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:
+    """`image` at `size` (width, height); a large one first at twice that: areas of whole pixels are ten times faster."""
+    shrinks = image.shape[1] > size[0]
+    if image.shape[1] > 3 * size[0]:
+        image = np.asarray(cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8)
 
 
 def _anchors(cells: int, each: int) -> Float32Array:
