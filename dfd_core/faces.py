@@ -177,7 +177,7 @@ class _BlazeFace:
 
 
 def _resized(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """`image` at `size` (width, height); a large one first at twice that: areas of whole pixels are ten times faster."""
+    """`image` at `size` (width, height); a large one first at twice that: whole areas are ten times faster."""
     shrinks = image.shape[1] > size[0]
     if image.shape[1] > 3 * size[0]:
         image = np.asarray(cv2.resize(image, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
