@@ -20,6 +20,7 @@ COMMANDS = {
     "work": "workers.supervisor",
     "monitor": "workers.monitor",
     "scan": "workers.scan",
+    "calibrate": "workers.calibrate",
     "evaluate": "trainer.evaluate",
     "data build": "trainer.data.build",
     "data fakes": "trainer.data.fakes",

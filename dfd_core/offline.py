@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfd_core.errors import DfdError
+from dfd_core.calibration import settings_by_stream
+from dfd_core.errors import DfdError, VideoError
 from dfd_core.faces import FaceFinder
 from dfd_core.scoring import NO_FACE, Scorer
 from dfd_core.settings import Settings
-from dfd_core.types import Frame, Segment, State, Verdict, WindowResult, WindowScore
+from dfd_core.types import Segment, State, Verdict, WindowResult, WindowScore
 from dfd_core.verdict import Summary, VerdictMachine
 from dfd_core.video import read_frames, stream_name
 from dfd_core.windows import SegmentBuilder, WindowSlider
@@ -68,56 +69,72 @@ def scan_file(
     `on_time` is called with the media time of each sampled frame, seconds, for progress; frames from `seconds` on are
     not looked at.
     """
-    scan = _Scan(settings, scorer, stream_name(str(path)))
-    reason = None
+    stream = stream_name(str(path))
+    scan, reason = _Scan(settings, scorer, stream), None
     try:
-        for frame in read_frames(str(path), scan.stream, settings.video, live=False):
-            if frame.time_s >= seconds:
-                break
-            scan.push(frame)
-            if on_time is not None:
-                on_time(frame.time_s)
+        for result in score_source(str(path), stream, settings, scorer, scan.see(on_time), seconds=seconds, live=False):
+            scan.note(result)
     except DfdError as error:
         reason = str(error)
-    scan.finish()
     return scan.report(str(path), reason)
 
 
+def score_source(
+    url: str,
+    stream: str,
+    settings: Settings,
+    scorer: Scorer,
+    on_time: Callable[[float], None],
+    *,
+    seconds: float = math.inf,
+    live: bool | None = None,
+) -> Iterator[WindowResult]:
+    """The result of each window of a source, in order, of all frames before media time `seconds`.
+
+    `on_time` is called with the media time of each sampled frame, seconds. VideoError for a source that cannot be read
+    to its end, once what was read is scored.
+    """
+    builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
+    slider, waiting, trouble = WindowSlider(settings.windows), list[tuple[Segment, ...]](), None
+    try:
+        for frame in read_frames(url, stream, settings.video, live=live):
+            if frame.time_s >= seconds:
+                break
+            waiting += [slider.push(segment).segments for segment in builder.push(frame)]
+            on_time(frame.time_s)
+            if len(waiting) >= _BATCH:
+                yield from (result for result, _ in scorer.score(waiting))
+                waiting.clear()
+    except VideoError as error:
+        trouble = error
+    waiting += [slider.push(segment).segments for segment in builder.flush()]
+    yield from (result for result, _ in scorer.score(waiting))
+    if trouble is not None:
+        raise trouble
+
+
 class _Scan:
-    """The state of one scan."""
+    """What one scan has found so far."""
 
     def __init__(self, settings: Settings, scorer: Scorer, stream: str) -> None:
-        self.stream = stream
-        self._scorer = scorer
-        self._builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
-        self._slider = WindowSlider(settings.windows)
-        self._machine = VerdictMachine(settings.verdict, scorer.thresholds)
-        self._waiting: list[tuple[Segment, ...]] = []
+        self._machine = VerdictMachine(settings_by_stream(settings.verdict)(stream), scorer.thresholds)
         self._scores: dict[int, list[WindowScore]] = {}
         self._verdicts: list[Verdict] = []
         self._reasons: list[str] = []
         self._times: list[float] = []
         self._windows = 0
 
-    def push(self, frame: Frame) -> None:
-        self._times.append(frame.time_s)
-        self._take(self._builder.push(frame))
+    def see(self, on_time: Callable[[float], None] | None) -> Callable[[float], None]:
+        """What notes the time of each frame, and tells `on_time`."""
 
-    def finish(self) -> None:
-        self._take(self._builder.flush())
-        self._score()
+        def seen(time_s: float) -> None:
+            self._times.append(time_s)
+            if on_time is not None:
+                on_time(time_s)
 
-    def _take(self, segments: list[Segment]) -> None:
-        self._waiting += [self._slider.push(segment).segments for segment in segments]
-        if len(self._waiting) >= _BATCH:
-            self._score()
+        return seen
 
-    def _score(self) -> None:
-        for result, _ in self._scorer.score(self._waiting):
-            self._note(result)
-        self._waiting.clear()
-
-    def _note(self, result: WindowResult) -> None:
+    def note(self, result: WindowResult) -> None:
         self._windows += 1
         self._verdicts += self._machine.update(result)
         if result.reason is not None:

@@ -102,6 +102,7 @@ class VerdictSettings:
     min_duration_s: float = 1.0  # for so long it must stay above `enter` before the alarm
     cooldown_s: float = 5.0  # for so long it must stay below `exit` before the alarm ends
     reorder_timeout_s: float = 5.0  # a live window that is missing for longer is given up
+    thresholds: str = ""  # file of single streams' own `enter` and `exit`, written by dfd calibrate
 
 
 @dataclass(frozen=True, slots=True)

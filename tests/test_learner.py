@@ -155,6 +155,39 @@ def test_patience_ends_a_run(tmp_path: Path, in_keras: KerasProcess) -> None:
     assert "epoch 4/9" not in again.stdout  # it stays at its end
 
 
+_SIDE_BY_SIDE = """
+import sys, pathlib
+import keras, numpy as np
+from dataclasses import replace
+from tests.test_trainer import noise_pool
+from trainer.fit import fit
+from trainer.learner import learn, load_network, moving_state, start
+from trainer.pool import TRAIN
+from trainer.recipes import Mixture, recipe_named
+from trainer.samples import draw_batch
+
+folder = pathlib.Path(sys.argv[1])
+recipe = replace(recipe_named("smoke"), fakes=Mixture(0, 0, 1), steps=1, learners=2)
+pool = noise_pool(folder / "noise.h5")
+fit(pool, recipe, folder / "run", 1, print, feeders=1)
+arrays = lambda model: [keras.ops.convert_to_numpy(v) + 0 for v in moving_state(model)]
+together = arrays(load_network(folder / "run" / "checkpoint.keras"))
+alone = []
+for rank in range(2):
+    model = start(recipe, folder / "nowhere", 1)
+    learn(model, *draw_batch(pool.only(pool.splits == TRAIN), recipe, 1, rank), recipe)
+    alone.append(arrays(model))
+assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(*alone)), "both learners saw the same batch"
+assert all(np.allclose((a + b) / 2, t, atol=1e-6) for a, b, t in zip(*alone, together))
+"""
+
+
+@pytest.mark.slow
+def test_learners_side_by_side_take_on_their_average(tmp_path: Path, in_keras: KerasProcess) -> None:
+    done = in_keras(_SIDE_BY_SIDE, tmp_path)
+    assert done.ok, done.stderr
+
+
 def test_stages_thaw_when_told() -> None:
     recipe = replace(recipe_named("finetune"), frozen=((0, 9), (2, 4), (5, 0)))
     assert [recipe.frozen_stages(epoch) for epoch in range(7)] == [9, 9, 4, 4, 4, 0, 0]

@@ -14,9 +14,13 @@ import pytest
 
 from dfd_core.cli import main
 from dfd_core.errors import DataError
+from dfd_core.settings import VideoSettings
 from dfd_core.types import UInt8Array
+from dfd_core.video import read_frames
+from tests.clips import write_clip
 from trainer.evaluate import read_manifest
-from trainer.figures import bootstrap_auc, equal_error_rate, report_of
+from trainer.figures import bootstrap_auc, calibration_error, equal_error_rate, report_of
+from trainer.reencode import Reencoding, reencode
 from workers.scan import find_files
 
 
@@ -132,6 +136,30 @@ def test_evaluate_writes_scores_report_and_picture(
     assert "2 of 4 files scored" in capsys.readouterr().out
 
 
+def test_a_video_encoded_again_keeps_its_times(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", pts_ms=[n * 40 + 500 * (n > 10) for n in range(50)], rotation=90, crf=10)
+    again = reencode(clip, tmp_path / "again.mp4", Reencoding(crf=40, scale=0.5), 1.5)
+    frames = [list(read_frames(str(path), "clip", VideoSettings())) for path in (clip, again)]
+    before = [frame for frame in frames[0] if frame.time_s < 1.5]
+    assert [f.time_s for f in frames[1]] == pytest.approx([f.time_s for f in before], abs=0.002)
+    assert (before[0].image.shape, frames[1][0].image.shape) == ((320, 240, 3), (160, 120, 3))
+    loss = cv2.resize(before[0].image, (120, 160), interpolation=cv2.INTER_AREA).astype(int) - frames[1][0].image
+    assert 2 < np.abs(loss).mean() < 30  # the same picture, with little left of its noise
+    assert again.stat().st_size < clip.stat().st_size / 10
+
+
+def test_evaluate_encodes_again(videos: Path, tiny_model: Path, tmp_path: Path) -> None:
+    manifest = videos / "again.csv"
+    manifest.write_text("file,label\nface.mp4,real\ndeeper/still.png,fake\ngarbage.mp4,real\n")
+    argv = ["evaluate", str(manifest), "--out", str(tmp_path), "--seconds", "1", *setting(tiny_model)]
+    assert main([*argv, "--crf", "30"]) == 0
+    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
+    assert [row["frames"] for row in rows] == ["8", "1", "0"]
+    assert "garbage.mp4 cannot be encoded again" in rows[2]["reason"]
+    assert json.loads((tmp_path / "report.json").read_text())["reencoded"] == {"crf": 30, "scale": 1.0}
+    assert main([*argv, "--scale", "7"]) == 1
+
+
 @pytest.mark.slow
 def test_processes_change_no_score(videos: Path, tiny_model: Path, tmp_path: Path) -> None:
     manifest = videos / "two.csv"
@@ -174,6 +202,18 @@ def test_figures_of_known_scores() -> None:
     assert bootstrap_auc(labels, mixed, 300, seed=1) == [low, high]
 
 
+def test_probabilities_that_mean_what_they_say_have_no_calibration_error() -> None:
+    labels = np.array([0, 0, 0, 1, 0, 1, 1, 1], np.int8)
+    honest = np.array([0.25] * 4 + [0.75] * 4)
+    assert calibration_error(labels, honest) == pytest.approx(0)
+    assert calibration_error(np.tile(labels, 2), np.tile(honest, 2)) == pytest.approx(0)
+    sure = np.array([0.05] * 4 + [0.95] * 4)
+    assert calibration_error(labels, sure) == pytest.approx(0.2)
+    reals = labels == 0
+    more_reals = np.concatenate([labels, labels[reals]]), np.concatenate([sure, sure[reals]])
+    assert calibration_error(*more_reals) == pytest.approx(0.2)  # the mixture of a collection does not count
+
+
 def test_groups_meet_their_own_and_all_reals() -> None:
     rows = [
         {"label": label, "fake_probability": score, "dataset": dataset}
@@ -190,3 +230,4 @@ def test_groups_meet_their_own_and_all_reals() -> None:
     assert group["against_own_reals"]["accuracy"] == 1.0
     assert report["groups"]["dataset"]["B"]["against_own_reals"]["auc"] is None
     assert (report["files"], report["scored"]) == (4, 3)
+    assert (report["recall"], report["accused_reals"]) == (1.0, 1)

@@ -6,28 +6,31 @@ import argparse
 import csv
 import json
 import math
-import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from dfd_core.errors import DataError
+from dfd_core.errors import DataError, VideoError
 from dfd_core.offline import FileReport, scan_file
 from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 from dfd_core.types import State
+from dfd_core.video import STILL_SUFFIXES
+from trainer.children import processes
 from trainer.figures import draw_roc, report_of
+from trainer.reencode import Reencoding, reencode
 
 HELP = "measure the model on a manifest of labelled files: scores.csv, report.json, roc.png"
 EXAMPLES = """examples:
   dfd evaluate videos/manifest.csv --out runs/evaluation
   dfd evaluate manifest.csv --out out --jobs 4 --set model.path=runs/mine
+  dfd evaluate manifest.csv --out out --crf 32 --scale 0.5     # what is left of it after a sharing site
 
 The manifest has the columns file and label (real or fake); file is relative to the manifest's folder. All other
 columns are carried into scores.csv; report.json groups by dataset, method and compression where they exist."""
@@ -39,6 +42,14 @@ SCORE_COLUMNS = (
 Row = dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How much of each video is looked at, seconds, and what is done to it before."""
+
+    seconds: float
+    reencoding: Reencoding | None
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `dfd evaluate`."""
     parser.add_argument("manifest", type=Path, metavar="MANIFEST.csv")
@@ -47,6 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--seconds", type=float, default=math.inf, help="only the first of each video (default: all)")
+    parser.add_argument("--crf", type=int, help="encode each video again before, H.264 at this rate factor (0 to 51)")
+    parser.add_argument(
+        "--scale", type=float, help="and scale its sides by this before that (with --crf 23 if not given)"
+    )
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the interval (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
 
@@ -54,15 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Score the manifest and write the three files; the exit code is 0 if anything could be scored."""
     rows = read_manifest(args.manifest)
+    look = _Look(args.seconds, _reencoding(args.crf, args.scale))
     scorer = load_scorer(settings)  # a wrong model fails here, before any process is started
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.manifest.parent / row["file"] for row in rows]
-    reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), args.seconds), len(files)))
+    reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), look), len(files)))
     scored = [{**row, **score_cells(report)} for row, report in zip(rows, reports, strict=True)]
     _write_csv(args.out / "scores.csv", scored)
     report = report_of(scored, scorer.thresholds.enter, args.bootstrap, args.seed)
     report = {"model": scorer.model_name, "runtime": scorer.runtime_name, "manifest": args.manifest.name, **report}
     report["seconds"] = args.seconds if math.isfinite(args.seconds) else "all"
+    report["reencoded"] = asdict(look.reencoding) if look.reencoding else None
     (args.out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draw_roc(args.out / "roc.png", scored, report)
     _summarise(report, args.out)
@@ -100,28 +117,22 @@ def score_cells(report: FileReport) -> Row:
     return {**cells, "verdict": report.verdict, "reason": report.reason or ""}
 
 
-def _score_files(
-    files: list[Path], settings: Settings, scorer: Scorer, jobs: int, seconds: float
-) -> Iterator[FileReport]:
+def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: int, look: _Look) -> Iterator[FileReport]:
     if jobs == 1:
-        yield from (_scan(path, settings, scorer, seconds) for path in files)
+        yield from (_scan(path, settings, scorer, look) for path in files)
         return
     threads = settings.worker.threads or max(1, (os.cpu_count() or 1) // jobs)
     shared = replace(settings, worker=replace(settings.worker, threads=threads))
-    context = multiprocessing.get_context("spawn")  # TensorFlow and LiteRT threads do not survive a fork
-    with ProcessPoolExecutor(jobs, context, initializer=_start_process, initargs=(shared, seconds)) as pool:
-        try:
-            yield from pool.map(_scan_here, files)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with processes(jobs, _start_process, shared, look) as pool:
+        yield from pool.map(_scan_here, files)
 
 
-_process: tuple[Settings, Scorer, float] | None = None  # of a worker process: made once, by its initializer
+_process: tuple[Settings, Scorer, _Look] | None = None  # of a worker process: made once, by its initializer
 
 
-def _start_process(settings: Settings, seconds: float) -> None:
+def _start_process(settings: Settings, look: _Look) -> None:
     global _process  # noqa: PLW0603 - a process pool offers no other place
-    _process = settings, load_scorer(settings), seconds
+    _process = settings, load_scorer(settings), look
 
 
 def _scan_here(path: Path) -> FileReport:
@@ -129,10 +140,26 @@ def _scan_here(path: Path) -> FileReport:
     return _scan(path, *_process)
 
 
-def _scan(path: Path, settings: Settings, scorer: Scorer, seconds: float) -> FileReport:
+def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileReport:
     if not path.is_file():
-        return FileReport(str(path), State.UNKNOWN, "not scorable", reason="the file is missing")
-    return scan_file(path, settings, scorer, seconds=seconds)
+        return _nothing(path, "the file is missing")
+    if look.reencoding is None or path.suffix.lower() in STILL_SUFFIXES:
+        return scan_file(path, settings, scorer, seconds=look.seconds)
+    with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
+        try:
+            again = reencode(path, Path(folder) / "again.mp4", look.reencoding, look.seconds)
+        except VideoError as error:
+            return _nothing(path, str(error))
+        return replace(scan_file(again, settings, scorer, seconds=look.seconds), file=str(path))
+
+
+def _nothing(path: Path, reason: str) -> FileReport:
+    return FileReport(str(path), State.UNKNOWN, "not scorable", reason=reason)
+
+
+def _reencoding(crf: int | None, scale: float | None) -> Reencoding | None:
+    given = {name: value for name, value in (("crf", crf), ("scale", scale)) if value is not None}
+    return Reencoding(**given) if given else None  # type: ignore[arg-type]
 
 
 def _with_bar(reports: Iterator[FileReport], total: int) -> Iterator[FileReport]:

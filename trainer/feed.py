@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import collections
-import multiprocessing
-import os
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 
 from dfd_core.types import Float32Array, UInt8Array
+from trainer import children
 from trainer.pool import FacePool
 from trainer.recipes import Recipe
 from trainer.samples import draw_batch
@@ -22,31 +20,18 @@ def batches(
     pool: FacePool, recipe: Recipe, seed: int, steps: range, *, processes: int = 2
 ) -> Iterator[tuple[UInt8Array, Float32Array]]:
     """The batches of `steps`, in order; see `draw_batch` for shapes."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _prepare, (pool, recipe, seed)) as executor:
+    with children.processes(processes, _prepare, pool, recipe, seed) as executor:
         waiting: collections.deque[Future[tuple[UInt8Array, Float32Array]]] = collections.deque()
-        try:
-            for step in steps:
-                waiting.append(executor.submit(_draw, step))
-                if len(waiting) >= AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
+        for step in steps:
+            waiting.append(executor.submit(_draw, step))
+            if len(waiting) >= AHEAD:
                 yield waiting.popleft().result()
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _prepare(*state: object) -> None:
     _state["run"] = state  # type: ignore[assignment]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A learner that is killed takes its feeders along."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _draw(step: int) -> tuple[UInt8Array, Float32Array]:

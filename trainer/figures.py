@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 GROUP_COLUMNS = ("dataset", "method", "compression")
+_BINS = 10  # of the calibration error
 _MOST_CURVES = 8  # groups in the picture besides the whole
 Row = Mapping[str, str]
 Labels = npt.NDArray[np.int8]
@@ -40,6 +41,9 @@ def figures(rows: Sequence[Row], threshold: float, resamples: int, seed: int) ->
         "equal_error_rate": equal_error_rate(labels, scores) if two else None,
         "threshold": threshold,
         "accuracy": float(((scores >= threshold) == labels).mean()) if len(labels) else None,
+        "recall": float((scores[labels == 1] >= threshold).mean()) if (labels == 1).any() else None,
+        "accused_reals": int((scores[labels == 0] >= threshold).sum()),
+        "calibration_error": calibration_error(labels, scores) if len(labels) else None,
         "mean_real": float(scores[labels == 0].mean()) if (labels == 0).any() else None,
         "mean_fake": float(scores[labels == 1].mean()) if (labels == 1).any() else None,
     }
@@ -71,6 +75,18 @@ def equal_error_rate(labels: Labels, scores: Scores) -> float:
     gap = false_alarms - misses
     part = gap[after] / (gap[after] - gap[after - 1])
     return float(false_alarms[after] - part * (false_alarms[after] - false_alarms[after - 1]))
+
+
+def calibration_error(labels: Labels, scores: Scores) -> float:
+    """Expected calibration error over `_BINS` bins of equal width (Guo et al., ICML 2017, arXiv:1706.04599), 0 to 1.
+
+    Both classes weigh alike, whatever their share of the files: a collection's mixture says nothing of a stream's.
+    """
+    weights = np.where(labels == 1, 1 / max(1, (labels == 1).sum()), 1 / max(1, (labels == 0).sum()))
+    weights /= weights.sum()
+    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
+    gaps = [abs(float((weights * (labels - scores))[bins == n].sum())) for n in range(_BINS)]
+    return sum(gaps)
 
 
 def draw_roc(path: Path, rows: Sequence[Row], report: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
+from trainer.children import end_with_parent
 from trainer.feed import batches
 from trainer.learner import learn, moving_state, start, thaw, use_fast_arithmetic
 from trainer.pool import FacePool
@@ -105,6 +106,7 @@ def peers(course: Course, model: keras.Model) -> Iterator[Exchange]:
 
 
 def _train(exchange: Exchange, course: Course, rank: int) -> None:
+    end_with_parent()
     try:
         use_fast_arithmetic(course.threads, course.recipe.mixed_precision)
         model = start(course.recipe, course.run, course.seed)

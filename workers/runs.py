@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from dfd_core.calibration import settings_by_stream
 from dfd_core.errors import WireError
 from dfd_core.settings import VerdictSettings
 from dfd_core.types import EndEvent, State, StreamStatus, Thresholds, Verdict, WindowEvent, WindowResult
@@ -65,6 +66,7 @@ class RunBook:
     ) -> None:
         """`file_patience_s`: a file's windows are waited for as long as their pixels may still be scored."""
         self._settings, self._thresholds, self._status = settings, thresholds, status
+        self._settings_of = settings_by_stream(settings)
         self._file_patience_s = file_patience_s
         self._retired: deque[str] = deque(maxlen=RETIRED)
         self.runs: dict[str, Run] = {}
@@ -137,7 +139,7 @@ class RunBook:
         return self._open(event.stream, event.run)
 
     def _open(self, stream: str, run_id: str) -> Run:
-        run = Run(stream, run_id, VerdictMachine(self._settings, self._thresholds()))
+        run = Run(stream, run_id, VerdictMachine(self._settings_of(stream), self._thresholds()))
         self.runs.pop(stream, None)
         self.runs[stream] = run
         return run

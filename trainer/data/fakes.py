@@ -21,9 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dfd_core.blending import blend_with, draw_alteration
 from dfd_core.errors import DataError
 from dfd_core.settings import Settings
+from trainer.children import processes
 from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow
 from trainer.data.layouts import SPLITS
-from trainer.data.parts import processes
 from trainer.degrade import degrade
 from trainer.recipes import Degradation
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import as_completed
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dfd_core.errors import DataError, DfdError
 from dfd_core.settings import Settings
+from trainer.children import processes
 from trainer.data.dataset import FaceWindow, disk_errors
 from trainer.data.extract import Extraction, Extractor
 
@@ -70,21 +68,6 @@ class Parts:
             waiting = {executor.submit(_cut_file, path, self._part(path)): path for path in paths}
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
-
-
-@contextmanager
-def processes(jobs: int, prepare: Callable[..., None], *given: object) -> Iterator[ProcessPoolExecutor]:
-    """`jobs` processes, each of which has called `prepare` with what is `given`; DataError where one dies."""
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), prepare, given)
-    try:
-        yield executor
-    except BrokenProcessPool:
-        raise DataError(
-            "A process died at its work on faces, perhaps for want of memory: "
-            "run the same command again, with fewer --jobs."
-        ) from None
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 _extractor: list[Extractor] = []  # of a worker process: made once, by its initializer

@@ -1,0 +1,44 @@
+"""The trainer's child processes: how their end, and their parent's, is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dfd_core.errors import DataError
+from trainer.children import processes
+
+_PARENT = """
+import os, time
+from trainer.children import processes
+
+with processes(1, print) as pool:
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600).result()
+"""
+
+
+def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(f"if __name__ == '__main__':\n    {_PARENT.strip().replace(chr(10), chr(10) + '    ')}\n")
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    ) as parent:
+        assert parent.stdout is not None
+        child = Path("/proc") / next(line.strip() for line in parent.stdout if line.strip())
+        assert child.exists()
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while child.exists():
+        assert time.monotonic() < deadline, "the child outlived its parent"
+        time.sleep(0.1)
+
+
+def test_a_child_that_dies_is_one_sentence() -> None:
+    with pytest.raises(DataError, match="died at its work"), processes(1, print) as pool:
+        pool.submit(os._exit, 1).result()
