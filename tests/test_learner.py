@@ -121,7 +121,8 @@ from trainer.fit import fit
 from trainer.recipes import Mixture, recipe_named
 
 folder, epochs, patience = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-recipe = replace(recipe_named("smoke"), fakes=Mixture(0, 0, 1), epochs=epochs, steps=2, patience=patience)
+fakes = Mixture(self_blended=0, real=1)
+recipe = replace(recipe_named("smoke"), fakes=fakes, epochs=epochs, steps=2, patience=patience)
 fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, feeders=1)
 """
 
@@ -167,7 +168,7 @@ from trainer.recipes import Mixture, recipe_named
 from trainer.samples import draw_batch
 
 folder = pathlib.Path(sys.argv[1])
-recipe = replace(recipe_named("smoke"), fakes=Mixture(0, 0, 1), steps=1, learners=2)
+recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1), steps=1, learners=2)
 pool = noise_pool(folder / "noise.h5")
 fit(pool, recipe, folder / "run", 1, print, feeders=1)
 arrays = lambda model: [keras.ops.convert_to_numpy(v) + 0 for v in moving_state(model)]

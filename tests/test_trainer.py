@@ -24,7 +24,8 @@ from trainer.degrade import degrade, through_h264, through_jpeg
 from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Degradation, Mixture, recipe_named, recipe_names
-from trainer.samples import SELF_BLENDED, draw_batch, draw_pair, shares_of, weights_of
+from trainer.resynthesis import decoded, draw_resynthesis, resynthesise
+from trainer.samples import MADE, SELF_BLENDED, draw_batch, draw_pair, shares_of, weights_of
 from trainer.torchfile import read_torch_file
 
 SMOKE = replace(recipe_named("smoke"), size=96)
@@ -125,6 +126,33 @@ def noise_pool(path: Path) -> FacePool:
     return pool_of([path])
 
 
+def test_a_decoder_leaves_its_period(pool: FacePool) -> None:
+    flat = np.full((32, 32, 3), 100, np.uint8)
+    assert np.ptp(decoded(flat, 4, 0.0, seed=1)) < 1e-2  # even weights leave nothing
+    made = decoded(flat, 4, 0.05, seed=1)
+    phases = made.reshape(8, 4, 8, 4, 3).transpose(1, 3, 0, 2, 4).reshape(16, -1)
+    assert np.ptp(phases, axis=1).max() < 1e-2
+    assert phases.mean(axis=1).std() > 0.3
+    face = cv2.resize(pool.read(0, 0.0).image, (160, 160), interpolation=cv2.INTER_AREA)
+    rng = np.random.default_rng(1)
+    for plan in [draw_resynthesis(rng) for _ in range(12)]:
+        again = resynthesise(face, plan)
+        assert again.shape == face.shape
+        assert 0.3 < np.abs(again.astype(int) - face).mean() < 25  # the same face, made anew
+        assert np.array_equal(again, resynthesise(face, plan))
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_pairs_are_made_on_the_way(pool: FacePool, kind: str) -> None:
+    plain = replace(SMOKE, fakes=Mixture(**{**dict.fromkeys(MADE, 0.0), kind: 1.0}))
+    assert shares_of(pool, plain.fakes) == {kind: 1.0}
+    real, fake = draw_pair(pool, kind, plain, np.random.default_rng(3), 0).astype(int)
+    assert 0.2 < np.abs(real - fake).mean() < 40
+    images, labels = draw_batch(pool, plain, 1, 1)
+    assert images.shape == (2 * plain.pairs, 96, 96, 3)
+    assert labels.mean() == 0.5
+
+
 def test_data_sets_are_one_pool(pool: FacePool, tmp_path: Path) -> None:
     both = pool_of([face_set(tmp_path / "a.h5", pool, ("swap",)), face_set(tmp_path / "b.h5", pool, ("generated-x",))])
     assert len(both) == 12
@@ -187,7 +215,7 @@ from dataclasses import replace
 from tests.test_trainer import noise_pool
 from trainer.feed import batches
 from trainer.recipes import Mixture, recipe_named
-recipe = replace(recipe_named("smoke"), fakes=Mixture(0, 0, 1))
+recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1))
 fed = batches(noise_pool(pathlib.Path(sys.argv[1])), recipe, 1, range(1000), processes=1)
 next(fed)
 print(multiprocessing.active_children()[0].pid, flush=True)

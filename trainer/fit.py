@@ -19,7 +19,7 @@ from trainer.learner import CHECKPOINT, averaged_weights, learn, load_network, s
 from trainer.peers import Course, peers
 from trainer.pool import TRAIN, VALIDATION, FacePool
 from trainer.recipes import Recipe
-from trainer.samples import SELF_BLENDED, draw_pair, labels_of, shares_of
+from trainer.samples import MADE, draw_pair, labels_of, shares_of
 
 BEST = "best.keras"
 _VALIDATION_SEED = 20_000_000  # far from any training step, so that no validation draw repeats one
@@ -100,7 +100,7 @@ def validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Arra
     shares, most = shares_of(pool, recipe.fakes), min(len(pool), 8 * recipe.steps)
     pairs = []
     for kind, share in shares.items():
-        rows = pool.reals if kind == SELF_BLENDED else pool.fakes[kind]
+        rows = pool.reals if kind in MADE else pool.fakes[kind]
         for index in rows[: max(1, round(share * most))]:
             pairs.append(draw_pair(pool, kind, recipe, rng, int(index)))
     return np.concatenate(pairs), labels_of(len(pairs))

@@ -15,10 +15,12 @@ from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.degrade import degrade
 from trainer.pool import FacePool, Picture
 from trainer.recipes import Mixture, Recipe
+from trainer.resynthesis import draw_resynthesis, resynthesise
 
 CROP_SCALE = FaceSettings().crop_scale
 CROP_CAP = FaceSettings().crop_cap_px
-SELF_BLENDED = "self_blended"
+SELF_BLENDED, RESYNTHESISED = "self_blended", "resynthesised"
+MADE = (SELF_BLENDED, RESYNTHESISED)  # kinds of fakes that are made on the way, of a real face
 _TRIES = 20  # faces that are drawn until one has landmarks
 
 
@@ -27,12 +29,15 @@ def draw_pair(
 ) -> UInt8Array:
     """Uint8 (2, S, S, 3) RGB: a real face and a fake of `kind`, cut and degraded alike.
 
-    A self-blended one is made of face `index` of the pool, or of a random one; for other kinds `index` is the fake's.
+    One that is made on the way is made of face `index` of the pool, or of a random one; for other kinds `index` is the
+    fake's.
     """
     low, high = recipe.degradation.face_px
     side = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
     if kind == SELF_BLENDED:
         pair = _self_blended(pool, recipe, side, rng, index)
+    elif kind == RESYNTHESISED:
+        pair = _resynthesised(pool, recipe, side, rng, index)
     else:
         pair = _of_data_set(pool, int(rng.choice(pool.fakes[kind])) if index is None else index, side, rng)
     pair = degrade(pair, recipe.degradation, rng)
@@ -52,7 +57,7 @@ def draw_batch(pool: FacePool, recipe: Recipe, seed: int, step: int) -> tuple[UI
     several = len(pool.reals) >= recipe.pairs  # then no face is seen twice in a batch
     chosen = rng.choice(pool.reals, recipe.pairs, replace=not several, p=weights_of(pool, recipe))
     pairs = [
-        draw_pair(pool, str(kind), recipe, rng, int(index) if kind == SELF_BLENDED else None)
+        draw_pair(pool, str(kind), recipe, rng, int(index) if kind in MADE else None)
         for kind, index in zip(kinds, chosen, strict=True)
     ]
     return np.concatenate(pairs), labels_of(recipe.pairs)
@@ -65,7 +70,7 @@ def labels_of(pairs: int) -> Float32Array:
 
 def shares_of(pool: FacePool, mixture: Mixture) -> dict[str, float]:
     """Shares of the kinds of fakes that the pool can give; DataError where it can give none of the recipe's."""
-    there = {SELF_BLENDED: len(pool.reals), **{kind: len(rows) for kind, rows in pool.fakes.items()}}
+    there = {**dict.fromkeys(MADE, len(pool.reals)), **{kind: len(rows) for kind, rows in pool.fakes.items()}}
     shares = {kind: share for kind, share in asdict(mixture).items() if share > 0 and there[kind]}
     if not shares:
         wanted = " or ".join(kind.replace("_", "-") for kind, share in asdict(mixture).items() if share > 0)
@@ -102,6 +107,16 @@ def _self_blended(
             break
         fake, mask = self_blend(real, points, rng)
     return [real, fake]
+
+
+def _resynthesised(
+    pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
+) -> list[UInt8Array]:
+    """A real crop, and the same as a generator would have made it, both `side` px."""
+    index = int(rng.choice(pool.reals, p=weights_of(pool, recipe))) if index is None else index
+    real, _ = _cut(_mirrored(pool.read(index, rng.random()), rng.random() < 0.5), side, rng)
+    real = _light(real, rng)
+    return [real, resynthesise(real, draw_resynthesis(rng))]
 
 
 def _of_data_set(pool: FacePool, fake: int, side: int, rng: np.random.Generator) -> list[UInt8Array]:

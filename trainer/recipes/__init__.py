@@ -34,6 +34,7 @@ class Mixture:
     """Shares of the fakes that a batch sees; only their proportions count."""
 
     self_blended: float = 1.0  # made on the way of a real face
+    resynthesised: float = 0.0  # likewise: the whole crop as a generator would have made it
     generated: float = 0.0  # fakes of a data set that a generator of dfd made (dfd data fakes --generator)
     real: float = 0.0  # all other fakes of a data set
 
