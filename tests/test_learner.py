@@ -115,15 +115,19 @@ def test_steps_do_what_the_recipe_says(tmp_path: Path, in_keras: KerasProcess) -
 
 _FIT = """
 import sys, pathlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from tests.test_trainer import noise_pool
 from trainer.fit import fit
+from trainer.learner import as_served
 from trainer.recipes import Mixture, recipe_named
 
 folder, epochs, patience = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 fakes = Mixture(self_blended=0, real=1)
-recipe = replace(recipe_named("smoke"), fakes=fakes, epochs=epochs, steps=2, patience=patience)
-fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, feeders=1)
+recipe = replace(recipe_named("smoke"), fakes=fakes, epochs=epochs, steps=2, patience=patience, serving_size=96)
+best = fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, feeders=1)
+served = as_served(best, asdict(recipe))
+assert (best.input_shape[1], served.input_shape[1]) == (64, 96)
+assert (folder / "run" / "thresholds.json").is_file()
 """
 
 

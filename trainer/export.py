@@ -88,9 +88,8 @@ def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
     """The averaged weights in a float32 network, whatever precision they were trained in."""
     import keras
 
-    from trainer.backbones import DEFAULT, build_detector
     from trainer.fit import BEST
-    from trainer.learner import CHECKPOINT, averaged_weights, load_network
+    from trainer.learner import CHECKPOINT, as_served, averaged_weights, load_network
 
     path = run / (CHECKPOINT if checkpoint else BEST)
     if not path.is_file():
@@ -99,14 +98,7 @@ def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
     if checkpoint:
         trained = averaged_weights(trained)
     keras.mixed_precision.set_global_policy("float32")
-    model = build_detector(
-        size=int(trained.input_shape[1]),
-        pretrained=False,
-        num_modalities=recipe.get("modalities", 1),
-        backbone=recipe.get("backbone", DEFAULT),
-    )
-    model.set_weights(trained.get_weights())
-    return model
+    return as_served(trained, recipe)
 
 
 def _require_tensorflow() -> None:

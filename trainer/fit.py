@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -15,7 +16,16 @@ from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.dataset import disk_errors
 from trainer.journal import Journal
-from trainer.learner import CHECKPOINT, averaged_weights, learn, load_network, start, thaw, use_fast_arithmetic
+from trainer.learner import (
+    CHECKPOINT,
+    as_served,
+    averaged_weights,
+    learn,
+    load_network,
+    start,
+    thaw,
+    use_fast_arithmetic,
+)
 from trainer.peers import Course, peers
 from trainer.pool import TRAIN, VALIDATION, FacePool
 from trainer.recipes import Recipe
@@ -58,7 +68,9 @@ def fit(
     if not (run / BEST).is_file():
         raise DataError(f"{run} ended before an epoch was measured: delete its {CHECKPOINT} to train anew.")
     best = load_network(run / BEST)
-    journal.close(best)
+    served = as_served(best, asdict(recipe))
+    images, labels = validation_set(held_out, replace(recipe, size=int(served.input_shape[1])), seed)
+    journal.close(served, images[labels[:, 0] == 0])
     return best
 
 

@@ -67,10 +67,9 @@ class Journal:
             self.say(f"no better held-out AUC in {patience} epochs: this is the end")
         return over
 
-    def close(self, best: keras.Model) -> None:
-        """Keep the thresholds of the trained model."""
-        images, labels = self.validation
-        thresholds = thresholds_from(scores_of(best, images[labels[:, 0] == 0]))
+    def close(self, served: keras.Model, reals: UInt8Array) -> None:
+        """Keep the thresholds of the trained model, as it serves, on held-out real pictures (N, S, S, 3)."""
+        thresholds = thresholds_from(scores_of(served, reals))
         (self.run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
         self.say(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
-from trainer.backbones import build_detector, freeze
+from trainer.backbones import DEFAULT, build_detector, freeze
 from trainer.recipes import Recipe
 from trainer.sharpness import sharpness_aware
 
@@ -109,6 +110,18 @@ def averaged_weights(model: keras.Model) -> keras.Model:
     for variable, average in _averages(model):
         own[id(variable)].assign(average)
     return copy
+
+
+def as_served(trained: keras.Model, recipe: Mapping[str, Any]) -> keras.Model:
+    """The weights of `trained` in a network with the input size at which it serves; `recipe` as in run.json."""
+    model = build_detector(
+        size=recipe.get("serving_size") or int(trained.input_shape[1]),
+        pretrained=False,
+        num_modalities=recipe.get("modalities", 1),
+        backbone=recipe.get("backbone", DEFAULT),
+    )
+    model.set_weights(trained.get_weights())
+    return model
 
 
 def moving_state(model: keras.Model) -> list[Any]:

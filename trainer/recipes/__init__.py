@@ -48,6 +48,7 @@ class Recipe:
     pretrained: bool = True  # whether it starts from ImageNet weights
     modalities: int = 1  # RGB; 2 adds gray, 3 the noise residual too
     size: int = 224  # px, side of the network's input
+    serving_size: int = 0  # px, of the exported one; 0: the same. A little larger helps (Touvron et al., NeurIPS 2019)
     epochs: int = 10
     steps: int = 166  # an epoch
     pairs: int = 16  # a real and a fake face each, a step

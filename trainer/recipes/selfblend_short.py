@@ -2,4 +2,14 @@
 
 from trainer.recipes import Recipe
 
-RECIPE = Recipe(name="selfblend-short", size=160, epochs=4, steps=150, pairs=12, learners=2, frozen=((0, 2),), ema=0.98)
+RECIPE = Recipe(
+    name="selfblend-short",
+    size=160,
+    serving_size=192,
+    epochs=4,
+    steps=150,
+    pairs=12,
+    learners=2,
+    frozen=((0, 2),),
+    ema=0.98,
+)
