@@ -63,8 +63,8 @@ def fit(
     journal = Journal(run, recipe, steps, validation_set(held_out, recipe, seed), say)
     if journal.is_over():
         steps = range(steps.stop, steps.stop)
-    course = Course(training, recipe, run, seed, steps, threads, feeders)
-    _train(model, course, journal, checkpoint_s)
+    if steps:
+        _train(model, Course(training, recipe, run, seed, steps, threads, feeders), journal, checkpoint_s)
     if not (run / BEST).is_file():
         raise DataError(f"{run} ended before an epoch was measured: delete its {CHECKPOINT} to train anew.")
     best = load_network(run / BEST)
