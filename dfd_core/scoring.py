@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,7 @@ class Scorer:
         self._fusion = Fusion.from_card(model.card.fusion)
         self._checks: tuple[Check, ...] = (Appearance(model), Noise(), Temporal())
         self._measures: tuple[Measure, ...] = (*self._checks, Quality())
+        self._threads = ThreadPoolExecutor(len(self._measures), "measure")  # OpenCV and the network release the GIL
         self._memory: OrderedDict[int, _Memory] = OrderedDict()
         self.columns = tuple(f"{m.name}.{c}" for m in self._measures for c in m.columns)
 
@@ -92,7 +94,7 @@ class Scorer:
 
     def _features(self, segments: Sequence[Segment]) -> list[SegmentFeatures]:
         tracks = [track for segment in segments for track in segment.tracks]
-        parts = [measure.features(tracks) for measure in self._measures]
+        parts = list(self._threads.map(lambda measure: measure.features(tracks), self._measures))
         rows = iter([np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)])
         return [
             SegmentFeatures(
