@@ -16,9 +16,31 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  (only after th
 
 
 def pipeline(path: str, repeat: int) -> str:
-    """A launch line that plays the file `repeat` times without a pause, at its own pace."""
-    once = f'filesrc location="{path}" ! qtdemux ! h264parse ! joined.'
-    return f"( concat name=joined ! rtph264pay name=pay0 pt=96 config-interval=1 {' '.join([once] * repeat)} )"
+    """A launch line that plays the file `repeat` times without a pause, at its own pace, once `join` has linked it."""
+    once = [
+        f'filesrc location="{path}" ! qtdemux name=demux{n} h264parse name=parse{n} ! joined.' for n in range(repeat)
+    ]
+    return f"( concat name=joined ! rtph264pay name=pay0 pt=96 config-interval=1 {' '.join(once)} )"
+
+
+def join(_factory: object, media: GstRtspServer.RTSPMedia, repeat: int) -> None:
+    """Link each demuxer to its parser when its pad appears.
+
+    Linked by the launch line, a demuxer may be started before what comes after it, and push into what stands still.
+    """
+    parts = media.get_element()
+    shared = [parts.get_by_name(name) for name in ("pay0", "joined")]
+    for n in range(repeat):
+        parser = parts.get_by_name(f"parse{n}")
+        parts.get_by_name(f"demux{n}").connect("pad-added", link, [*shared, parser])
+
+
+def link(_demuxer: Gst.Element, pad: Gst.Pad, later: list[Gst.Element]) -> None:
+    """Start what comes `later`, the last first, then link the demuxer's picture pad to it."""
+    if pad.get_name().startswith("video"):
+        for element in later:
+            element.sync_state_with_parent()
+        pad.link(later[-1].get_static_pad("sink"))
 
 
 def require_login(server: GstRtspServer.RTSPServer, factory: GstRtspServer.RTSPMediaFactory, login: str) -> None:
@@ -45,6 +67,7 @@ def main() -> None:
     server.set_service(str(args.port))
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(pipeline(args.path, args.repeat))
+    factory.connect("media-constructed", join, args.repeat)
     if args.login:
         require_login(server, factory, args.login)
     server.get_mount_points().add_factory("/stream", factory)
