@@ -244,6 +244,9 @@ class StreamState(StrEnum):
     ENDED = "ended"
 
 
+STOPPED = "stopped"  # the `error` of a source that ended because its operator wished so
+
+
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
     """One source as its ingest process sees it, renewed each second; counts since the start of this `run`.
@@ -265,6 +268,11 @@ class StreamStatus:
     dropped: dict[str, int] = field(default_factory=dict)
     reconnects: int = 0
     error: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Ended as it should: a file that was read or cannot be, a camera that was stopped; not one that failed."""
+        return self.state is StreamState.ENDED and (not self.live or self.error in (None, STOPPED))
 
 
 @dataclass(frozen=True, slots=True)

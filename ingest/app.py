@@ -21,7 +21,7 @@ from dfd_core.broker import REDIS_AWAY, connect
 from dfd_core.errors import WireError
 from dfd_core.exposition import serve_metrics
 from dfd_core.settings import Settings
-from dfd_core.types import EndEvent, StreamState, StreamStatus
+from dfd_core.types import STOPPED, EndEvent, StreamState, StreamStatus
 from dfd_core.video import redact, stream_names
 from ingest.metrics import StreamCollector
 from ingest.stream import EXIT_FAILED, LOG_FORMAT, Report, run_stream
@@ -203,4 +203,4 @@ class Ingest:
             if process.is_alive():
                 process.kill()
                 process.join()
-                self._tell(stream, StreamState.ENDED, "stopped")
+                self._tell(stream, StreamState.ENDED, STOPPED)

@@ -25,6 +25,7 @@ from dfd_core.errors import DataError
 from dfd_core.exposition import serve_metrics
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import (
+    STOPPED,
     EndEvent,
     ModelInfo,
     Outcome,
@@ -219,6 +220,11 @@ def test_metrics_as_served(desk: Desk, redis_client: Redis) -> None:
     assert 'dfd_fake_probability_count{stream="cam"} 7.0' in lines
     assert 'dfd_alarm_active{stream="cam"} 1.0' in lines
     assert 'dfd_alarms_total{stream="cam"} 1.0' in lines
+    assert 'dfd_alarm_track{stream="cam"} 0.0' in lines
+    assert any(line.startswith('dfd_alarm_since_seconds{stream="cam"} ') for line in lines)
+    assert any(line.startswith('dfd_alarm_fake_probability{stream="cam"} 0.9') for line in lines)
+    assert "dfd_workers 0.0" in lines
+    assert any(line.startswith("dfd_redis_used_bytes ") and float(line.split()[1]) > 0 for line in lines)
     assert 'dfd_stream_last_frame_timestamp_seconds{stream="cam"} 1234.5' in lines
     assert 'dfd_frames_dropped_total{reason="queue_full",stream="cam"} 4.0' in lines
     assert 'dfd_window_latency_seconds_count{stream="cam"} 7.0' in lines
@@ -308,6 +314,28 @@ def test_a_source_that_starts_again_is_a_new_run(desk: Desk, redis_client: Redis
         ("verdict", "authentic"),
     ]
     assert desk.value("dfd_alarm_active", stream="cam") == 0
+    assert desk.value("dfd_alarm_fake_probability", stream="cam") is None
+
+
+@pytest.mark.parametrize(
+    ("live", "error", "up"),
+    [
+        (False, None, None),
+        (False, "cannot be read", None),
+        (True, STOPPED, None),
+        (True, "refused", 0),
+        (True, None, None),
+    ],
+)
+def test_only_a_camera_that_failed_counts_as_down(
+    desk: Desk, redis_client: Redis, live: bool, error: str | None, up: float | None
+) -> None:
+    announce(redis_client, "cam", live=live)
+    desk.monitor._overview.look()
+    assert desk.value("dfd_stream_up", stream="cam") == 1
+    announce(redis_client, "cam", live=live, state=StreamState.ENDED, error=error)
+    desk.monitor._overview.look()
+    assert desk.value("dfd_stream_up", stream="cam") == up
 
 
 def test_results_that_redis_dropped_are_not_waited_for(redis_client: Redis, redis_url: str, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ class Monitor:
             self._metrics.alarm_began(stream)
         for stream in {result.stream for result in turn.results} | {n.verdict.stream for n in turn.notices}:
             run = self._book.runs.get(stream)
-            self._metrics.alarm_active(stream, run is not None and run.alarm)
+            self._metrics.alarm(stream, run.machine.stream_state() if run is not None and run.alarm else None)
         return turn.notices
 
     def _store(self) -> None:

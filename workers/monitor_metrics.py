@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dfd_core.types import ModelInfo, StreamState, StreamStatus, WindowResult
+from dfd_core.types import ModelInfo, StreamState, StreamStatus, Verdict, WindowResult
 
 MISSING = "missing"  # outcome of a window of which nobody ever heard
 SILENT_S = 10.0  # a source whose heartbeat is older counts as down
@@ -32,10 +33,15 @@ class MonitorMetrics:
         )
         self._alarm = Gauge("dfd_alarm_active", "1 while a face of the stream counts as fake", **by_stream)
         self._alarms = Counter("dfd_alarms", "Alarms that began", **by_stream)
+        self._alarm_details = {
+            "track": Gauge("dfd_alarm_track", "Face that is most likely fake, while an alarm lasts", **by_stream),
+            "since_s": Gauge("dfd_alarm_since_seconds", "Media time from which it is, likewise", **by_stream),
+            "fake_probability": Gauge("dfd_alarm_fake_probability", "Its newest probability, likewise", **by_stream),
+        }
         self._last_frame = Gauge(
             "dfd_stream_last_frame_timestamp_seconds", "Unix time of the last frame that was looked at", **by_stream
         )
-        self._up = Gauge("dfd_stream_up", "1 while frames come", **by_stream)
+        self._up = Gauge("dfd_stream_up", "1 while frames come; absent once a source ended as it should", **by_stream)
         self._fps = Gauge("dfd_stream_frames_per_second", "Frames that are looked at", **by_stream)
         self._dropped = Counter(
             "dfd_frames_dropped", "Frames that nobody looked at", ["stream", "reason"], registry=registry
@@ -44,6 +50,9 @@ class MonitorMetrics:
         self._queue = Gauge("dfd_queue_windows", "Windows that wait for a worker", **by_stream)
         self._oldest = Gauge("dfd_oldest_window_age_seconds", "Age of the one that waits longest", **by_stream)
         self._model = Gauge("dfd_model_info", "What the workers score with", ["name", "runtime"], registry=registry)
+        self._workers = Gauge("dfd_workers", "Workers that are alive", registry=registry)
+        self._redis_used = Gauge("dfd_redis_used_bytes", "Memory that Redis uses", registry=registry)
+        self._redis_limit = Gauge("dfd_redis_limit_bytes", "Its maxmemory; 0: none", registry=registry)
         self._counted: dict[tuple[str, str], tuple[str, int]] = {}  # (stream, counter) -> run and its last count
 
     def window(self, result: WindowResult, now_unix_s: float) -> None:
@@ -63,10 +72,15 @@ class MonitorMetrics:
         """Count an alarm."""
         self._alarms.labels(stream).inc()
 
-    def alarm_active(self, stream: str, active: bool) -> None:
-        """Say whether one lasts."""
-        self._alarm.labels(stream).set(active)
+    def alarm(self, stream: str, verdict: Verdict | None) -> None:
+        """Say whether one lasts: the verdict of the worst face while it does."""
+        self._alarm.labels(stream).set(verdict is not None)
         self._alarms.labels(stream)  # there, as zero, before the first
+        for name, gauge in self._alarm_details.items():
+            if verdict is None:
+                _forget(gauge, stream)
+            else:
+                gauge.labels(stream).set(getattr(verdict, name) or 0.0)
 
     def source(self, status: StreamStatus) -> None:
         """Take over what ingest says of a source."""
@@ -74,7 +88,10 @@ class MonitorMetrics:
         if status.last_frame_at_s is not None:
             self._last_frame.labels(stream).set(status.last_frame_at_s)
         heard = time.time() - status.heartbeat_at_s < SILENT_S
-        self._up.labels(stream).set(heard and status.state is StreamState.LIVE)
+        if status.over:
+            _forget(self._up, stream)
+        else:
+            self._up.labels(stream).set(heard and status.state is StreamState.LIVE)
         self._fps.labels(stream).set(status.fps if heard else 0.0)
         for reason, count in status.dropped.items():
             self._dropped.labels(stream, reason).inc(self._growth(stream, f"dropped {reason}", status.run, count))
@@ -85,6 +102,12 @@ class MonitorMetrics:
         self._queue.labels(stream).set(windows)
         self._oldest.labels(stream).set(oldest_age_s)
 
+    def fleet(self, workers: int, redis_used_bytes: int, redis_limit_bytes: int) -> None:
+        """Who works, and how full Redis is."""
+        self._workers.set(workers)
+        self._redis_used.set(redis_used_bytes)
+        self._redis_limit.set(redis_limit_bytes)
+
     def model(self, model: ModelInfo) -> None:
         """What the workers score with; only the newest is shown."""
         self._model.clear()
@@ -94,3 +117,9 @@ class MonitorMetrics:
         before_run, before = self._counted.get((stream, counter), ("", 0))
         self._counted[stream, counter] = (run, count)
         return max(0, count - before) if run == before_run else count
+
+
+def _forget(gauge: Gauge, stream: str) -> None:
+    """Serve no value of `stream` any more."""
+    with suppress(KeyError):
+        gauge.remove(stream)

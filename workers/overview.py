@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from redis import Redis
+from rq.worker import BaseWorker
 
 from dfd_core import wire
 from dfd_core.errors import WireError
@@ -33,6 +34,7 @@ class Overview:
                 continue
             if status.stream in self.statuses or now_s - status.heartbeat_at_s < FORGOTTEN_S:
                 self._look_at_source(status, now_s)
+        self._look_at_fleet()
         text = self._client.get(wire.MODEL_KEY)
         try:
             model = wire.parse_model(text) if text else None
@@ -41,6 +43,13 @@ class Overview:
         if model is not None and model != self.model:
             self.model = model
             self._metrics.model(model)
+
+    def _look_at_fleet(self) -> None:
+        workers = self._client.smembers(BaseWorker.redis_workers_keys)  # one that was killed stays in it, without a key
+        memory = self._client.info("memory")
+        self._metrics.fleet(
+            self._client.exists(*workers) if workers else 0, memory["used_memory"], memory.get("maxmemory", 0)
+        )
 
     def _look_at_source(self, status: StreamStatus, now_s: float) -> None:
         key = wire.pending_key(status.stream)
