@@ -4,11 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --prefer-binary
 
-.PHONY: demo test check format lock benchmarks clean
+.PHONY: demo up test check format lock benchmarks clean
 
 demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with everything embedded
 	@mkdir -p build
 	$(BIN)/dfd watch 'synthetic://demo?duration=24&fake_from=14&size=960x540&fps=16' --verdicts build/demo-verdicts.jsonl
+
+up: $(VENV)/.demo            ## from a camera that turns fake to a delivered alert, with the system's Prometheus
+	$(BIN)/python deploy/up.py
 
 test: $(VENV)/.dev           ## all tests, slow ones too
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from dfd_core.types import Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.sources.synthetic import Scene, render_synthetic
-from tests.fixtures_processes import Processes, verdicts_in
+from tests.fixtures_processes import PATIENCE_S, Processes, verdicts_in
 from tests.fixtures_redis import free_port
 from workers.monitor_metrics import MonitorMetrics
 
@@ -165,3 +166,15 @@ def test_a_fake_reaches_the_webhook_and_resolves(
     )
     assert late_s > -0.5, "told before it was to be seen"
     assert resolved_s > arrived_s
+
+
+@pytest.mark.slow
+def test_up_prints_the_timeline_of_an_alert() -> None:
+    pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
+    tool("prometheus")
+    done = subprocess.run(
+        [sys.executable, DEPLOY / "up.py"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [done.stdout.index(text) for text in ("door turns fake", "alert delivered: door", "alert resolved")]
+    assert told == sorted(told)
