@@ -20,6 +20,11 @@ COMMANDS = {
     "work": "workers.supervisor",
     "monitor": "workers.monitor",
     "scan": "workers.scan",
+    "submit": "ingest.submit",
+    "jobs": "workers.bulk.overview",
+    "jobs cancel": "workers.bulk.cancel",
+    "jobs retry": "workers.bulk.retry",
+    "results": "workers.bulk.results",
     "calibrate": "workers.calibrate",
     "evaluate": "trainer.evaluate",
     "data build": "trainer.data.build",
@@ -46,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    words = next((n for n in (1, 2) if " ".join(argv[:n]) in COMMANDS), 0)
+    words = next((n for n in (2, 1) if " ".join(argv[:n]) in COMMANDS), 0)
     if not words:
         return _overview(argv)
     name, argv = " ".join(argv[:words]), argv[words:]

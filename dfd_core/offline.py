@@ -29,6 +29,7 @@ class FileReport:
     `fake_probability`: mean over the worst interval if a face was found fake, else of the worst face.
     `mean_probability`: mean over all windows of the worst face, whatever the thresholds, for evaluation.
     `checks`: means likewise, of that face. `worst`: media seconds of the worst interval.
+    `timeline`: for each window its end in media seconds and the highest probability of a face in it.
     `faces`: tracks seen; `frames`: sampled frames looked at.
     `reason`: why there is no probability, or what went wrong after part of the file was scored.
     """
@@ -46,6 +47,7 @@ class FileReport:
     checks: dict[str, float | None] = field(default_factory=dict)
     reason: str | None = None
     verdicts: tuple[Verdict, ...] = ()
+    timeline: tuple[tuple[float, float], ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -122,6 +124,7 @@ class _Scan:
         self._verdicts: list[Verdict] = []
         self._reasons: list[str] = []
         self._times: list[float] = []
+        self._timeline: list[tuple[float, float]] = []
         self._windows = 0
 
     def see(self, on_time: Callable[[float], None] | None) -> Callable[[float], None]:
@@ -139,6 +142,9 @@ class _Scan:
         self._verdicts += self._machine.update(result)
         if result.reason is not None:
             self._reasons.append(result.reason)
+        highest = max((p for s in result.scores if (p := s.fake_probability) is not None), default=None)
+        if highest is not None:
+            self._timeline.append((round(result.end_s, 3), round(highest, 4)))
         for score in result.scores:
             self._scores.setdefault(score.track, []).append(score)
 
@@ -161,6 +167,7 @@ class _Scan:
             checks={name: _mean([s.checks[name] for s in worst]) for name in (worst[0].checks if worst else ())},
             reason=reason,
             verdicts=tuple(self._verdicts),
+            timeline=tuple(self._timeline),
         )
 
     def _worst_face(self) -> list[WindowScore]:

@@ -79,10 +79,20 @@ class WorkerSettings:
     """How windows are scored."""
 
     processes: int = 1
+    bulk_processes: int = 1  # of the bulk queue; they yield to live windows, and to everything else on the machine
     batch_windows: int = 8  # most windows in one batch
     batch_wait_s: float = 0.05  # longest wait for a fuller batch, at most 0.1
     hang_timeout_s: float = 30.0  # a batch that takes longer is killed and given to another worker
     threads: int = 0  # of the CPU runtime; 0: one a core
+
+
+@dataclass(frozen=True, slots=True)
+class BulkSettings:
+    """Which files the bulk queue takes."""
+
+    roots: str = ""  # folders that submitters and workers share, separated by ':'; empty: any path
+    upload_bytes: int = 64_000_000  # largest file that goes through Redis
+    upload_ttl_s: float = 86400.0  # its content is gone after this
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,7 @@ class Settings:
     redis: RedisSettings = field(default_factory=RedisSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    bulk: BulkSettings = field(default_factory=BulkSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -250,7 +261,7 @@ _NAMES: dict[type, str] = {int: "whole number", float: "number", str: "text"}
 
 
 def _validate(settings: Settings) -> None:
-    windows, verdict, worker = settings.windows, settings.verdict, settings.worker
+    windows, verdict, worker, bulk = settings.windows, settings.verdict, settings.worker, settings.bulk
     metrics = settings.metrics
     ports = (metrics.ingest_port, metrics.worker_port, metrics.monitor_port)
     rules = {
@@ -274,8 +285,13 @@ def _validate(settings: Settings) -> None:
             settings.queue.file_ttl_s,
         )
         > 0,
-        "worker.processes and worker.batch_windows must be at least 1": min(worker.processes, worker.batch_windows)
-        >= 1,
+        "worker.batch_windows must be at least 1": worker.batch_windows >= 1,
+        "worker.processes and worker.bulk_processes must not be below 0, nor both 0": min(
+            worker.processes, worker.bulk_processes
+        )
+        >= 0
+        and max(worker.processes, worker.bulk_processes) > 0,
+        "bulk.upload_bytes and bulk.upload_ttl_s must be above 0": min(bulk.upload_bytes, bulk.upload_ttl_s) > 0,
         "worker.batch_wait_s must be between 0 and 0.1": 0 <= worker.batch_wait_s <= 0.1,
         "worker.hang_timeout_s must be above 0": worker.hang_timeout_s > 0,
         "model.runtime must be auto, litert or keras": settings.model.runtime in ("auto", "litert", "keras"),

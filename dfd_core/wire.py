@@ -9,6 +9,12 @@
     dfd:verdicts                        capped stream of JSON verdicts
     dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
+    dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
+    dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
+    dfd:bulk:files                      hash: path as submitted -> JSON of BulkFile
+    dfd:bulk:reports                    hash: id -> JSON report; one a file, whoever comes first
+    dfd:bulk:progress                   hash: id -> JSON of Progress, while a worker is at it
+    dfd:bulk:upload:{sha256}            content of a file that no worker can open; TTL; gone with its report
 
 Arrays are raw little-endian bytes behind a magic, a version, a kind and a small JSON header: no pickle, so that who can
 write to Redis cannot run code here. `run` is a short random id of one start of one source: `seq` counts from 0 in it.
@@ -54,6 +60,14 @@ LIVE_QUEUE = "dfd-live"
 FILE_QUEUE = "dfd-file"
 JOB_FUNCTION = "workers.jobs.score_window"
 FAILURE_FUNCTION = "workers.jobs.window_failed"
+BULK_QUEUE = "dfd-bulk"
+BULK_FUNCTION = "workers.bulk.jobs.scan"
+BULK_FAILURE_FUNCTION = "workers.bulk.jobs.scan_failed"
+BULK_IDS_KEY = "dfd:bulk:ids"
+BULK_FILES_KEY = "dfd:bulk:files"
+BULK_REPORTS_KEY = "dfd:bulk:reports"
+BULK_PROGRESS_KEY = "dfd:bulk:progress"
+BULK_BACKOFF_S = (5, 30, 120)  # before each further attempt at a file
 RETRIES = 2  # of a window whose worker died or whose scoring raised
 
 _PREFIX = struct.Struct("<4sBBI")  # magic, version, kind, bytes of the JSON header
@@ -109,6 +123,11 @@ def pending_key(stream: str) -> str:
 def job_id(stream: str, run: str, seq: int) -> str:
     """RQ job id of a window: letters, digits, '-' and '_' only."""
     return f"{stream}-{run}-{seq}"
+
+
+def upload_key(digest: str) -> str:
+    """Key of an uploaded file's content, by its SHA-256 (hex)."""
+    return f"dfd:bulk:upload:{digest}"
 
 
 def parse_pending(member: bytes | str) -> Pending:
@@ -174,17 +193,17 @@ def header_json(header: WindowHeader) -> dict[str, Any]:
 
 def parse_header(data: Mapping[str, Any]) -> WindowHeader:
     """The header in a job's keyword argument; WireError if it is not one of this version."""
-    return _build(WindowHeader, {**_versioned(data), "segments": tuple(data.get("segments", ()))})
+    return _build(WindowHeader, {**versioned(data), "segments": tuple(data.get("segments", ()))})
 
 
 def event_fields(event: WindowEvent | EndEvent) -> dict[str, str]:
     """Fields for XADD on `dfd:results`."""
-    return {"event": _dumps({"kind": "window" if isinstance(event, WindowEvent) else "end", **asdict(event)})}
+    return {"event": dumps({"kind": "window" if isinstance(event, WindowEvent) else "end", **asdict(event)})}
 
 
 def parse_event(entry: Mapping[bytes, bytes]) -> WindowEvent | EndEvent:
     """The event in an entry of `dfd:results`; WireError for a foreign one or another version."""
-    data = _loads(entry.get(b"event", b""))
+    data = loads(entry.get(b"event", b""))
     kind = data.pop("kind", None)
     if kind == "end":
         return _build(EndEvent, data)
@@ -197,32 +216,32 @@ def parse_event(entry: Mapping[bytes, bytes]) -> WindowEvent | EndEvent:
 
 def verdict_fields(verdict: Verdict) -> dict[str, str]:
     """Fields for XADD on `dfd:verdicts`."""
-    return {"verdict": _dumps(asdict(verdict))}
+    return {"verdict": dumps(asdict(verdict))}
 
 
 def parse_verdict(entry: Mapping[bytes, bytes]) -> Verdict:
     """The verdict in an entry of `dfd:verdicts`; WireError for a foreign one or another version."""
-    return _build(Verdict, _loads(entry.get(b"verdict", b"")), state=State)
+    return _build(Verdict, loads(entry.get(b"verdict", b"")), state=State)
 
 
 def pack_status(status: StreamStatus) -> str:
     """JSON of a stream's status, for the hash `dfd:streams`."""
-    return _dumps(asdict(status))
+    return dumps(asdict(status))
 
 
 def parse_status(data: bytes) -> StreamStatus:
     """The status in a value of `dfd:streams`; WireError for a foreign one or another version."""
-    return _build(StreamStatus, _loads(data), state=StreamState)
+    return _build(StreamStatus, loads(data), state=StreamState)
 
 
 def pack_model(model: ModelInfo) -> str:
     """JSON of what the workers score with, for `dfd:model`."""
-    return _dumps(asdict(model))
+    return dumps(asdict(model))
 
 
 def parse_model(data: bytes) -> ModelInfo:
     """The model in `dfd:model`; WireError for a foreign one or another version."""
-    return _build(ModelInfo, _loads(data))
+    return _build(ModelInfo, loads(data))
 
 
 class _Reader:
@@ -271,21 +290,24 @@ def _unpack(kind: int, data: bytes) -> tuple[dict[str, Any], _Reader]:
     return header, _Reader(data, _PREFIX.size + size)
 
 
-def _dumps(data: dict[str, Any]) -> str:
+def dumps(data: dict[str, Any]) -> str:
+    """A record as JSON of this version; WireError for a number that is not finite."""
     try:
         return json.dumps({"v": VERSION, **data}, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
         raise WireError(f"A record for Redis holds a number that is not finite: {error}.") from None
 
 
-def _loads(text: bytes) -> dict[str, Any]:
+def loads(text: bytes) -> dict[str, Any]:
+    """The fields of a JSON record; WireError for a foreign one or another version."""
     try:
-        return _versioned(json.loads(text))
+        return versioned(json.loads(text))
     except (ValueError, AttributeError):
         raise WireError("A record in Redis is not JSON of dfd.") from None
 
 
-def _versioned(data: Mapping[str, Any]) -> dict[str, Any]:
+def versioned(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record without its version; WireError for another version."""
     if data.get("v") != VERSION:
         raise WireError(f"A record has wire version {data.get('v')}, not {VERSION}: run one version of dfd everywhere.")
     return {key: value for key, value in data.items() if key != "v"}

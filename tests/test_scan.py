@@ -14,6 +14,7 @@ import pytest
 
 from dfd_core.cli import main
 from dfd_core.errors import DataError
+from dfd_core.files import find_files
 from dfd_core.settings import VideoSettings
 from dfd_core.types import UInt8Array
 from dfd_core.video import read_frames
@@ -21,7 +22,6 @@ from tests.clips import write_clip
 from trainer.evaluate import read_manifest
 from trainer.figures import bootstrap_auc, calibration_error, equal_error_rate, report_of
 from trainer.reencode import Reencoding, reencode
-from workers.scan import find_files
 
 
 def portrait() -> UInt8Array:

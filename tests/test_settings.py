@@ -138,7 +138,7 @@ def test_errors_on_the_command_line(flags: dict[str, object], message: str) -> N
         ("windows.frames", 17),
         ("windows.frames", 0),
         ("queue.live_bytes", 0),
-        ("worker.processes", 0),
+        ("worker.processes", -1),
         ("worker.batch_wait_s", 0.2),
         ("worker.hang_timeout_s", 0),
         ("model.runtime", "onnx"),

@@ -24,13 +24,15 @@ from workers.supervisor import Supervisor
 pytestmark = pytest.mark.slow
 
 
-def supervise(url, scorer, script, ended=None, **values):
+def supervise(url, scorer, script, ended=None, module="tests.standins", **values):
     """Run a supervisor here, in the main thread, and `script` beside it; then SIGTERM. The exit code.
 
     `ended` is set once the supervisor has.
     """
-    settings = Settings().with_values({"redis.url": url, "metrics.worker_port": -1, **values})
-    supervisor = Supervisor(settings, f"tests.standins.{scorer}")
+    settings = Settings().with_values(
+        {"redis.url": url, "metrics.worker_port": -1, "worker.bulk_processes": 0, **values}
+    )
+    supervisor = Supervisor(settings, f"{module}.{scorer}")
     errors, ended = [], ended or threading.Event()
 
     def play():

@@ -79,12 +79,12 @@ class Journal:
 
 
 def thresholds_from(logits: Float32Array) -> Thresholds:
-    """Thresholds from the logits (N,) of held-out real pictures: 5 % of them are above `enter`, 10 % above `exit`.
+    """Thresholds from the logits (N,) of held-out real pictures: 5 % of them are above `enter`, 7.5 % above `exit`.
 
     A window averages many frames, so of windows it is fewer, as long as the video is like the pictures.
     """
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    enter, exit_ = np.quantile(probabilities, (0.95, 0.90))
+    enter, exit_ = np.quantile(probabilities, (0.95, 0.925))
     return Thresholds(enter=round(float(enter), 3), exit=round(float(exit_), 3))
 
 

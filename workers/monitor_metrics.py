@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from dfd_core.bulk import BulkState
 from dfd_core.types import ModelInfo, StreamState, StreamStatus, Verdict, WindowResult
 
 MISSING = "missing"  # outcome of a window of which nobody ever heard
@@ -50,7 +52,8 @@ class MonitorMetrics:
         self._queue = Gauge("dfd_queue_windows", "Windows that wait for a worker", **by_stream)
         self._oldest = Gauge("dfd_oldest_window_age_seconds", "Age of the one that waits longest", **by_stream)
         self._model = Gauge("dfd_model_info", "What the workers score with", ["name", "runtime"], registry=registry)
-        self._workers = Gauge("dfd_workers", "Workers that are alive", registry=registry)
+        self._workers = Gauge("dfd_workers", "Workers of windows that are alive", registry=registry)
+        self._bulk = Gauge("dfd_bulk_files", "Files of the bulk queue by state", ["state"], registry=registry)
         self._redis_used = Gauge("dfd_redis_used_bytes", "Memory that Redis uses", registry=registry)
         self._redis_limit = Gauge("dfd_redis_limit_bytes", "Its maxmemory; 0: none", registry=registry)
         self._counted: dict[tuple[str, str], tuple[str, int]] = {}  # (stream, counter) -> run and its last count
@@ -101,6 +104,11 @@ class MonitorMetrics:
         """What waits for a worker."""
         self._queue.labels(stream).set(windows)
         self._oldest.labels(stream).set(oldest_age_s)
+
+    def bulk(self, counts: Mapping[BulkState, int]) -> None:
+        """How many submitted files are in each state."""
+        for state, count in counts.items():
+            self._bulk.labels(state).set(count)
 
     def fleet(self, workers: int, redis_used_bytes: int, redis_limit_bytes: int) -> None:
         """Who works, and how full Redis is."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from redis import Redis
-from rq.worker import BaseWorker
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from dfd_core import wire
+from dfd_core.bulk import BulkQueue
 from dfd_core.errors import WireError
 from dfd_core.types import ModelInfo, StreamStatus
 from workers.monitor_metrics import MonitorMetrics
@@ -20,6 +21,7 @@ class Overview:
 
     def __init__(self, client: Redis, metrics: MonitorMetrics) -> None:
         self._client, self._metrics = client, metrics
+        self._bulk = BulkQueue(client)
         self.statuses: dict[str, StreamStatus] = {}
         self.waiting: dict[str, int] = {}  # windows that wait for a worker, by stream
         self.model: ModelInfo | None = None
@@ -45,8 +47,9 @@ class Overview:
             self._metrics.model(model)
 
     def _look_at_fleet(self) -> None:
-        workers = self._client.smembers(BaseWorker.redis_workers_keys)  # one that was killed stays in it, without a key
+        workers = self._client.smembers(WORKERS_BY_QUEUE_KEY % wire.LIVE_QUEUE)  # a killed one stays, without a key
         memory = self._client.info("memory")
+        self._metrics.bulk(self._bulk.counts())
         self._metrics.fleet(
             self._client.exists(*workers) if workers else 0, memory["used_memory"], memory.get("maxmemory", 0)
         )

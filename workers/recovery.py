@@ -7,19 +7,26 @@ import logging
 from redis import Redis
 from rq import Worker
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
+from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 from dfd_core.broker import rq_queue
+from dfd_core.bulk import BulkQueue
 
 log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Two nets: `bury` for a worker known to be dead, `sweep` for whatever else was lost on the way."""
+    """Two nets: `bury` for a worker known to be dead, `sweep` for whatever else was lost on the way.
+
+    `enqueue_due` brings back what waits for another attempt: RQ's own scheduler, without the process that it forks.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._queues = [rq_queue(redis, live=True), rq_queue(redis, live=False)]
+        bulk = BulkQueue(redis).queue
+        self._queues = [rq_queue(redis, live=True), rq_queue(redis, live=False), bulk]
+        self._scheduler = RQScheduler([bulk], redis, serializer=JSONSerializer, logging_level=logging.WARNING)
         self._seen: set[str] = set()
 
     def bury(self, name: str) -> None:
@@ -35,6 +42,11 @@ class Recovery:
         )
         if worker is not None:
             worker.register_death()
+
+    def enqueue_due(self) -> None:
+        """Queue the jobs whose pause after a failure is over; one supervisor at a time does it for all."""
+        if self._scheduler.acquire_locks():
+            self._scheduler.enqueue_scheduled_jobs()
 
     def sweep(self) -> None:
         """Queue again what waits in an intermediate queue since the last sweep: its worker died before it began.

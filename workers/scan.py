@@ -13,12 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from dfd_core.errors import DfdError, VideoError
+from dfd_core.files import find_files
 from dfd_core.offline import FileReport, scan_file
 from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import State
 from dfd_core.verdict import format_time
-from dfd_core.video import MEDIA_SUFFIXES, probe
+from dfd_core.video import probe
 
 HELP = "score videos, images and folders here and now, without Redis"
 EXAMPLES = """examples:
@@ -56,15 +57,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not args.json:
         Console().print(table)
     return 0 if scored else DfdError.exit_code
-
-
-def find_files(paths: list[Path]) -> list[Path]:
-    """The files among `paths`, as given, and the videos and images in the folders among them, in order, each once."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
-        found.update(dict.fromkeys(inside if path.is_dir() else [path]))
-    return list(found)
 
 
 def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator[FileReport]:

@@ -8,38 +8,27 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType
 from typing import Any
 from uuid import uuid4
 
-from prometheus_client import CollectorRegistry
-
-from dfd_core import wire
 from dfd_core.broker import REDIS_AWAY, connect
-from dfd_core.errors import DfdError, QueueError
-from dfd_core.exposition import serve_metrics
 from dfd_core.settings import Settings
-from dfd_core.types import ModelInfo
-from workers.batch import BatchScorer
-from workers.metrics import WorkerMetrics
+from workers.child import EXIT_FATAL, LOG_FORMAT, Errand, work
 from workers.recovery import Recovery
-from workers.worker import BatchWorker
 
-HELP = "score the windows that wait in Redis"
+HELP = "score the windows and the files that wait in Redis"
 EXAMPLES = """examples:
   dfd work --redis redis://queue:6379/0
   dfd work --redis redis://queue:6379/0 --set worker.processes=4 --set worker.threads=1
+  dfd work --redis redis://queue:6379/0 --processes 0 --set worker.bulk_processes=4     # submitted files only
 """
 DEFAULT_SCORER = "dfd_core.scoring.load_scorer"
 TICK_S = 0.2
 RECOVER_S = 2.0
-EXIT_FATAL = 78  # of a child whose model or settings are wrong: starting it again would not help
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +58,7 @@ class _Slot:
     """Room for one child; a child that died young is replaced with growing delay."""
 
     index: int
+    bulk: bool = False  # whether its child scores files of the bulk queue
     child: _Child | None = None
     started_at: float = 0.0
     delay_s: float = 0.0
@@ -76,7 +66,7 @@ class _Slot:
 
 
 class Supervisor:
-    """Keeps `worker.processes` children at work.
+    """Keeps `worker.processes` children at work on windows, and `worker.bulk_processes` on files.
 
     `scorer` is the dotted name of a function that makes a scorer from Settings.
     """
@@ -86,7 +76,8 @@ class Supervisor:
         self._redis = connect(settings.redis)
         self._recovery = Recovery(self._redis)
         self._context: SpawnContext = multiprocessing.get_context("spawn")
-        self._slots = [_Slot(index) for index in range(settings.worker.processes)]
+        windows, bulk = settings.worker.processes, settings.worker.bulk_processes
+        self._slots = [_Slot(index, index >= windows) for index in range(windows + bulk)]
         self._stop = False
         self._fatal = False
 
@@ -137,6 +128,7 @@ class Supervisor:
     def _recover(self, dead: str | None = None) -> None:
         try:
             self._recovery.sweep()
+            self._recovery.enqueue_due()
             if dead is not None:
                 self._recovery.bury(dead)
         except REDIS_AWAY as error:
@@ -146,7 +138,7 @@ class Supervisor:
         name = f"dfd-{socket.gethostname()}-{uuid4().hex[:8]}"
         busy_since = self._context.RawValue("d", 0.0)
         process = self._context.Process(
-            target=work, args=(self._settings, name, slot.index, busy_since, self._scorer), name=name
+            target=work, args=(self._settings, Errand(name, slot.index, slot.bulk, self._scorer), busy_since), name=name
         )
         process.start()
         slot.child, slot.started_at = _Child(process, name, busy_since), time.monotonic()
@@ -162,43 +154,3 @@ class Supervisor:
                 child.process.kill()
                 child.process.join()
                 self._recover(child.name)
-
-
-def work(settings: Settings, name: str, index: int, busy_since: Any, scorer: str) -> None:
-    """The life of one child: load the model once, then score until told to stop."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        redis = connect(settings.redis)
-        loaded = _resolve(scorer)(settings)
-    except QueueError as error:
-        log.warning("%s", error)
-        sys.exit(1)
-    except DfdError as error:
-        print(f"dfd: {error}", file=sys.stderr)
-        sys.exit(EXIT_FATAL)
-    registry = CollectorRegistry()
-    metrics = WorkerMetrics(registry)
-    model = _model_info(loaded, settings)
-    metrics.show_model(model)
-    redis.set(wire.MODEL_KEY, wire.pack_model(model))
-    port = settings.metrics.worker_port
-    served = serve_metrics(registry, settings.metrics.host, port + index if port > 0 else port)
-    log.info("Worker %s scores with %s (%s); metrics port: %s.", name, model.name, model.runtime, served)
-    batch = BatchScorer(redis, loaded, settings.queue, metrics)
-    worker = BatchWorker(redis, name, batch.run, settings.worker, partial(_mark, busy_since))
-    worker.work(logging_level="WARNING")
-
-
-def _mark(busy_since: Any, busy: bool) -> None:
-    busy_since.value = time.monotonic() if busy else 0.0
-
-
-def _resolve(dotted: str) -> Any:
-    module, _, name = dotted.rpartition(".")
-    return getattr(__import__(module, fromlist=[name]), name)
-
-
-def _model_info(scorer: Any, settings: Settings) -> ModelInfo:
-    runtime = str(getattr(scorer, "runtime_name", settings.model.runtime))
-    return ModelInfo(scorer.model_name, runtime, scorer.thresholds.enter, scorer.thresholds.exit)

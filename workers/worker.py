@@ -56,9 +56,8 @@ class BatchWorker(SimpleWorker):
         settings: WorkerSettings,
         busy: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        queues = [rq_queue(redis, live=True), rq_queue(redis, live=False)]
         super().__init__(
-            queues,
+            self.queues_of(redis),
             name=name,
             connection=redis,
             serializer=JSONSerializer,
@@ -69,6 +68,10 @@ class BatchWorker(SimpleWorker):
         self._run_batch, self._settings, self._busy = run_batch, settings, busy
         self._batch: list[Task] = []
         self._parent = os.getppid()
+
+    def queues_of(self, redis: Redis) -> list[Queue]:
+        """The queues that it takes jobs from, in falling priority."""
+        return [rq_queue(redis, live=True), rq_queue(redis, live=False)]
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Task | None:
         """The first job of the next batch; None when the worker shall stop (or, without timeout, has nothing to do)."""
@@ -99,7 +102,7 @@ class BatchWorker(SimpleWorker):
         try:
             executions = self._start(batch)
             with self._heartbeats(batch, executions):
-                errors = self._score(batch)
+                errors = self.score_jobs(batch)
             for (each, origin), execution, error in zip(batch, executions, errors, strict=True):
                 if error is None:
                     self._finalize_success(each, origin, execution, None)
@@ -108,6 +111,19 @@ class BatchWorker(SimpleWorker):
         finally:
             self._busy(False)
         self.set_state(WorkerStatus.IDLE)
+
+    def score_jobs(self, batch: Sequence[Task]) -> list[Exception | None]:
+        """Do the work of started jobs; for each None, or what it raised."""
+        headers: dict[int, WindowHeader] = {}
+        errors: list[Exception | None] = [None] * len(batch)
+        for index, (job, _) in enumerate(batch):
+            try:
+                headers[index] = wire.parse_header(job.kwargs["header"])
+            except (WireError, KeyError) as foreign:
+                errors[index] = foreign
+        for index, error in zip(headers, self._run_batch(list(headers.values())), strict=True):
+            errors[index] = error
+        return errors
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds after which a started job without a heartbeat goes to another worker."""
@@ -187,18 +203,6 @@ class BatchWorker(SimpleWorker):
             pipe.execute()
         self.executions.update({execution.id: execution for execution in executions})
         return executions
-
-    def _score(self, batch: Sequence[Task]) -> list[Exception | None]:
-        headers: dict[int, WindowHeader] = {}
-        errors: list[Exception | None] = [None] * len(batch)
-        for index, (job, _) in enumerate(batch):
-            try:
-                headers[index] = wire.parse_header(job.kwargs["header"])
-            except (WireError, KeyError) as foreign:
-                errors[index] = foreign
-        for index, error in zip(headers, self._run_batch(list(headers.values())), strict=True):
-            errors[index] = error
-        return errors
 
     @contextmanager
     def _heartbeats(self, batch: Sequence[Task], executions: Sequence[Execution]) -> Iterator[None]:

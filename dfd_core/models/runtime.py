@@ -10,7 +10,16 @@ from typing import Protocol
 import numpy as np
 
 from dfd_core.errors import ModelError
-from dfd_core.models.store import KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, model_folder, read_card, verified_file
+from dfd_core.models.store import (
+    KERAS_FILE,
+    LITERT_FILE,
+    ModelCard,
+    ModelInput,
+    model_folder,
+    model_name,
+    read_card,
+    verified_file,
+)
 from dfd_core.settings import ModelSettings
 from dfd_core.types import Float32Array, UInt8Array
 
@@ -38,7 +47,7 @@ class LoadedModel:
     @property
     def name(self) -> str:
         """Name and version, as scores and metrics carry it."""
-        return f"{self.card.name}-{self.card.version}"
+        return model_name(self.card)
 
 
 def load_model(settings: ModelSettings, threads: int = 0) -> LoadedModel:

@@ -92,6 +92,11 @@ def model_folder(path: str) -> Path:
     return Path(path).expanduser() if path else SHIPPED
 
 
+def model_name(card: ModelCard) -> str:
+    """Name and version, as scores, metrics and the bulk queue carry it."""
+    return f"{card.name}-{card.version}"
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with path.open("rb") as file:

@@ -1,0 +1,247 @@
+"""The bulk queue: files that wait for their turn, each scored once, and what became of every one.
+
+A file is known by the SHA-256 of its content and by the model that shall score it, so that a copy under another name,
+or a second submission, is not scored again. RQ has the jobs; hashes of ours have the rest (`dfd_core.wire` names them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from redis import Redis
+from rq import Callback, Queue
+from rq.job import Job, JobStatus, Retry
+from rq.serializers import JSONSerializer
+
+from dfd_core import wire
+from dfd_core.errors import WireError
+
+REASON = "reason"  # in a job's meta: why its last attempt failed, in one sentence
+_JOB_TIMEOUT_S = 86400  # shown by dashboards; what hangs is killed by the supervisor long before
+_FAILURE_TTL_S = 30 * 86400
+_AT_ONCE = 500  # files a round trip
+
+
+@dataclass(frozen=True, slots=True)
+class BulkFile:
+    """A file as it was submitted; `columns` are those of the manifest that named it.
+
+    `path` is what people call it. The worker opens `place`: absolute, or below one of its `bulk.roots`; it is empty
+    where the content waits in Redis. `digest` is the SHA-256 of the content (hex), `size` its bytes.
+    """
+
+    path: str
+    place: str
+    digest: str
+    size: int
+    model: str
+    submitted_at_s: float
+    columns: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Name of its job and of its report, the same for equal content and model."""
+        return f"bulk-{self.digest[:32]}-{hashlib.sha256(self.model.encode()).hexdigest()[:8]}"
+
+
+class BulkState(StrEnum):
+    """Where a file is on its way."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RETRYING = "retrying"  # waits for another attempt, later
+    FAILED = "failed"  # no attempt is left
+    DONE = "done"
+    LOST = "lost"  # its job has vanished from Redis: retry it
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a worker is in a file: media seconds, of `duration_s` (None: unknown)."""
+
+    time_s: float
+    duration_s: float | None
+    started_at_s: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A submitted file and what is known of it; `reason`: why its last attempt failed."""
+
+    file: BulkFile
+    state: BulkState
+    report: dict[str, Any] | None = None
+    progress: Progress | None = None
+    reason: str | None = None
+
+
+class BulkQueue:
+    """Submits files, tells what became of them, and keeps what workers report."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self.queue = Queue(wire.BULK_QUEUE, connection=redis, serializer=JSONSerializer)
+
+    def submit(self, files: Sequence[BulkFile]) -> int:
+        """Queue those whose content the model has neither scored nor waiting; how many that were."""
+        queued = 0
+        for first in range(0, len(files), _AT_ONCE):
+            part = files[first : first + _AT_ONCE]
+            known = self._redis.smismember(wire.BULK_IDS_KEY, [file.id for file in part])
+            new = {file.id: file for file, old in zip(part, known, strict=True) if not old}
+            with self._redis.pipeline() as pipe:
+                for file in new.values():
+                    self._enqueue(file, pipe)
+                for file in part:
+                    pipe.hset(wire.BULK_FILES_KEY, file.path, wire.dumps(asdict(file)))
+                pipe.execute()
+            queued += len(new)
+        return queued
+
+    def entries(self, paths: Iterable[str] | None = None) -> list[Entry]:
+        """Every submitted file, or those of `paths`, in order of submission."""
+        hashed: dict[Any, Any] = self._redis.hgetall(wire.BULK_FILES_KEY)
+        stored = {path.decode(): data for path, data in hashed.items()}
+        chosen = stored if paths is None else {path: stored[path] for path in paths if path in stored}
+        files = sorted((_file(data) for data in chosen.values()), key=lambda f: (f.submitted_at_s, f.path))
+        ids = list(dict.fromkeys(file.id for file in files))
+        reports = self._read(wire.BULK_REPORTS_KEY, ids)
+        progress = self._read(wire.BULK_PROGRESS_KEY, ids)
+        states, reasons = self._states(ids, reports)
+        return [
+            Entry(
+                file,
+                states[file.id],
+                reports.get(file.id),
+                Progress(**progress[file.id]) if states[file.id] is BulkState.RUNNING and file.id in progress else None,
+                reasons.get(file.id),
+            )
+            for file in files
+        ]
+
+    def cancel(self, files: Iterable[BulkFile]) -> int:
+        """Forget files that have no report yet; how many. One that is being scored stops at its next frame."""
+        cancelled = 0
+        for file in files:
+            if self._redis.hexists(wire.BULK_REPORTS_KEY, file.id):
+                continue
+            job = self._job(file.id)
+            with self._redis.pipeline() as pipe:
+                pipe.srem(wire.BULK_IDS_KEY, file.id)
+                pipe.hdel(wire.BULK_FILES_KEY, file.path)
+                pipe.delete(wire.upload_key(file.digest))
+                pipe.execute()
+            if job is not None and job.get_status() is not JobStatus.STARTED:
+                job.delete()
+            cancelled += 1
+        return cancelled
+
+    def retry(self, files: Iterable[BulkFile]) -> int:
+        """Queue again what failed or got lost, with all its attempts; how many."""
+        again = {file.id: file for file in files}
+        for file in again.values():
+            job = self._job(file.id)
+            if job is not None:
+                job.delete()
+            with self._redis.pipeline() as pipe:
+                self._enqueue(file, pipe)
+                pipe.execute()
+        return len(again)
+
+    def is_wanted(self, file: BulkFile) -> bool:
+        """Whether the file was not cancelled."""
+        return bool(self._redis.sismember(wire.BULK_IDS_KEY, file.id))
+
+    def has_report(self, file: BulkFile) -> bool:
+        """Whether it was scored before."""
+        return bool(self._redis.hexists(wire.BULK_REPORTS_KEY, file.id))
+
+    def note_progress(self, file: BulkFile, progress: Progress) -> None:
+        """Tell how far a worker is."""
+        self._redis.hset(wire.BULK_PROGRESS_KEY, file.id, wire.dumps(asdict(progress)))
+
+    def end(self, file: BulkFile, report: dict[str, Any] | None) -> bool:
+        """Keep the report of a file (None: there is none); whether it was the first: a file never has two."""
+        with self._redis.pipeline() as pipe:
+            if report is not None:
+                pipe.hsetnx(wire.BULK_REPORTS_KEY, file.id, wire.dumps(report))
+                pipe.delete(wire.upload_key(file.digest))
+            pipe.hdel(wire.BULK_PROGRESS_KEY, file.id)
+            return bool(pipe.execute()[0]) and report is not None
+
+    def counts(self) -> dict[BulkState, int]:
+        """How many files are in each state, cheaply: by the sizes of what Redis keeps."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.llen(self.queue.key)
+            pipe.zcard(self.queue.started_job_registry.key)
+            pipe.zcard(self.queue.scheduled_job_registry.key)
+            pipe.zcard(self.queue.failed_job_registry.key)
+            pipe.hlen(wire.BULK_REPORTS_KEY)
+            sizes = pipe.execute()
+        states = (BulkState.WAITING, BulkState.RUNNING, BulkState.RETRYING, BulkState.FAILED, BulkState.DONE)
+        return dict(zip(states, sizes, strict=True))
+
+    def _enqueue(self, file: BulkFile, pipe: Any) -> None:
+        self.queue.enqueue_call(
+            wire.BULK_FUNCTION,
+            kwargs={"file": {"v": wire.VERSION, **asdict(file)}},
+            job_id=file.id,
+            description=file.path,
+            timeout=_JOB_TIMEOUT_S,
+            result_ttl=0,
+            failure_ttl=_FAILURE_TTL_S,
+            retry=Retry(max=len(wire.BULK_BACKOFF_S), interval=list(wire.BULK_BACKOFF_S)),
+            on_failure=Callback(wire.BULK_FAILURE_FUNCTION),
+            pipeline=pipe,
+        )
+        pipe.sadd(wire.BULK_IDS_KEY, file.id)
+
+    def _job(self, job_id: str) -> Job | None:
+        return Job.fetch_many([job_id], self._redis, JSONSerializer)[0]
+
+    def _read(self, key: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        values: list[Any] = self._redis.hmget(key, list(ids)) if ids else []
+        return {i: wire.loads(value) for i, value in zip(ids, values, strict=True) if value is not None}
+
+    def _states(
+        self, ids: Sequence[str], reports: dict[str, dict[str, Any]]
+    ) -> tuple[dict[str, BulkState], dict[str, str]]:
+        states, reasons = dict.fromkeys(reports, BulkState.DONE), dict[str, str]()
+        open_ids = [i for i in ids if i not in reports]
+        for first in range(0, len(open_ids), _AT_ONCE):
+            part = open_ids[first : first + _AT_ONCE]
+            for job_id, job in zip(part, Job.fetch_many(part, self._redis, JSONSerializer), strict=True):
+                states[job_id] = (
+                    BulkState.LOST if job is None else _STATES.get(job.get_status(False), BulkState.WAITING)
+                )
+                if job is not None and REASON in job.meta:
+                    reasons[job_id] = str(job.meta[REASON])
+        return states, reasons
+
+
+def parse_file(data: dict[str, Any]) -> BulkFile:
+    """The file in a job's keyword argument; WireError if it is not one of this version."""
+    values = wire.versioned(data)
+    try:
+        return BulkFile(**values)
+    except TypeError:
+        raise WireError("A job of the bulk queue does not name a file of this version of dfd.") from None
+
+
+_STATES = {
+    JobStatus.STARTED: BulkState.RUNNING,
+    JobStatus.SCHEDULED: BulkState.RETRYING,
+    JobStatus.FAILED: BulkState.FAILED,
+}
+
+
+def _file(data: bytes) -> BulkFile:
+    try:
+        return BulkFile(**wire.loads(data))
+    except TypeError:
+        raise WireError("A file of the bulk queue has other fields: run one version of dfd everywhere.") from None

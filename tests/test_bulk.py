@@ -1,0 +1,437 @@
+"""The bulk queue: submitted, scored once each, retried, cancelled, told of."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from dfd_core import wire
+from dfd_core.bulk import REASON, BulkQueue, BulkState
+from dfd_core.cli import main
+from dfd_core.errors import QueueError, SettingsError
+from dfd_core.offline import scan_file
+from dfd_core.scoring import load_scorer
+from dfd_core.settings import Settings
+from ingest.sources.synthetic import Scene, render_synthetic
+from tests.clips import write_clip
+from workers.bulk import results, runner
+from workers.bulk.overview import Rate, picture
+from workers.bulk.runner import BulkRunner, LiveFirst
+from workers.bulk.worker import BulkWorker
+from workers.metrics import BulkMetrics
+from workers.recovery import Recovery
+
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+
+
+class Rig:
+    """The command line, and a worker of the bulk queue in this process, on one Redis."""
+
+    def __init__(self, redis, url, model):
+        self.redis, self.url, self.model = redis, url, model
+        self.settings = Settings().with_values({"redis.url": url, "model.path": str(model)})
+        self.book = BulkQueue(redis)
+        self.registry = CollectorRegistry()
+
+    def dfd(self, *words):
+        return main([*map(str, words), "--redis", self.url, "--set", f"model.path={self.model}"])
+
+    def work(self, scorer=None, alive=lambda: None, **values):
+        settings = self.settings.with_values(values)
+        run = BulkRunner(self.redis, scorer or load_scorer(settings), settings, "w", alive).run
+        metrics = BulkMetrics(CollectorRegistry())
+        BulkWorker(self.redis, "w", run, settings.worker, metrics=metrics).work(burst=True, logging_level="ERROR")
+
+    def entry(self, path):
+        return self.book.entries([str(path)])[0]
+
+
+@pytest.fixture
+def rig(redis_client, redis_url, tiny_model, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
+    return Rig(redis_client, redis_url, tiny_model)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / "clip.mp4", frames=20)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """A folder with a real video and one that is fake from its second second on."""
+    pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
+    folder = tmp_path_factory.mktemp("scenes")
+    render_synthetic(folder / "real.mp4", Scene(duration=4, fake_from=9, size=(960, 540), fps=8))
+    render_synthetic(folder / "fake.mp4", Scene(duration=7, fake_from=2, size=(960, 540), fps=8))
+    return folder
+
+
+def test_a_content_is_scored_once_whatever_its_names(rig, clip, tmp_path, capsys):
+    assert rig.dfd("submit", clip) == 0
+    assert capsys.readouterr().out == "1 queued, 0 known already (same content and model)\n"
+    copy = shutil.copy(clip, tmp_path / "copy.mp4")
+    assert rig.dfd("submit", tmp_path) == 0
+    assert capsys.readouterr().out == "0 queued, 2 known already (same content and model)\n"
+    assert rig.book.queue.count == 1
+    rig.work()
+    assert [rig.entry(path).state for path in (clip, copy)] == [BulkState.DONE] * 2
+    assert rig.entry(copy).report["reason"] == "no face"
+    rig.dfd("submit", clip)
+    assert rig.book.queue.count == 0
+    assert rig.redis.keys("rq:job:*") == rig.redis.keys("dfd:bulk:progress") == []
+
+
+def test_the_report_is_that_of_a_scan_with_the_worst_frames(redis_client, redis_url, scenes, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    rig = Rig(redis_client, redis_url, "")
+    rig.dfd("submit", scenes)
+    rig.work()
+    scorer = load_scorer(rig.settings)
+    for name in ("real.mp4", "fake.mp4"):
+        report = rig.entry(scenes / name).report
+        scanned = json.loads(json.dumps(scan_file(scenes / name, rig.settings, scorer).as_json()))
+        assert {**report, "file": scanned["file"]} == {**report, **scanned}
+    fake, real = rig.entry(scenes / "fake.mp4").report, rig.entry(scenes / "real.mp4").report
+    assert (fake["state"], real["state"]) == ("fake", "authentic")
+    assert len(fake["pictures"]) == 3
+    assert real["pictures"] == []
+    for shown in fake["pictures"]:
+        image = cv2.imdecode(np.frombuffer(base64.b64decode(shown["jpeg"]), np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (202, 360, 3)
+        assert shown["time_s"] > 2
+    assert [path.name for path in map(Path, _paths(rig))] == ["fake.mp4", "real.mp4"]
+
+
+def _paths(rig):
+    return [entry.file.path for entry in results.ranked(rig.book.entries())]
+
+
+def test_what_cannot_be_decoded_is_a_result_and_not_a_failure(rig, tmp_path, capsys):
+    (tmp_path / "garbage.mp4").write_bytes(bytes(range(256)) * 9)
+    rig.dfd("submit", tmp_path / "garbage.mp4")
+    rig.work()
+    report = rig.entry(tmp_path / "garbage.mp4").report
+    assert report["state"] == "unknown"
+    assert "garbage.mp4" in report["reason"]
+    assert rig.dfd("jobs") == 0
+    capsys.readouterr()
+    rig.dfd("results")
+    assert "not scorable" in capsys.readouterr().out
+
+
+def test_a_file_that_went_away_is_tried_again_and_then_fails_with_its_reason(rig, clip, capsys):
+    rig.dfd("submit", clip)
+    hidden = clip.rename(clip.with_suffix(".gone"))
+    rig.work()
+    assert rig.entry(clip).state is BulkState.RETRYING
+    recovery = Recovery(rig.redis)
+    for _ in wire.BULK_BACKOFF_S:
+        assert rig.dfd("jobs") == 0  # it may still come right
+        _make_due(rig)
+        recovery.enqueue_due()
+        rig.work()
+    assert rig.entry(clip).state is BulkState.FAILED
+    capsys.readouterr()
+    assert rig.dfd("jobs") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "failed" in said
+    assert "is not there for this worker: mount it" in said
+    assert rig.dfd("submit", clip) == 1  # it is not there for us either
+    hidden.rename(clip)
+    rig.dfd("jobs", "retry", clip)
+    rig.work()
+    assert rig.entry(clip).state is BulkState.DONE
+    assert rig.dfd("jobs") == 0
+
+
+def _make_due(rig):
+    key = rig.book.queue.scheduled_job_registry.key
+    for job_id, due in rig.redis.zrange(key, 0, -1, withscores=True):
+        assert due > time.time()
+        rig.redis.zadd(key, {job_id: 1})
+
+
+def test_a_pause_is_waited_out(rig, clip):
+    rig.dfd("submit", clip)
+    clip.unlink()
+    rig.work()
+    Recovery(rig.redis).enqueue_due()
+    assert rig.book.counts()[BulkState.RETRYING] == 1
+    assert rig.book.queue.count == 0
+
+
+def test_a_file_that_changed_is_not_scored_under_its_old_name(rig, clip):
+    rig.dfd("submit", clip)
+    clip.write_bytes(clip.read_bytes() + b"more")
+    rig.work()
+    assert "has changed since it was submitted: submit it again" in rig.entry(clip).reason
+    assert rig.dfd("submit", clip) == 0
+    rig.work()
+    assert rig.entry(clip).state is BulkState.DONE
+
+
+def test_another_model_than_the_one_it_waits_for_is_refused(rig, clip):
+    rig.dfd("submit", clip)
+    rig.work(scorer=load_scorer(Settings()))
+    assert "submit it again with the settings of the workers" in rig.entry(clip).reason
+
+
+def test_roots_may_lie_elsewhere_for_the_worker_and_nothing_else_is_opened(rig, clip, tmp_path, capsys):
+    (tmp_path / "ours" / "deep").mkdir(parents=True)
+    ours = clip.rename(tmp_path / "ours" / "deep" / "clip.mp4")
+    outside = write_clip(tmp_path / "outside.mp4", frames=10)
+    roots = f"bulk.roots={tmp_path / 'nowhere'}:{tmp_path / 'ours'}"
+    assert rig.dfd("submit", ours, outside, "--set", roots) == 1
+    said = capsys.readouterr()
+    assert "1 queued, 0 known already (same content and model), 1 left out" in said.out
+    assert f"{outside} is below none of bulk.roots" in said.err
+    assert rig.entry(ours).file.place == "deep/clip.mp4"
+    (tmp_path / "ours").rename(tmp_path / "theirs")
+    rig.work(**{"bulk.roots": str(tmp_path / "theirs")})
+    assert rig.entry(ours).state is BulkState.DONE
+    rig.dfd("submit", outside)  # as somebody might who does not keep to the roots
+    rig.work(**{"bulk.roots": str(tmp_path / "theirs")})
+    assert "is below none of the worker's bulk.roots" in rig.entry(outside).reason
+
+
+def test_an_upload_needs_no_shared_folder_and_leaves_nothing_in_redis(rig, clip, tmp_path, capsys):
+    big = write_clip(tmp_path / "big.mp4", frames=60, crf=0)
+    limit = f"bulk.upload_bytes={clip.stat().st_size}"
+    assert rig.dfd("submit", "--upload", clip, big, "--set", limit) == 1
+    assert "big.mp4 has" in capsys.readouterr().err
+    clip.unlink()
+    assert len(rig.redis.keys("dfd:bulk:upload:*")) == 1
+    rig.work()
+    assert rig.entry(clip).state is BulkState.DONE
+    assert rig.redis.keys("dfd:bulk:upload:*") == []
+
+
+def test_an_upload_that_expired_says_so(rig, clip):
+    rig.dfd("submit", "--upload", clip)
+    rig.redis.delete(*rig.redis.keys("dfd:bulk:upload:*"))
+    rig.work()
+    assert "has expired: submit it again" in rig.entry(clip).reason
+
+
+def test_cancelled_files_are_forgotten(rig, clip, capsys):
+    rig.dfd("submit", clip)
+    assert rig.dfd("jobs", "cancel", clip) == 0
+    assert rig.book.entries() == []
+    assert rig.redis.keys("rq:job:*") == []
+    assert rig.dfd("jobs", "cancel", clip) == 1
+    assert "was not submitted: dfd jobs --json lists what was" in capsys.readouterr().err
+    assert rig.dfd("jobs", "cancel") == 1
+    assert "Which files?" in capsys.readouterr().err
+    rig.dfd("submit", clip)
+    rig.work()
+    assert rig.dfd("jobs", "cancel", "--all") == 0  # what has a report stays
+    assert rig.entry(clip).state is BulkState.DONE
+
+
+def test_a_file_that_is_cancelled_while_it_is_scored_stops_there(rig, scenes, monkeypatch):
+    monkeypatch.setattr(runner, "PROGRESS_S", 0.0)
+    frames, path = [], scenes / "fake.mp4"
+    rig.dfd("submit", path)
+    told = {}
+
+    def alive():
+        frames.append(1)
+        if len(frames) == 8:
+            told["running"] = rig.entry(path)
+            rig.book.cancel([rig.entry(path).file])
+
+    rig.work(alive=alive)
+    assert len(frames) == 8
+    assert told["running"].state is BulkState.RUNNING
+    assert told["running"].progress.duration_s == pytest.approx(7, abs=0.2)
+    assert "fake.mp4" in _text(picture([told["running"]], Rate()))
+    assert rig.book.entries() == []
+    assert rig.redis.keys("dfd:bulk:*") == []
+
+
+def _text(renderable):
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=200)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_columns_of_the_manifest_come_back_in_every_format(rig, clip, tmp_path, capsys):
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text("file,case\nclip.mp4,A-17\nmissing.mp4,A-18\n")
+    assert rig.dfd("submit", "--manifest", manifest) == 1
+    assert "missing.mp4 is not a file" in capsys.readouterr().err
+    rig.work()
+    out = tmp_path / "results"
+    rig.dfd("results", "--format", "csv", "--out", out)
+    (row,) = csv.DictReader(io.StringIO(out.read_text()))
+    assert (row["case"], row["file"], row["state"], row["reason"]) == ("A-17", str(clip), "unknown", "no face")
+    rig.dfd("results", "--format", "jsonl", "--out", out)
+    assert json.loads(out.read_text())["case"] == "A-17"
+    capsys.readouterr()
+    rig.dfd("results", "--format", "table", "--state", "fake")
+    assert "clip.mp4" not in capsys.readouterr().out
+    (tmp_path / "bad.csv").write_text("name\nclip.mp4\n")
+    assert rig.dfd("submit", "--manifest", tmp_path / "bad.csv") == 1
+    assert "needs a header with a column 'file'" in capsys.readouterr().err
+    assert rig.dfd("submit") == 1
+    assert "nothing" not in capsys.readouterr().out
+
+
+def test_folders_are_searched_in_depth_only_when_asked(rig, clip, tmp_path, capsys):
+    (tmp_path / "deeper").mkdir()
+    write_clip(tmp_path / "deeper" / "other.mp4", frames=10)
+    rig.dfd("submit", tmp_path)
+    rig.dfd("submit", "--recursive", tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "1 queued, 0 known already (same content and model)",
+        "1 queued, 1 known already (same content and model)",
+    ]
+
+
+def test_live_windows_go_first(rig, monkeypatch):
+    class Instant:
+        model_name = "instant"
+
+        def score(self, items):
+            return [rig.redis.llen(key), *items]
+
+    key = f"rq:queue:{wire.LIVE_QUEUE}"
+    rig.redis.rpush(key, "a", "b")
+    polls = []
+    monkeypatch.setattr(runner.time, "sleep", lambda s: polls.append(rig.redis.lpop(key)))
+    scorer = LiveFirst(Instant(), rig.redis)
+    assert scorer.score(["window"]) == [0, "window"]
+    assert polls == [b"a", b"b"]
+    assert scorer.model_name == "instant"
+
+
+def test_a_worker_that_died_leaves_a_reason(rig, clip):
+    rig.dfd("submit", clip)
+    job = Job.fetch(rig.entry(clip).file.id, rig.redis, JSONSerializer)
+    from rq.exceptions import AbandonedJobError
+
+    from workers.bulk.jobs import scan_failed
+
+    scan_failed(job, rig.redis, AbandonedJobError, AbandonedJobError(), None)
+    assert job.get_meta()[REASON] == "The worker that scored it died or hung."
+
+
+def test_settings_that_leave_no_worker_are_refused():
+    with pytest.raises(SettingsError, match="nor both 0"):
+        Settings().with_values({"worker.processes": 0, "worker.bulk_processes": 0})
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(rig, tmp_path):
+    with pytest.raises(QueueError, match="cannot be written"):
+        results.run(results_args("--format", "html", "--out", str(tmp_path / "no" / "page.html")), rig.settings)
+
+
+def results_args(*words):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    results.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.fixture(scope="module")
+def page(scenes, tmp_path_factory, valkey_url):
+    """The results of both scenes and of a file with a hostile name, by the shipped model, as one page."""
+    from redis import Redis
+
+    folder = tmp_path_factory.mktemp("page")
+    hostile = folder / "<img src=x onerror=alert(1)>.mp4"
+    write_clip(hostile, frames=10)
+    with Redis.from_url(valkey_url) as redis, pytest.MonkeyPatch.context() as patch:
+        redis.flushall()
+        patch.setattr("signal.signal", lambda *_: None)
+        rig = Rig(redis, valkey_url, "")
+        rig.dfd("submit", scenes, hostile)
+        rig.work()
+        out = folder / "page.html"
+        rig.dfd("results", "--format", "html", "--out", out)
+    return out
+
+
+def test_the_page_needs_nothing_else_and_escapes_names(page):
+    text = page.read_text()
+    assert "onerror=alert(1)>.mp4" not in text.replace("&gt;", "")
+    assert "&lt;img src=x" in text
+    assert "http://" not in text
+    assert "<link" not in text
+    assert text.count("data:image/jpeg") == 3
+    assert "Model card" in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser(page, tmp_path, width):
+    probe = """<script>
+      const heads = document.querySelectorAll("#files th button");
+      const names = () => [...document.querySelectorAll("#files tbody tr")].map(row => row.cells[1].dataset.key);
+      const before = names(); heads[2].click(); const rising = names(); heads[2].click(); const falling = names();
+      const images = [...document.images].map(image => image.naturalWidth);
+      const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+      document.body.dataset.seen = JSON.stringify({before, rising, falling, images, wide});
+    </script></body>"""
+    looked_at = tmp_path / "page.html"
+    looked_at.write_text(page.read_text().replace("</body>", probe))
+    seen = json.loads(_attribute(_chromium(tmp_path, f"--window-size={width},900", "--dump-dom", looked_at.as_uri())))
+    assert seen["before"][0].startswith("fake")
+    assert seen["falling"] == seen["rising"][::-1]
+    assert seen["falling"][0].startswith("fake")
+    assert len(seen["images"]) == 3
+    assert min(seen["images"]) > 0
+    assert not seen["wide"], "it must not scroll sideways"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+def test_the_page_prints(page, tmp_path):
+    _chromium(tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", page.as_uri())
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def _chromium(folder, *words):
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    return done.stdout
+
+
+def _attribute(dom):
+    from html import unescape
+
+    start = dom.index('data-seen="') + len('data-seen="')
+    return unescape(dom[start : dom.index('"', start)])
+
+
+def test_counts_are_those_of_the_entries(rig, clip, tmp_path):
+    rig.dfd("submit", clip)
+    rig.work()
+    rig.dfd("submit", write_clip(tmp_path / "later.mp4", frames=10))
+    states = Counter(entry.state for entry in rig.book.entries())
+    assert {state: n for state, n in rig.book.counts().items() if n} == dict(states)
+
+
+def test_tools_of_rq_see_the_queue(rig, clip):
+    rig.dfd("submit", clip)
+    command = [str(Path(sys.executable).with_name("rq")), "info", "--url", rig.url, "--raw"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "queue dfd-bulk 1" in told
