@@ -27,7 +27,7 @@ class StreamCollector(Collector):
         fps = GaugeMetricFamily("dfd_stream_frames_per_second", "Sampled frames a second.", labels=["stream"])
         frames = CounterMetricFamily("dfd_frames", "Sampled frames.", labels=["stream"])
         dropped = CounterMetricFamily("dfd_frames_dropped", "Frames never scored.", labels=["stream", "reason"])
-        reconnects = CounterMetricFamily("dfd_reconnects", "Lost streams opened again.", labels=["stream"])
+        reconnects = CounterMetricFamily("dfd_stream_reconnects", "Lost streams opened again.", labels=["stream"])
         for status in self._statuses():
             name = [status.stream]
             up.add_metric(name, float(status.state is StreamState.LIVE))

@@ -12,13 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from dfd_core.types import Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.fixtures_processes import PATIENCE_S, Processes, verdicts_in
 from tests.fixtures_redis import free_port
-from workers.monitor_metrics import MonitorMetrics
+from tests.served import by_the_monitor
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 PROMETHEUS, ALERTMANAGER = DEPLOY / "prometheus", DEPLOY / "alertmanager" / "alertmanager.yml"
@@ -49,22 +47,8 @@ def test_configurations_are_valid() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def everything_served() -> dict[str, set[str]]:
-    """Sample names that the monitor can serve, with their labels."""
-    registry = CollectorRegistry()
-    metrics = MonitorMetrics(registry)
-    metrics.source(StreamStatus("cam", "r", StreamState.LIVE, True, "x", 0.0, 1.0, dropped={"late": 1}))
-    score = WindowScore("cam", 0, 0, 0.0, 1.0, 0.9, {}, None, "m", 1.0, 1.0)
-    metrics.window(WindowResult("cam", 0, Outcome.SCORED, 0.0, 1.0, 1.0, (score,)), 2.0)
-    metrics.alarm("cam", Verdict("cam", 0, State.FAKE, 0.0, 1.0, 0.9))
-    metrics.alarm_began("cam")
-    metrics.queue("cam", 1, 1.0)
-    metrics.fleet(1, 1, 1)
-    return {s.name: set(s.labels) for family in registry.collect() for s in family.samples}
-
-
 def test_rules_use_metrics_and_labels_that_exist() -> None:
-    served = everything_served()
+    served = by_the_monitor()
     text = "".join(path.read_text() for path in sorted((PROMETHEUS / "rules").glob("*.yml")))
     recorded = set(re.findall(r"record: (\S+)", text))
     told = re.sub(r"description: .*", "", text)

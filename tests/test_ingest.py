@@ -133,4 +133,4 @@ def test_statuses_become_metrics():
     assert value("dfd_stream_last_frame_timestamp_seconds") == 8.0
     assert value("dfd_frames_total") == 40
     assert value("dfd_frames_dropped_total", reason="slow") == 3
-    assert value("dfd_reconnects_total") == 2
+    assert value("dfd_stream_reconnects_total") == 2

@@ -9,7 +9,7 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dfd_core.bulk import BulkState
-from dfd_core.types import ModelInfo, StreamState, StreamStatus, Verdict, WindowResult
+from dfd_core.types import ModelInfo, Outcome, StreamState, StreamStatus, Verdict, WindowResult
 
 MISSING = "missing"  # outcome of a window of which nobody ever heard
 SILENT_S = 10.0  # a source whose heartbeat is older counts as down
@@ -25,6 +25,9 @@ class MonitorMetrics:
         by_stream = {"labelnames": ["stream"], "registry": registry}
         self._windows = Counter(
             "dfd_windows", "Windows by what became of them", ["stream", "outcome"], registry=registry
+        )
+        self._abstentions = Counter(
+            "dfd_abstentions", "Windows that could not be scored, by reason", ["stream", "reason"], registry=registry
         )
         self._score = Histogram("dfd_fake_probability", "Of each scored face", buckets=_SCORE_BUCKETS, **by_stream)
         self._latency = Histogram(
@@ -61,6 +64,8 @@ class MonitorMetrics:
     def window(self, result: WindowResult, now_unix_s: float) -> None:
         """Count one result at the moment of its verdict."""
         self._windows.labels(result.stream, result.outcome.value).inc()
+        if result.outcome is Outcome.NOT_SCORABLE and result.reason:
+            self._abstentions.labels(result.stream, result.reason.partition(":")[0]).inc()  # "too small: the face ..."
         scored = [score.fake_probability for score in result.scores if score.fake_probability is not None]
         for probability in scored:
             self._score.labels(result.stream).observe(probability)

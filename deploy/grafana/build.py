@@ -1,0 +1,231 @@
+"""Writes the dashboards and the Grafana-managed alerts: python deploy/grafana/build.py
+
+`dashboards/*.json` and `provisioning/alerting/dfd.json` are what it makes; change them here. A new metric needs a panel
+here or a rule in `deploy/prometheus/rules/`: tests/test_grafana.py holds both against what dfd serves.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
+
+sys.path.insert(0, str(Path(__file__).parent))
+from panels import AMBER, GREEN, RED, SOURCE, buckets, by_stream, lines, number, states
+
+HERE = Path(__file__).parent
+MEAN = (
+    "sum by (stream) (rate(dfd_fake_probability_sum[1m]))"
+    " / (sum by (stream) (rate(dfd_fake_probability_count[1m])) > 0)"
+)
+P95 = "dfd:window_latency_seconds:p95_1m"
+ONE = '{stream=~"$stream"}'
+
+
+def page(title: str, uid: str, panels: Iterable[Any], *, of_stream: bool = False) -> dashboard.Dashboard:
+    """A dashboard of the last hour that looks again every five seconds."""
+    made = dashboard.Dashboard(title).uid(uid).tags(["dfd"]).refresh("5s").time("now-1h", "now").readonly()
+    made = made.link(dashboard.DashboardLink("dfd").type(models.DashboardLinkType.DASHBOARDS).tags(["dfd"]))
+    if of_stream:
+        variable = dashboard.QueryVariable("stream").label("stream").datasource(SOURCE).include_all(True).multi(True)
+        variable = variable.query("label_values(dfd_windows_total, stream)").all_value(".+")
+        made = made.with_variable(variable.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED))
+    for panel in panels:
+        made = made.with_panel(panel)
+    return made
+
+
+def overview() -> dashboard.Dashboard:
+    """One row a stream: what is thought of it, since when, how fast and how late."""
+    return page(
+        "dfd: overview",
+        "dfd-overview",
+        [
+            number("Alarms now", "sum(dfd_alarm_active) or vector(0)", bad_from=1),
+            number("Alarms today", "sum(increase(dfd_alarms_total[24h])) or vector(0)"),
+            number("Streams up", "sum(dfd_stream_up) or vector(0)"),
+            number("Streams down", "count(dfd_stream_up == 0) or vector(0)", bad_from=1),
+            number("Workers", "dfd_workers"),
+            number("Windows waiting", "sum(dfd_queue_windows) or vector(0)"),
+            states("Alarms", [("dfd_alarm_active", "{{stream}}")], {0: ("authentic", GREEN), 1: ("fake", RED)}),
+            lines("Mean fake probability", [(MEAN, "{{stream}}")], "percentunit", top=1),
+            lines("Latency, capture to verdict (p95)", [(P95, "{{stream}}")], "s"),
+            by_stream(
+                "Streams",
+                {
+                    "alarm": "sum by (stream) (dfd_alarm_active)",
+                    "face": "sum by (stream) (dfd_alarm_track)",
+                    "since (s)": "sum by (stream) (dfd_alarm_since_seconds)",
+                    "its probability": "sum by (stream) (dfd_alarm_fake_probability)",
+                    "mean probability": MEAN,
+                    "alarms today": "sum by (stream) (increase(dfd_alarms_total[24h]))",
+                    "frames a second": 'sum by (stream) (dfd_stream_frames_per_second{job="dfd-monitor"})',
+                    "latency p95 (s)": P95,
+                },
+            ),
+        ],
+    )
+
+
+def stream() -> dashboard.Dashboard:
+    """One stream, or some, closely."""
+    age = 'time() - max by (stream) (dfd_stream_last_frame_timestamp_seconds{stream=~"$stream",job="dfd-monitor"})'
+    dropped = 'rate(dfd_frames_dropped_total{stream=~"$stream",job="dfd-monitor"}[$__rate_interval])'
+    reopened = 'rate(dfd_stream_reconnects_total{stream=~"$stream",job="dfd-monitor"}[$__rate_interval])'
+    up = {0: ("no frames", AMBER), 1: ("frames", GREEN)}
+    frames = 'rate(dfd_frames_total{stream=~"$stream"}[$__rate_interval])'
+    return page(
+        "dfd: stream",
+        "dfd-stream",
+        [
+            states("Alarms", [(f"dfd_alarm_active{ONE}", "{{stream}}")], {0: ("authentic", GREEN), 1: ("fake", RED)}),
+            states("Source", [('dfd_stream_up{stream=~"$stream",job="dfd-monitor"}', "{{stream}}")], up),
+            buckets("Fake probability of each scored face", "dfd_fake_probability", ONE),
+            lines("Windows", [(f"rate(dfd_windows_total{ONE}[$__rate_interval])", "{{stream}} {{outcome}}")]),
+            lines("Not scorable", [(f"rate(dfd_abstentions_total{ONE}[$__rate_interval])", "{{stream}} {{reason}}")]),
+            lines("Frames read", [(frames, "{{stream}}")], "hertz"),
+            lines(
+                "Frames dropped and sources opened again",
+                [(dropped, "{{stream}} {{reason}}"), (reopened, "{{stream}} opened")],
+            ),
+            lines("Age of the last frame", [(age, "{{stream}}")], "s"),
+            lines("Latency, capture to verdict (p95)", [(f"{P95}{ONE}", "{{stream}}")], "s"),
+            lines("Age of the oldest window that waits", [(f"dfd_oldest_window_age_seconds{ONE}", "{{stream}}")], "s"),
+        ],
+        of_stream=True,
+    )
+
+
+def fleet() -> dashboard.Dashboard:
+    """Workers, queues and Redis."""
+    batch = "rate(dfd_worker_batch_windows_sum[1m]) / (rate(dfd_worker_batch_windows_count[1m]) > 0)"
+    took = "rate(dfd_worker_scoring_seconds_sum[1m]) / (rate(dfd_worker_scoring_seconds_count[1m]) > 0)"
+    file_s = "rate(dfd_bulk_file_seconds_sum[5m]) / (rate(dfd_bulk_file_seconds_count[5m]) > 0)"
+    redis = [("dfd_redis_used_bytes", "used"), ("dfd_redis_limit_bytes > 0", "maxmemory")]
+    return page(
+        "dfd: fleet",
+        "dfd-fleet",
+        [
+            number("Workers", "dfd_workers"),
+            number("Windows waiting", "sum(dfd_queue_windows) or vector(0)"),
+            number("Oldest of them", "max(dfd_oldest_window_age_seconds) or vector(0)", "s", bad_from=30),
+            number("Files waiting", 'sum(dfd_bulk_files{state=~"waiting|retrying"}) or vector(0)'),
+            number("Files failed", 'sum(dfd_bulk_files{state="failed"}) or vector(0)', bad_from=1),
+            number("Redis", "dfd_redis_used_bytes", "bytes"),
+            lines("Windows waiting", [("dfd_queue_windows", "{{stream}}")]),
+            lines("Redis", redis, "bytes"),
+            lines("Windows in a batch", [(batch, "{{instance}}")]),
+            lines("Time to score a batch", [(took, "{{instance}}")], "s"),
+            lines("Crops a second", [("rate(dfd_worker_crops_total[$__rate_interval])", "{{instance}}")]),
+            lines(
+                "Windows settled", [("rate(dfd_worker_windows_total[$__rate_interval])", "{{instance}} {{outcome}}")]
+            ),
+            lines("Scoring that raised", [("rate(dfd_worker_errors_total[$__rate_interval])", "{{instance}}")]),
+            lines("Files by state", [("dfd_bulk_files", "{{state}}")]),
+            lines("Files ended", [("rate(dfd_bulk_files_total[5m])", "{{instance}} {{outcome}}")]),
+            lines("Time to score a file", [(file_s, "{{instance}}")], "s"),
+        ],
+    )
+
+
+def detector() -> dashboard.Dashboard:
+    """What the model says on the whole, where it abstains, and whether that moves."""
+    drift = [("dfd:fake_probability:mean_1h", "{{stream}}, hour"), ("dfd:fake_probability:mean_1w", "{{stream}}, week")]
+    model = [('dfd_model_info{job="dfd-monitor"}', "{{name}} on {{runtime}}")]
+    return page(
+        "dfd: detector",
+        "dfd-detector",
+        [
+            states("Model", model, {1: ("in use", GREEN)}),
+            buckets("Fake probability of each scored face, all streams", "dfd_fake_probability"),
+            lines("Mean of the last hour and week", drift, "percentunit", top=1),
+            lines("Not scorable, by reason", [("sum by (reason) (rate(dfd_abstentions_total[5m]))", "{{reason}}")]),
+            lines("Windows by outcome", [("sum by (outcome) (rate(dfd_windows_total[5m]))", "{{outcome}}")]),
+            lines("Alarms begun", [("sum by (stream) (increase(dfd_alarms_total[1h]))", "{{stream}}, last hour")]),
+        ],
+    )
+
+
+def rule(uid: str, title: str, expr: str, above: float, *, lasts: str, severity: str, summary: str) -> dict[str, Any]:
+    """A Grafana-managed alert: it fires where `expr` is above a number for so long."""
+    data = [
+        {
+            "refId": "A",
+            "relativeTimeRange": {"from": 60, "to": 0},
+            "datasourceUid": SOURCE.uid,
+            "model": {"refId": "A", "expr": expr, "instant": True},
+        },
+        {
+            "refId": "B",
+            "datasourceUid": "__expr__",
+            "model": {
+                "refId": "B",
+                "type": "threshold",
+                "expression": "A",
+                "conditions": [{"evaluator": {"type": "gt", "params": [above]}}],
+            },
+        },
+    ]
+    return {
+        "uid": uid,
+        "title": title,
+        "condition": "B",
+        "data": data,
+        "for": lasts,
+        "noDataState": "OK",
+        "execErrState": "Error",
+        "labels": {"severity": severity},
+        "annotations": {"summary": summary},
+    }
+
+
+def alerts() -> dict[str, Any]:
+    """For installations that alert by Grafana instead of by Prometheus's rules, which say more."""
+    alarm, down = "max by (stream) (dfd_alarm_active)", 'min by (stream) (dfd_stream_up{job="dfd-monitor"} == bool 0)'
+    name = "{{ $labels.stream }}"
+    rules = [
+        rule("dfd-fake", "Fake detected", alarm, 0, lasts="0s", severity="critical", summary=f"{name}: a face is fake"),
+        rule("dfd-offline", "Stream offline", down, 0, lasts="20s", severity="warning", summary=f"{name}: no frames"),
+        rule(
+            "dfd-workers",
+            "No worker",
+            "dfd_workers == bool 0",
+            0,
+            lasts="20s",
+            severity="critical",
+            summary="No worker",
+        ),
+        rule(
+            "dfd-latency", "Late verdicts", P95, 1, lasts="1m", severity="warning", summary=f"{name}: verdicts are late"
+        ),
+    ]
+    group = {"orgId": 1, "name": "dfd", "folder": "dfd", "interval": "10s", "rules": rules}
+    return {"apiVersion": 1, "groups": [group]}
+
+
+def files() -> dict[Path, str]:
+    """Path below this folder -> content, of all that is generated."""
+    boards = {"overview": overview(), "stream": stream(), "fleet": fleet(), "detector": detector()}
+    made = {
+        Path("dashboards") / f"{name}.json": JSONEncoder(sort_keys=True, indent=2).encode(board.build())
+        for name, board in boards.items()
+    }
+    made[Path("provisioning") / "alerting" / "dfd.json"] = json.dumps(alerts(), indent=2)
+    return {path: text + "\n" for path, text in made.items()}
+
+
+def main() -> None:
+    """Write them all."""
+    for path, text in files().items():
+        (HERE / path).write_text(text, encoding="utf-8")
+        print(HERE / path)
+
+
+if __name__ == "__main__":
+    main()
