@@ -126,6 +126,14 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How processes tell what happens."""
+
+    format: str = "auto"  # human, json or auto: human on a terminal, else JSON
+    traces: str = ""  # URL of an OTLP/HTTP collector, as http://collector:4318/v1/traces; empty: no traces
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, by section."""
 
@@ -139,6 +147,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -295,6 +304,7 @@ def _validate(settings: Settings) -> None:
         "worker.batch_wait_s must be between 0 and 0.1": 0 <= worker.batch_wait_s <= 0.1,
         "worker.hang_timeout_s must be above 0": worker.hang_timeout_s > 0,
         "model.runtime must be auto, litert or keras": settings.model.runtime in ("auto", "litert", "keras"),
+        "log.format must be human, json or auto": settings.log.format in ("human", "json", "auto"),
         "verdict.enter and verdict.exit must be between 0 and 1": 0 <= verdict.enter <= 1 and 0 <= verdict.exit <= 1,
         "verdict durations must not be below 0": min(
             verdict.min_duration_s, verdict.cooldown_s, verdict.reorder_timeout_s

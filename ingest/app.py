@@ -20,11 +20,12 @@ from dfd_core import wire
 from dfd_core.broker import REDIS_AWAY, connect
 from dfd_core.errors import WireError
 from dfd_core.exposition import serve_metrics
+from dfd_core.logs import start_logging
 from dfd_core.settings import Settings
 from dfd_core.types import STOPPED, EndEvent, StreamState, StreamStatus
 from dfd_core.video import redact, stream_names
 from ingest.metrics import StreamCollector
-from ingest.stream import EXIT_FAILED, LOG_FORMAT, Report, run_stream
+from ingest.stream import EXIT_FAILED, Report, run_stream
 
 HELP = "read sources and queue their faces in Redis"
 EXAMPLES = """examples:
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Until all sources have ended, SIGTERM or Ctrl-C; 1 if a source failed."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    start_logging(settings.log)
     return Ingest(args.sources, settings).run()
 
 

@@ -17,6 +17,7 @@ from redis import Redis
 from dfd_core import wire
 from dfd_core.broker import REDIS_AWAY, connect
 from dfd_core.errors import DfdError, QueueError
+from dfd_core.logs import start_logging
 from dfd_core.settings import Settings
 from dfd_core.types import StreamState, StreamStatus
 from dfd_core.video import redact
@@ -26,7 +27,6 @@ from ingest.sources import open_source
 
 STATUS_S = 1.0
 EXIT_FAILED = 78  # the source or the queue failed with a sentence, which the last report carries
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Report:
 
 def run_stream(url: str, name: str, settings: Settings, parent: Connection) -> None:
     """Pump one source until it ends or SIGTERM; exits with 0, or EXIT_FAILED after a report with the error."""
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
+    start_logging(settings.log, logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
     try:
         _pump(url, name, settings, parent)

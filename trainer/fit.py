@@ -29,10 +29,10 @@ from trainer.learner import (
 from trainer.peers import Course, peers
 from trainer.pool import TRAIN, VALIDATION, FacePool
 from trainer.recipes import Recipe
-from trainer.samples import MADE, draw_pair, labels_of, shares_of
+from trainer.samples import MADE, draw_pair, draw_real, labels_of, shares_of
 
 BEST = "best.keras"
-_DRAWS = 6  # of each held-out real face: thresholds lie in the tail of their scores, where few are
+_DRAWS = 16  # of each held-out real face: thresholds lie in the tail of their scores, where few are
 _VALIDATION_SEED = 20_000_000  # far from any training step, so that no validation draw repeats one
 
 
@@ -122,7 +122,7 @@ def real_set(pool: FacePool, recipe: Recipe, seed: int) -> UInt8Array:
     """Held-out real faces, each degraded in several ways, always the same: uint8 (N, S, S, 3)."""
     rng = np.random.default_rng([seed, _VALIDATION_SEED, 1])
     rows = pool.reals[: 8 * recipe.steps]
-    return np.stack([draw_pair(pool, MADE[0], recipe, rng, int(row))[0] for _ in range(_DRAWS) for row in rows])
+    return np.stack([draw_real(pool, recipe, rng, int(row)) for _ in range(_DRAWS) for row in rows])
 
 
 def write_run_card(run: Path, facts: dict[str, object]) -> None:

@@ -32,18 +32,20 @@ def draw_pair(
     One that is made on the way is made of face `index` of the pool, or of a random one; for other kinds `index` is the
     fake's.
     """
-    low, high = recipe.degradation.face_px
-    side = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+    side = _side(recipe, rng)
     if kind == SELF_BLENDED:
         pair = _self_blended(pool, recipe, side, rng, index)
     elif kind == RESYNTHESISED:
         pair = _resynthesised(pool, recipe, side, rng, index)
     else:
         pair = _of_data_set(pool, int(rng.choice(pool.fakes[kind])) if index is None else index, side, rng)
-    pair = degrade(pair, recipe.degradation, rng)
-    if side > CROP_CAP:
-        pair = [cv2.resize(p, (CROP_CAP, CROP_CAP), interpolation=cv2.INTER_AREA) for p in pair]
-    return np.stack([network_input(np.asarray(p, np.uint8), recipe.size) for p in pair])
+    return _degraded(pair, recipe, rng)
+
+
+def draw_real(pool: FacePool, recipe: Recipe, rng: np.random.Generator, index: int) -> UInt8Array:
+    """Uint8 (S, S, 3) RGB: real face `index`, cut and degraded as those of a pair are."""
+    side = _side(recipe, rng)
+    return np.asarray(_degraded([_real(pool, side, rng, index)], recipe, rng)[0], np.uint8)
 
 
 def draw_batch(pool: FacePool, recipe: Recipe, seed: int, step: int) -> tuple[UInt8Array, Float32Array]:
@@ -87,6 +89,26 @@ def weights_of(pool: FacePool, recipe: Recipe) -> Float64Array:
     return chances / chances.sum()
 
 
+def _side(recipe: Recipe, rng: np.random.Generator) -> int:
+    """Native side of a crop, px."""
+    low, high = recipe.degradation.face_px
+    return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def _degraded(crops: list[UInt8Array], recipe: Recipe, rng: np.random.Generator) -> UInt8Array:
+    """Crops of one side, degraded alike, as the network sees them: uint8 (N, S, S, 3)."""
+    crops = degrade(crops, recipe.degradation, rng)
+    if crops[0].shape[0] > CROP_CAP:
+        crops = [cv2.resize(c, (CROP_CAP, CROP_CAP), interpolation=cv2.INTER_AREA) for c in crops]
+    return np.stack([network_input(np.asarray(c, np.uint8), recipe.size) for c in crops])
+
+
+def _real(pool: FacePool, side: int, rng: np.random.Generator, index: int) -> UInt8Array:
+    """A real crop in some light, `side` px."""
+    real, _ = _cut(_mirrored(pool.read(index, rng.random()), rng.random() < 0.5), side, rng)
+    return _light(real, rng)
+
+
 def _self_blended(
     pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
 ) -> list[UInt8Array]:
@@ -114,8 +136,7 @@ def _resynthesised(
 ) -> list[UInt8Array]:
     """A real crop, and the same as a generator would have made it, both `side` px."""
     index = int(rng.choice(pool.reals, p=weights_of(pool, recipe))) if index is None else index
-    real, _ = _cut(_mirrored(pool.read(index, rng.random()), rng.random() < 0.5), side, rng)
-    real = _light(real, rng)
+    real = _real(pool, side, rng, index)
     return [real, resynthesise(real, draw_resynthesis(rng))]
 
 

@@ -18,6 +18,7 @@ from dfd_core import wire
 from dfd_core.broker import connect
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.exposition import serve_metrics
+from dfd_core.logs import start_logging
 from dfd_core.settings import Settings
 from dfd_core.types import ModelInfo
 from workers.batch import BatchScorer
@@ -27,7 +28,6 @@ from workers.metrics import BulkMetrics, WorkerMetrics
 from workers.worker import BatchWorker
 
 EXIT_FATAL = 78  # where the model or the settings are wrong: starting it again would not help
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Errand:
 
 def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
     """Live it; `busy_since` tells the supervisor when the work in hand began, monotonic seconds, 0 while idle."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    start_logging(settings.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if errand.bulk:
         yield_to_others()

@@ -8,6 +8,7 @@ written already comes again with the same key, and the sinks skip it.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -26,6 +27,7 @@ from dfd_core import wire
 from dfd_core.broker import connect, redact_redis
 from dfd_core.errors import QueueError, WireError
 from dfd_core.exposition import serve_metrics
+from dfd_core.logs import start_logging
 from dfd_core.models.store import model_folder, read_card
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
@@ -35,6 +37,7 @@ from workers.rows import Row, metrics_line, row_of, rows_line
 from workers.runs import RunBook, Turn
 from workers.signals import stop_on_signals
 from workers.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink
+from workers.traces import NoTraces, Traces, open_traces
 
 HELP = "turn window results into verdicts and serve /metrics"
 EXAMPLES = """examples:
@@ -47,6 +50,8 @@ LOOK_S = 0.5  # between two looks at the sources and the queue
 LONGEST_PAUSE_S = 5.0  # between two attempts to reach a Redis that was lost
 _START = "0-0"
 
+log = logging.getLogger(__name__)
+
 
 class Monitor:
     """Reads `dfd:results` into sinks and metrics; `say` gets a sentence when Redis is lost and when it is back."""
@@ -58,8 +63,11 @@ class Monitor:
         sinks: Sequence[Sink],
         metrics: MonitorMetrics,
         say: Callable[[str], None] = lambda text: None,
+        *,
+        traces: Traces | None = None,
     ) -> None:
         """Goes on where the last monitor on this Redis stopped; QueueError or ModelError where it cannot."""
+        self._traces = traces or NoTraces()
         self._client, self._settings, self._sinks, self._metrics, self._say = client, settings, sinks, metrics, say
         self._redis = redact_redis(settings.redis.url)
         self._overview = Overview(client, metrics)
@@ -141,6 +149,7 @@ class Monitor:
         now_unix_s = time.time()
         for result in turn.results:
             self._metrics.window(result, now_unix_s)
+            self._traces.window(result, now_unix_s)
             if result.scores:
                 self._latency_s[result.stream] = now_unix_s - result.captured_at_s
         for stream in turn.missing:
@@ -231,13 +240,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Monitor until SIGINT or SIGTERM."""
+    start_logging(settings.log)
     client = connect(settings.redis)
+    traces = open_traces(settings.log)
     sinks: list[Sink] = [RedisSink(client), LineSink(as_json=args.json or args.rows)]
     try:
         if args.verdicts:
             sinks.insert(0, JsonlSink(args.verdicts))
         registry = CollectorRegistry()
-        monitor = Monitor(client, settings, sinks, MonitorMetrics(registry), _complain)
+        monitor = Monitor(client, settings, sinks, MonitorMetrics(registry), log.warning, traces=traces)
         port = serve_metrics(registry, settings.metrics.host, settings.metrics.monitor_port)
         if port is not None:
             url = f"http://{settings.metrics.host}:{port}/metrics"
@@ -249,6 +260,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our lines has gone
     finally:
+        traces.close()
         for sink in sinks:
             sink.close()
         client.close()
@@ -258,10 +270,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _chat(args: argparse.Namespace) -> TextIO:
     """Where to say what is no verdict: not among JSON lines for others."""
     return sys.stderr if args.json and not args.rows else sys.stdout
-
-
-def _complain(sentence: str) -> None:
-    print(f"dfd: {sentence}", file=sys.stderr, flush=True)
 
 
 def _print_rows(rows: list[Row]) -> None:

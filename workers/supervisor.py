@@ -16,8 +16,9 @@ from typing import Any
 from uuid import uuid4
 
 from dfd_core.broker import REDIS_AWAY, connect
+from dfd_core.logs import start_logging
 from dfd_core.settings import Settings
-from workers.child import EXIT_FATAL, LOG_FORMAT, Errand, work
+from workers.child import EXIT_FATAL, Errand, work
 from workers.recovery import Recovery
 
 HELP = "score the windows and the files that wait in Redis"
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Supervise until SIGTERM or Ctrl-C; the batches in hand are finished."""
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    start_logging(settings.log)
     if args.processes is not None:
         settings = settings.with_values({"worker.processes": args.processes})
     return Supervisor(settings).run()

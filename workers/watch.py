@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise SettingsError("--duration must be above 0 seconds.")
     if settings.redis.url:
         connect(settings.redis).close()
-    settings = settings.with_values({"worker.bulk_processes": 0})
+    settings = settings.with_values({"worker.bulk_processes": 0, "log.format": "human"})
     with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="dfd-watch-") as folder:
         family = Family(child_environment(settings))
         screen = open_screen(args.json)
