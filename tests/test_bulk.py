@@ -410,7 +410,8 @@ def test_the_page_prints(page, tmp_path):
 
 
 def _chromium(folder, *words):
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", *words]
+    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command = [CHROMIUM, *switches, f"--user-data-dir={folder / 'profile'}", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     return done.stdout
 
