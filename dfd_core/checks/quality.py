@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dfd_core.checks.areas import face_areas, gradient_energy, grey_of, small_crops, spread
+from dfd_core.checks.areas import face_areas, gradient_energy, small_greys, spread
 from dfd_core.types import FaceTrack, Float32Array
 
 _SIZE = 112  # px of the copy that is measured
@@ -30,7 +30,7 @@ class Quality:
 
 def _measure(track: FaceTrack) -> Float32Array:
     face, _ = face_areas(track, _SIZE)
-    grey = grey_of(small_crops(track, _SIZE))
+    grey = small_greys(track, _SIZE)
     inside = grey[:, face].astype(np.float32)
     boxes = track.boxes[track.present]
     sharpness = gradient_energy(grey)[:, face].mean(axis=1) / (inside.var(axis=1) + _CONTRAST_FLOOR)
