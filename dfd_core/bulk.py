@@ -125,21 +125,18 @@ class BulkQueue:
         ]
 
     def cancel(self, files: Iterable[BulkFile]) -> int:
-        """Forget files that have no report yet; how many. One that is being scored stops at its next frame."""
-        cancelled = 0
-        for file in files:
-            if self._redis.hexists(wire.BULK_REPORTS_KEY, file.id):
-                continue
-            job = self._job(file.id)
-            with self._redis.pipeline() as pipe:
-                pipe.srem(wire.BULK_IDS_KEY, file.id)
-                pipe.hdel(wire.BULK_FILES_KEY, file.path)
-                pipe.delete(wire.upload_key(file.digest))
-                pipe.execute()
-            if job is not None and job.get_status() is not JobStatus.STARTED:
-                job.delete()
-            cancelled += 1
-        return cancelled
+        """Forget files that have no report yet; how many. One that is being scored stops at its next frame.
+
+        Its content goes on being wanted while another name that was submitted has the same one.
+        """
+        going = [file for file in files if not self.has_report(file)]
+        if going:
+            self._redis.hdel(wire.BULK_FILES_KEY, *(file.path for file in going))
+        left: list[Any] = self._redis.hvals(wire.BULK_FILES_KEY)
+        wanted = {_file(data).id for data in left}
+        for file in {file.id: file for file in going if file.id not in wanted}.values():
+            self._drop(file)
+        return len(going)
 
     def retry(self, files: Iterable[BulkFile]) -> int:
         """Queue again what failed or got lost, with all its attempts; how many."""
@@ -200,6 +197,16 @@ class BulkQueue:
             pipeline=pipe,
         )
         pipe.sadd(wire.BULK_IDS_KEY, file.id)
+
+    def _drop(self, file: BulkFile) -> None:
+        """The last name of a content went: its job goes too."""
+        job = self._job(file.id)
+        with self._redis.pipeline() as pipe:
+            pipe.srem(wire.BULK_IDS_KEY, file.id)
+            pipe.delete(wire.upload_key(file.digest))
+            pipe.execute()
+        if job is not None and job.get_status() is not JobStatus.STARTED:
+            job.delete()
 
     def _job(self, job_id: str) -> Job | None:
         return Job.fetch_many([job_id], self._redis, JSONSerializer)[0]

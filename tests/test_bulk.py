@@ -244,6 +244,15 @@ def test_cancelled_files_are_forgotten(rig, clip, capsys):
     assert rig.entry(clip).state is BulkState.DONE
 
 
+def test_a_content_with_another_name_is_scored_though_one_was_cancelled(rig, clip, tmp_path):
+    copy = shutil.copy(clip, tmp_path / "copy.mp4")
+    rig.dfd("submit", clip, copy)
+    rig.dfd("jobs", "cancel", clip)
+    assert rig.entry(copy).state is BulkState.WAITING
+    rig.work()
+    assert [(e.file.path, e.state) for e in rig.book.entries()] == [(str(copy), BulkState.DONE)]
+
+
 def test_a_file_that_is_cancelled_while_it_is_scored_stops_there(rig, scenes, monkeypatch):
     monkeypatch.setattr(runner, "PROGRESS_S", 0.0)
     frames, path = [], scenes / "fake.mp4"
@@ -292,7 +301,7 @@ def test_columns_of_the_manifest_come_back_in_every_format(rig, clip, tmp_path, 
     assert rig.dfd("submit", "--manifest", tmp_path / "bad.csv") == 1
     assert "needs a header with a column 'file'" in capsys.readouterr().err
     assert rig.dfd("submit") == 1
-    assert "nothing" not in capsys.readouterr().out
+    assert "There is no video or image to submit" in capsys.readouterr().err
 
 
 def test_folders_are_searched_in_depth_only_when_asked(rig, clip, tmp_path, capsys):

@@ -220,7 +220,7 @@ def test_foreign_jobs_fail_and_harm_nobody(rig):
 
 
 def test_a_plain_rq_worker_can_run_the_job(rig, monkeypatch):
-    monkeypatch.setattr(jobs, "_scorer", lambda: rig.scorer)
+    monkeypatch.setattr(jobs, "own_scorer", lambda: rig.scorer)
     monkeypatch.setattr("dfd_core.settings.os.environ", {})
     rig.publish(windows(2))
     queue = rq_queue(rig.redis, live=True)

@@ -13,9 +13,10 @@ from rq.job import Job
 
 from dfd_core import wire
 from dfd_core.broker import settle
+from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import load_settings
 from dfd_core.types import Outcome, WindowEvent
-from workers.batch import BatchScorer, WindowScorer, empty_result
+from workers.batch import BatchScorer, empty_result
 from workers.metrics import WorkerMetrics
 
 
@@ -25,7 +26,7 @@ def score_window(header: dict[str, Any]) -> None:
     if job is None:
         raise RuntimeError("score_window runs as an RQ job only; use dfd_core.scoring elsewhere")
     settings = load_settings()
-    batch = BatchScorer(job.connection, _scorer(), settings.queue, WorkerMetrics(CollectorRegistry()))
+    batch = BatchScorer(job.connection, own_scorer(), settings.queue, WorkerMetrics(CollectorRegistry()))
     error = batch.run([wire.parse_header(header)])[0]
     if error is not None:
         raise error
@@ -53,8 +54,6 @@ _REASONS = {"AbandonedJobError": "every worker that scored it died or hung"}
 
 
 @cache
-def _scorer() -> WindowScorer:
-    from dfd_core.scoring import load_scorer
-
-    scorer: WindowScorer = load_scorer(load_settings())
-    return scorer
+def own_scorer() -> Scorer:
+    """That of a plain `rq worker`, loaded once, as the environment says."""
+    return load_scorer(load_settings())

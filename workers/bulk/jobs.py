@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +12,7 @@ from rq.job import Job
 from dfd_core.bulk import REASON, parse_file
 from dfd_core.settings import load_settings
 from workers.bulk.runner import BulkRunner
+from workers.jobs import own_scorer
 
 
 def scan(file: dict[str, Any]) -> None:
@@ -20,7 +20,7 @@ def scan(file: dict[str, Any]) -> None:
     job = get_current_job()
     if job is None:
         raise RuntimeError("scan runs as an RQ job only; use dfd_core.offline elsewhere")
-    BulkRunner(job.connection, _scorer(), load_settings(), job.worker_name or "rq").run(parse_file(file))
+    BulkRunner(job.connection, own_scorer(), load_settings(), job.worker_name or "rq").run(parse_file(file))
 
 
 def scan_failed(
@@ -38,10 +38,3 @@ def scan_failed(
 
 
 _REASONS = {"AbandonedJobError": "The worker that scored it died or hung."}
-
-
-@cache
-def _scorer() -> Any:
-    from dfd_core.scoring import load_scorer
-
-    return load_scorer(load_settings())
