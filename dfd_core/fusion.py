@@ -1,8 +1,10 @@
 """From check scores and measured quality to one probability, or to a reason why there is none.
 
-The probability is the sigmoid of `bias + sum of weight * logit(score)` over the checks that could measure: logistic
-stacking, with weights from the model card. Noise and temporal stay at 0 until they are measured to help. A face that
-fails a gate, or that the network did not see, is not scorable: that is an outcome of its own, never a zero.
+The probability is the sigmoid of `bias + reliability * sum of weight * logit(score)` over the checks that could
+measure: logistic stacking (Wolpert, 1992) with Platt's calibration (1999), all of it from the model card. Reliability
+is 1, or falls with the quality of the picture: a small or blurred face shows less of what the checks look for, so that
+their evidence counts less. A check stays at 0 until it is measured to help. A face that fails a gate, or that the
+network did not see, is not scorable: that is an outcome of its own, never a zero.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 
 from dfd_core.errors import ModelError
 
+_USUAL_WIDTH_PX, _USUAL_SHARPNESS = 96.0, 0.2  # where `Reliability` counts from
 DEFAULT_WEIGHTS = {"appearance": 1.0, "noise": 0.0, "temporal": 0.0}
 _LEADING = "appearance"  # without this check nothing is scorable
 _LOGIT_CAP = 12.0
@@ -38,35 +41,65 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """Sigmoid of `offset + width * log2(width_px / 96) + sharpness * log2(sharpness / 0.2)`; see `Gates` for both."""
+
+    offset: float
+    width: float
+    sharpness: float
+
+    def of(self, width_px: float, sharpness: float) -> float:
+        """How much of the evidence counts, 0 to 1, in a face of this quality."""
+        wide = math.log2(max(width_px, 1.0) / _USUAL_WIDTH_PX)
+        sharp = math.log2(max(sharpness, 1e-3) / _USUAL_SHARPNESS)
+        return _sigmoid(self.offset + self.width * wide + self.sharpness * sharp)
+
+
+@dataclass(frozen=True, slots=True)
 class Fusion:
-    """The weights of the checks' logits, by the name of the check, and the bias."""
+    """The weights of the checks' logits, by the name of the check, the bias, and what quality does to them."""
 
     weights: Mapping[str, float]
     bias: float = 0.0
+    reliability: Reliability | None = None
 
     @classmethod
     def from_card(cls, section: Mapping[str, object]) -> Fusion:
-        """The card's section `fusion`, `{"appearance": 1.0, ..., "bias": 0.0}`; what it leaves out has its default."""
-        unknown = set(section) - {*DEFAULT_WEIGHTS, "bias"}
+        """The card's section `fusion`; what it leaves out has its default.
+
+        `{"appearance": 1.0, ..., "bias": 0.0, "reliability": {"offset": 2.0, "width": 0.5, "sharpness": 0.5}}`.
+        """
+        unknown = set(section) - {*DEFAULT_WEIGHTS, "bias", "reliability"}
         if unknown:
             raise ModelError(f"The model card weighs checks that dfd does not have: {', '.join(sorted(unknown))}.")
+        given = dict(section)
         try:
-            values = {name: float(value) for name, value in section.items()}  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            raise ModelError("The section fusion of the model card must hold numbers only.") from None
+            quality = given.pop("reliability", None)
+            reliability = None if quality is None else Reliability(**{k: float(v) for k, v in quality.items()})  # type: ignore[attr-defined]
+            values = {name: float(value) for name, value in given.items()}  # type: ignore[arg-type]
+        except (TypeError, ValueError, AttributeError):
+            raise ModelError(
+                "The section fusion of the model card must hold numbers only, and in reliability, where it is there, "
+                "offset, width and sharpness."
+            ) from None
         bias = values.pop("bias", 0.0)
-        return cls({**DEFAULT_WEIGHTS, **values}, bias)
+        return cls({**DEFAULT_WEIGHTS, **values}, bias, reliability)
 
-    def probability(self, scores: Mapping[str, float | None]) -> float | None:
-        """Fake probability, 0 to 1, from the checks' scores, 0 to 1; None when the network has none."""
+    def probability(self, scores: Mapping[str, float | None], width_px: float, sharpness: float) -> float | None:
+        """Fake probability, 0 to 1, from the checks' scores, 0 to 1; None when the network has none.
+
+        `width_px` and `sharpness` are the face's, as for `Gates`.
+        """
         if scores.get(_LEADING) is None:
             return None
-        total = self.bias
+        evidence = 0.0
         for name, weight in self.weights.items():
             score = scores.get(name)
             if weight and score is not None:
-                total += weight * logit(score)
-        return 1 / (1 + math.exp(-total))
+                evidence += weight * logit(score)
+        if self.reliability is not None:
+            evidence *= self.reliability.of(width_px, sharpness)
+        return _sigmoid(self.bias + evidence)
 
 
 def logit(probability: float) -> float:
@@ -74,3 +107,7 @@ def logit(probability: float) -> float:
     tiny = math.exp(-_LOGIT_CAP)
     inside = min(max(probability, tiny), 1 - tiny)
     return math.log(inside / (1 - inside))
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-min(max(value, -60.0), 60.0)))

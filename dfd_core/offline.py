@@ -96,21 +96,41 @@ def score_source(
     `on_time` is called with the media time of each sampled frame, seconds. VideoError for a source that cannot be read
     to its end, once what was read is scored.
     """
-    builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
-    slider, waiting, trouble = WindowSlider(settings.windows), list[tuple[Segment, ...]](), None
+    waiting, trouble = list[tuple[Segment, ...]](), None
     try:
-        for frame in read_frames(url, stream, settings.video, live=live):
-            if frame.time_s >= seconds:
-                break
-            waiting += [slider.push(segment).segments for segment in builder.push(frame)]
-            on_time(frame.time_s)
+        for window in windows_of(url, stream, settings, on_time, seconds=seconds, live=live):
+            waiting.append(window)
             if len(waiting) >= _BATCH:
                 yield from (result for result, _ in scorer.score(waiting))
                 waiting.clear()
     except VideoError as error:
         trouble = error
-    waiting += [slider.push(segment).segments for segment in builder.flush()]
     yield from (result for result, _ in scorer.score(waiting))
+    if trouble is not None:
+        raise trouble
+
+
+def windows_of(
+    url: str,
+    stream: str,
+    settings: Settings,
+    on_time: Callable[[float], None],
+    *,
+    seconds: float = math.inf,
+    live: bool | None = None,
+) -> Iterator[tuple[Segment, ...]]:
+    """Each window of a source, as its segments, in order; arguments and errors are those of `score_source`."""
+    builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
+    slider, trouble = WindowSlider(settings.windows), None
+    try:
+        for frame in read_frames(url, stream, settings.video, live=live):
+            if frame.time_s >= seconds:
+                break
+            yield from (slider.push(segment).segments for segment in builder.push(frame))
+            on_time(frame.time_s)
+    except VideoError as error:
+        trouble = error
+    yield from (slider.push(segment).segments for segment in builder.flush())
     if trouble is not None:
         raise trouble
 

@@ -134,8 +134,9 @@ class Scorer:
         quality, of_check = self._columns_of(rows)
         seen = np.isfinite(quality[:, _QUALITY])
         scores = {check.name: check.score(of_check[check.name][seen]) for check in self._checks}
-        reason = self._gates.reason(*map(float, np.median(quality[seen], axis=0)))
-        probability = None if reason else self._fusion.probability(scores)
+        width_px, brightness, sharpness = map(float, np.median(quality[seen], axis=0))
+        reason = self._gates.reason(width_px, brightness, sharpness)
+        probability = None if reason else self._fusion.probability(scores, width_px, sharpness)
         if probability is None and reason is None:
             reason = "the network gave no number"
         return WindowScore(

@@ -123,18 +123,36 @@ def test_gates_name_what_is_wrong() -> None:
     assert gates.reason(200, 120, 0.0).startswith("too blurred")  # type: ignore[union-attr]
 
 
+USUAL = 96.0, 0.2  # width in px and sharpness of a face of usual quality
+
+
 def test_fusion_is_the_weighted_sum_of_logits() -> None:
-    assert Fusion.from_card({}).probability({"appearance": 0.3, "noise": 0.99, "temporal": None}) == pytest.approx(0.3)
+    scores = {"appearance": 0.3, "noise": 0.99, "temporal": None}
+    assert Fusion.from_card({}).probability(scores, *USUAL) == pytest.approx(0.3)
     both = Fusion.from_card({"appearance": 1.0, "noise": 0.5, "bias": -0.2})
     total = logit(0.3) + 0.5 * logit(0.9) - 0.2
-    assert both.probability({"appearance": 0.3, "noise": 0.9, "temporal": 0.1}) == pytest.approx(
+    assert both.probability({"appearance": 0.3, "noise": 0.9, "temporal": 0.1}, *USUAL) == pytest.approx(
         1 / (1 + np.exp(-total))
     )
-    assert both.probability({"appearance": None, "noise": 0.9}) is None
-    assert 0 < both.probability({"appearance": 0.0}) < both.probability({"appearance": 1.0}) < 1  # type: ignore[operator]
+    assert both.probability({"appearance": None, "noise": 0.9}, *USUAL) is None
+    low, high = (both.probability({"appearance": score}, *USUAL) for score in (0.0, 1.0))
+    assert 0 < low < high < 1  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("section", [{"smell": 1.0}, {"noise": "much"}])
+def test_evidence_counts_less_in_a_poor_picture() -> None:
+    quality = {"offset": 1.0, "width": 1.0, "sharpness": 2.0}
+    fusion = Fusion.from_card({"appearance": 1.0, "bias": -0.5, "reliability": quality})
+    usual, small, blurred, large = (
+        fusion.probability({"appearance": 0.99}, *of) for of in (USUAL, (48.0, 0.2), (96.0, 0.05), (300.0, 0.4))
+    )
+    assert blurred < small < usual < large  # type: ignore[operator]
+    assert usual == pytest.approx(1 / (1 + np.exp(0.5 - logit(0.99) / (1 + np.exp(-1.0)))))
+    assert fusion.probability({"appearance": 0.99}, 0.0, 0.0) == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "section", [{"smell": 1.0}, {"noise": "much"}, {"reliability": {"offset": 1.0}}, {"reliability": 0.5}]
+)
 def test_fusion_refuses_a_card_that_it_does_not_understand(section: dict[str, object]) -> None:
     with pytest.raises(ModelError, match="model card"):
         Fusion.from_card(section)

@@ -34,6 +34,12 @@ def degrade(
     if rng.random() < plan.blur_share:
         sigma = rng.uniform(*plan.blur_sigma)
         out = [cv2.GaussianBlur(i, (0, 0), sigma) for i in out]
+    if plan.smooth_share and rng.random() < plan.smooth_share:
+        much = rng.uniform(10, 35)
+        out = [np.asarray(cv2.bilateralFilter(i, 7, much, 2.5), np.uint8) for i in out]
+    if plan.sharpen_share and rng.random() < plan.sharpen_share:
+        much, sigma = rng.uniform(0.2, 1.0), rng.uniform(0.7, 2.0)
+        out = [cv2.addWeighted(i, 1 + much, cv2.GaussianBlur(i, (0, 0), sigma), -much, 0) for i in out]
     if rng.random() < plan.noise_share:
         noise = rng.normal(0, rng.uniform(*plan.noise_sigma), (frames, *out[0].shape))
         out = [np.clip(i + noise[n % frames], 0, 255).astype(np.uint8) for n, i in enumerate(out)]
@@ -79,6 +85,7 @@ def through_h264(
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
     decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1  # two pictures are not worth a pool of threads
     frames = [frame for packet in packets for frame in decoder.decode(packet)] + list(decoder.decode(None))
     decoded = frames[-1].to_ndarray(format="rgb24")
     return np.asarray(decoded[top : top + height, left : left + width], np.uint8)

@@ -20,6 +20,7 @@ from trainer.learner import (
     CHECKPOINT,
     as_served,
     averaged_weights,
+    begin_with,
     learn,
     load_network,
     start,
@@ -46,10 +47,12 @@ def fit(
     threads: int = 1,
     feeders: int = 2,
     checkpoint_s: float = 300.0,
+    initial: Path | None = None,
 ) -> keras.Model:
     """Train into the folder `run`, going on from its checkpoint if there is one; the model with the best weights.
 
-    `threads` and `feeders` are those of each of the recipe's learners. DataError when the loss is not finite, a
+    `threads` and `feeders` are those of each of the recipe's learners; a new run starts from the network in the file
+    `initial`, where one is given, else from ImageNet's. DataError when the loss is not finite, a
     learner is lost, or the data lacks what the recipe trains on; the last checkpoint stays.
     """
     use_fast_arithmetic(threads, recipe.mixed_precision)
@@ -59,6 +62,9 @@ def fit(
         f"{share:.0%} {kind.replace('_', '-')}" for kind, share in shares_of(training, recipe.fakes).items()
     )
     model = start(recipe, run, seed)
+    if initial is not None and not (run / CHECKPOINT).is_file():
+        begin_with(model, initial)
+        save(model, run / CHECKPOINT)  # from where all learners start
     steps = range(int(model.optimizer.iterations), recipe.epochs * recipe.steps)
     say(f"{len(training)} faces ({kinds} fakes), {len(held_out)} held out, from step {steps.start} of {steps.stop}")
     journal = Journal(run, recipe, steps, validation_set(held_out, recipe, seed), say)

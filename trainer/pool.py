@@ -18,8 +18,10 @@ from trainer.data.dataset import Dataset
 from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, check_disjoint
 
-GENERATED = "generated"  # how the method of a fake begins that a generator of dfd made
+GENERATED, RESTORED = "generated", "restored"  # how the method of a fake begins that dfd made
 TRAIN, VALIDATION = SPLITS[:2]
+_COMPARED = 12  # real faces, of which the one as light as a generated one is set against it
+_SAME_FACE = 1e-5  # of its size: landmarks that are nearer than this are the same picture's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +38,10 @@ class Pictures(Protocol):
 
     def read(self, number: int, moment: float) -> Picture:
         """Picture `number`; where it moves, that of `moment`, from 0 for its first to 1 for its last."""
+        ...
+
+    def shape(self, number: int) -> Float32Array:
+        """Landmarks float32 (468, 2) px of picture `number`, NaN if unknown, without reading its pixels."""
         ...
 
 
@@ -72,17 +78,63 @@ class FacePool:
 
     @cached_property
     def fakes(self) -> dict[str, npt.NDArray[np.intp]]:
-        """Indices of the fakes, by kind as in a recipe's mixture: generated and real (of a data set)."""
-        generated = np.char.startswith(self.sources, GENERATED)
-        return {"generated": np.flatnonzero(self.fake & generated), "real": np.flatnonzero(self.fake & ~generated)}
+        """Indices of the fakes, by kind as in a recipe's mixture: generated, restored and real (of a data set)."""
+        made = {kind: self.fake & np.char.startswith(self.sources, kind) for kind in (GENERATED, RESTORED)}
+        others = self.fake & ~np.logical_or.reduce(list(made.values()))
+        return {kind: np.flatnonzero(where) for kind, where in {**made, "real": others}.items()}
 
     def partner(self, fake: int, rng: np.random.Generator) -> int:
-        """A real face to set against a fake: the one that it was made of, else one of its people, else any."""
+        """A real face to set against a fake: the one that it was made of, else one of its people, else one as light.
+
+        Generated portraits may show other complexions than the real ones do, and that must tell nothing.
+        """
         same_file = [n for n in self._reals_of_file.get(int(self.files[fake]), ()) if n < fake]
         if same_file:
             return same_file[-1]
         people = [n for group in self.groups[fake] for n in self._reals_of_group.get(group, ())]
-        return int(rng.choice(people if people else self.reals))
+        if people:
+            return int(rng.choice(people))
+        drawn = rng.choice(self.reals, min(_COMPARED, len(self.reals)), replace=False)
+        return int(min(drawn, key=lambda real: abs(self._lightness(int(real)) - self._lightness(fake))))
+
+    def _lightness(self, index: int) -> float:
+        """Mean grey level of the inner half of a face's box, 0 to 255."""
+        if index not in self._lightnesses:
+            picture = self.read(index, 0.0)
+            centre, half = (picture.box[:2] + picture.box[2:]) / 2, (picture.box[2:] - picture.box[:2]) / 4
+            (left, top), (right, bottom) = np.maximum(centre - half, 0).astype(int), (centre + half).astype(int) + 1
+            self._lightnesses[index] = float(picture.image[top:bottom, left:right].mean())
+        return self._lightnesses[index]
+
+    @cached_property
+    def _lightnesses(self) -> dict[int, float]:
+        return {}
+
+    def is_made_of(self, fake: int, real: int) -> bool:
+        """Whether both are pictures of one file, so that they agree pixel by pixel but for the manipulation."""
+        return bool(self.files[fake] == self.files[real])
+
+    def alike(self, index: int, rng: np.random.Generator, among: int = 64) -> int:
+        """Another real face that looks the same way: of `among` random ones that whose landmarks are nearest.
+
+        DataError where no other face has landmarks.
+        """
+        shapes = self._shapes
+        own = shapes[int(np.searchsorted(self.reals, index))]
+        drawn = rng.choice(len(self.reals), min(among, len(self.reals)), replace=False)
+        distances = np.abs(shapes[drawn] - own).mean(axis=1)
+        distances[distances < _SAME_FACE] = np.nan
+        if np.isnan(distances).all():
+            raise DataError("The data has hardly a face with landmarks: faces must be larger to be swapped.")
+        return int(self.reals[drawn[np.nanargmin(distances)]])
+
+    @cached_property
+    def _shapes(self) -> Float32Array:
+        """Landmarks of the real faces without place and size, float32 (R, L); NaN where unknown."""
+        points = np.stack([self.pictures.shape(int(self.numbers[n]))[::8] for n in self.reals])
+        spread = np.ptp(points, axis=1).max(axis=1)[:, None, None]
+        normal = (points - points.mean(axis=1, keepdims=True)) / spread
+        return np.asarray(normal.reshape(len(points), -1), np.float32)
 
     @cached_property
     def _reals_of_file(self) -> dict[int, list[int]]:
@@ -113,6 +165,11 @@ class Windows:
         dataset, row = self._datasets[at], number - int(self._starts[at])
         frame = min(int(moment * dataset.present[row].sum()), int(dataset.present[row].sum()) - 1)
         return Picture(dataset.crops(row)[frame], dataset.boxes(row)[frame], dataset.mesh(row)[frame])
+
+    def shape(self, number: int) -> Float32Array:
+        """Of the first of those frames."""
+        at = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._datasets[at].mesh(number - int(self._starts[at]))[0]
 
 
 def pool_of(paths: Sequence[Path]) -> FacePool:

@@ -27,6 +27,10 @@ class Portraits:
         """Portrait `number`; it does not move."""
         return Picture(read_image(self.files[number]), self.boxes[number], self.landmarks[number])
 
+    def shape(self, number: int) -> Float32Array:
+        """Its landmarks."""
+        return np.asarray(self.landmarks[number], np.float32)
+
 
 def load_portraits(
     folder: Path, cache: Path, held_out: Sequence[str], progress: Callable[[int, int], None] | None = None

@@ -7,21 +7,24 @@ from dataclasses import asdict
 import cv2
 import numpy as np
 
-from dfd_core.blending import self_blend
+from dfd_core.blending import draw_alteration, face_mask, self_blend
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError
 from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.degrade import degrade
-from trainer.pool import FacePool, Picture
+from trainer.pool import RESTORED, FacePool, Picture
 from trainer.recipes import Mixture, Recipe
 from trainer.resynthesis import draw_resynthesis, resynthesise
+from trainer.swapping import swap
 
 CROP_SCALE = FaceSettings().crop_scale
 CROP_CAP = FaceSettings().crop_cap_px
-SELF_BLENDED, RESYNTHESISED = "self_blended", "resynthesised"
-MADE = (SELF_BLENDED, RESYNTHESISED)  # kinds of fakes that are made on the way, of a real face
+SELF_BLENDED, SWAPPED, RESYNTHESISED = "self_blended", "swapped", "resynthesised"
+MADE = (SELF_BLENDED, SWAPPED, RESYNTHESISED)  # kinds of fakes that are made on the way, of a real face
 _TRIES = 20  # faces that are drawn until one has landmarks
+_RESTORED_FROM_PX = 128  # side of a crop: in smaller ones a restored face looks like any other
+_PASTED = 0.5  # share of restored faces of which only the face is taken, as after a swap
 
 
 def draw_pair(
@@ -32,9 +35,11 @@ def draw_pair(
     One that is made on the way is made of face `index` of the pool, or of a random one; for other kinds `index` is the
     fake's.
     """
-    side = _side(recipe, rng)
+    side = _side(recipe, rng, _RESTORED_FROM_PX if kind == RESTORED else 0)
     if kind == SELF_BLENDED:
         pair = _self_blended(pool, recipe, side, rng, index)
+    elif kind == SWAPPED:
+        pair = _swapped(pool, recipe, side, rng, index)
     elif kind == RESYNTHESISED:
         pair = _resynthesised(pool, recipe, side, rng, index)
     else:
@@ -89,9 +94,10 @@ def weights_of(pool: FacePool, recipe: Recipe) -> Float64Array:
     return chances / chances.sum()
 
 
-def _side(recipe: Recipe, rng: np.random.Generator) -> int:
+def _side(recipe: Recipe, rng: np.random.Generator, least: int = 0) -> int:
     """Native side of a crop, px."""
     low, high = recipe.degradation.face_px
+    low = min(max(low, least), high)
     return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
@@ -113,14 +119,7 @@ def _self_blended(
     pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
 ) -> list[UInt8Array]:
     """A real crop and its self-blended fake, both `side` px."""
-    for _ in range(_TRIES):
-        index = int(rng.choice(pool.reals, p=weights_of(pool, recipe))) if index is None else index
-        picture = pool.read(index, rng.random())
-        if np.isfinite(picture.landmarks).all():
-            break
-        index = None
-    else:
-        raise DataError("The data has hardly a face with landmarks: faces must be larger to be self-blended.")
+    _, picture = _with_landmarks(pool, recipe, rng, index)
     real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
     real = _light(real, rng)
     fake, mask = self_blend(real, points, rng)
@@ -129,6 +128,30 @@ def _self_blended(
             break
         fake, mask = self_blend(real, points, rng)
     return [real, fake]
+
+
+def _swapped(
+    pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
+) -> list[UInt8Array]:
+    """A real crop, and the same with the face of somebody who looks the same way, both `side` px."""
+    index, picture = _with_landmarks(pool, recipe, rng, index)
+    mirrored = rng.random() < 0.5
+    real, points = _cut(_mirrored(picture, mirrored), side, rng)
+    other = _mirrored(pool.read(pool.alike(index, rng), rng.random()), mirrored)
+    light = int(rng.integers(1 << 32))
+    fake, _ = swap(real, points, other.image, other.landmarks, rng)
+    return [_light(image, np.random.default_rng(light)) for image in (real, fake)]
+
+
+def _with_landmarks(pool: FacePool, recipe: Recipe, rng: np.random.Generator, index: int | None) -> tuple[int, Picture]:
+    """Real face `index`, or a random one where it is not given or has no landmarks."""
+    for _ in range(_TRIES):
+        index = int(rng.choice(pool.reals, p=weights_of(pool, recipe))) if index is None else index
+        picture = pool.read(index, rng.random())
+        if np.isfinite(picture.landmarks).all():
+            return index, picture
+        index = None
+    raise DataError("The data has hardly a face with landmarks: faces must be larger to be blended.")
 
 
 def _resynthesised(
@@ -141,14 +164,22 @@ def _resynthesised(
 
 
 def _of_data_set(pool: FacePool, fake: int, side: int, rng: np.random.Generator) -> list[UInt8Array]:
-    """A real face and fake `fake`, cut and lit alike, both `side` px."""
+    """A real face and fake `fake`, cut and lit alike, both `side` px; of some restored ones only the face is taken."""
     moment, seed, mirrored = rng.random(), int(rng.integers(1 << 32)), rng.random() < 0.5
-    pair = []
-    for index in (pool.partner(fake, rng), fake):
+    partner, pair = pool.partner(fake, rng), []
+    for index in (partner, fake):
         alike = np.random.default_rng(seed)
-        crop, _ = _cut(_mirrored(pool.read(index, moment), mirrored), side, alike)
+        crop, points = _cut(_mirrored(pool.read(index, moment), mirrored), side, alike)
         pair.append(_light(crop, alike))
+    restored = pool.sources[fake].startswith(RESTORED) and pool.is_made_of(fake, partner)
+    if restored and np.isfinite(points).all() and rng.random() < _PASTED:
+        pair[1] = _pasted(pair[1], pair[0], face_mask(pair[0].shape, points, draw_alteration(rng)))
     return pair
+
+
+def _pasted(image: UInt8Array, onto: UInt8Array, mask: Float32Array) -> UInt8Array:
+    weight = mask[..., None]
+    return np.asarray(np.rint(image * weight + onto * (1 - weight)), np.uint8)
 
 
 def _mirrored(picture: Picture, mirrored: bool) -> Picture:

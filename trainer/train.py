@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dfd_core.errors import DataError
+from dfd_core.models.store import CARD, KERAS_FILE, read_card, sha256_of, verified_file
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.pool import FacePool, pool_of
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   dfd train finetune --data ff.h5 --out runs/mine                # again after a kill: goes on from the checkpoint
   dfd train finetune --data ff.h5 --data generated.h5 --out runs/more
   dfd train selfblend --data portraits/ --out runs/first          # a folder of real faces is enough
+  dfd train finetune --data ff.h5 --out runs/mine --start models/first   # from your own model instead of ImageNet
   KERAS_BACKEND=torch dfd train selfblend --data real.h5 --out runs/first
   dfd export runs/mine --out models/mine                          # then: what dfd work and dfd scan can load
 
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help=f"one of {', '.join(recipe_names())}")
     parser.add_argument("--data", type=Path, required=True, action="append", help="data set, or folder of real faces")
     parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="go on from a run or model folder, not ImageNet")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="of each learner's arithmetic on a CPU"
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, or go on training, and keep everything in the run folder."""
     console = Console()
     recipe = recipe_named(args.recipe)
+    initial = None if args.start is None else _network_of(args.start)
     pool = _pool(args.data, args.out, recipe, console)
     from trainer.fit import fit, write_run_card  # Keras takes seconds to import
 
@@ -60,6 +64,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         {
             "recipe": asdict(recipe),
             "seed": args.seed,
+            "start": None if initial is None else sha256_of(initial),
             "commit": current_commit(),
             "data": {"faces": len(pool), "fingerprint": fingerprint(args.data)},
             "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
@@ -72,9 +77,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         with log.open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
-    fit(pool, recipe, args.out, args.seed, say, threads=args.threads, feeders=args.feeders)
+    fit(pool, recipe, args.out, args.seed, say, threads=args.threads, feeders=args.feeders, initial=initial)
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
     return 0
+
+
+def _network_of(folder: Path) -> Path:
+    """The Keras file of a run or of a model folder, the latter once its hash is the card's; DataError for neither."""
+    if (folder / CARD).is_file():
+        return verified_file(folder, read_card(folder), KERAS_FILE)
+    if (folder / "best.keras").is_file():
+        return folder / "best.keras"
+    raise DataError(f"{folder} holds no network to start from: give a run of dfd train, or a folder of dfd export.")
 
 
 def fingerprint(data: Sequence[Path]) -> str:

@@ -12,7 +12,7 @@ from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
 
 class Appearance:
-    """Logit of the network for every crop; a window's score is the sigmoid of the mean over its present frames."""
+    """Logit of the network for every crop; a window's score is the sigmoid of the median over its present frames."""
 
     name = "appearance"
     columns: tuple[str, ...] = ("logit",)
@@ -35,9 +35,9 @@ class Appearance:
         return measured
 
     def score(self, features: Float32Array) -> float | None:
-        """Mean logit as a probability."""
-        logits = features[:, 0][np.isfinite(features[:, 0])]
-        return float(1 / (1 + np.exp(-np.clip(logits.mean(dtype=np.float64), -60, 60)))) if len(logits) else None
+        """Median logit as a probability: a few odd frames (a blink, a hand, a cut) decide nothing."""
+        logits = features[:, 0][np.isfinite(features[:, 0])].astype(np.float64)
+        return float(1 / (1 + np.exp(-np.clip(np.median(logits), -60, 60)))) if len(logits) else None
 
 
 def network_input(crop: UInt8Array, size: int) -> UInt8Array:

@@ -26,17 +26,19 @@ from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow
 from trainer.data.layouts import SPLITS
 from trainer.degrade import degrade
 from trainer.recipes import Degradation
+from trainer.restoration import draw_restoration, require_networks, restore
 
 HELP = "make a fake of every real window of a data set: a data set of pairs"
 EXAMPLES = """examples:
   dfd data fakes real.h5 --out blended.h5                                # self-blended: needs landmarks only
   dfd data fakes real.h5 --out blended.h5 --degrade                      # both of a pair as after a camera and a codec
   dfd data fakes real.h5 --out generated.h5 --generator runs/gan         # re-synthesised by a generator of dfd gan
+  dfd data fakes real.h5 --out restored.h5 --kind restored               # enlarged from a small copy by Real-ESRGAN
 
 The fake follows the real window that it was made of, with its group and its split; fakes of the source are left out.
 With --generator the real faces are resized to the generator's size too, so that only its traces tell both apart."""
 
-SELF_BLENDED, GENERATED = "self-blended", "generated"
+SELF_BLENDED, GENERATED, RESTORED = "self-blended", "generated", "restored"
 NO_MESH = "no frame of it has landmarks"
 _TRIES = 4  # alterations drawn until one is seen
 _BATCH = 32  # windows in the making; frames that a generator sees at once
@@ -48,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5", help="its real windows count")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.h5")
-    parser.add_argument("--kind", choices=(SELF_BLENDED, GENERATED), help="default: generated with --generator")
+    parser.add_argument(
+        "--kind", choices=(SELF_BLENDED, GENERATED, RESTORED), help="default: generated with --generator"
+    )
     parser.add_argument("--generator", type=Path, metavar="RUN", help="run folder of 'dfd gan' (not of --kind mlp)")
     parser.add_argument("--degrade", action="store_true", help="send both of a pair through the same noise and codec")
     parser.add_argument("--compression", choices=("lzf", "gzip", "blosc2", "none"), default="lzf")
@@ -60,6 +64,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write the pairs; 0 if there are any."""
     if args.kind is not None and (args.kind == GENERATED) != (args.generator is not None):
         raise DataError("--kind generated and --generator RUN belong together: give both, or neither.")
+    if args.kind == RESTORED:
+        require_networks()
     if args.jobs < 1:
         raise DataError("--jobs must be at least 1.")
     data = Dataset(args.dataset)
@@ -68,12 +74,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise DataError(f"{args.dataset} has no real window to make a fake of: build one with 'dfd data build'.")
     if args.out.resolve() == args.dataset.resolve():
         raise DataError("--out is the data set that is read: choose another file.")
-    plan, header, method = Degradation() if args.degrade else None, data.header, SELF_BLENDED
+    plan, header = Degradation() if args.degrade else None, data.header
     with ExitStack() as stack:
         make: Maker
         if args.generator is None:
-            executor = stack.enter_context(processes(args.jobs, _prepare, data, args.seed, plan))
-            make = partial(executor.map, _self_blended)
+            maker, method = (restored, RESTORED) if args.kind == RESTORED else (blended, SELF_BLENDED)
+            executor = stack.enter_context(processes(args.jobs, _prepare, data, args.seed, plan, maker))
+            make = partial(executor.map, _made)
         else:
             generator = Generator(args.generator)
             header = replace(header, crop_px=generator.size)
@@ -128,18 +135,27 @@ def _report(counts: Counter[str], failed: list[tuple[str, str]], out: Path) -> N
     print(f"{out}: {sum(counts.values())} pairs of a real and a fake window ({each}); {len(failed)} left out.")
 
 
-_given: list[tuple[Dataset, int, Degradation | None]] = []  # of a worker process
+_OfWindow = Callable[[FaceWindow, np.random.Generator], Pair | None]
+_given: list[tuple[Dataset, int, Degradation | None, _OfWindow]] = []  # of a worker process
 
 
-def _prepare(data: Dataset, seed: int, plan: Degradation | None) -> None:
-    _given.append((data, seed, plan))
+def _prepare(data: Dataset, seed: int, plan: Degradation | None, maker: _OfWindow) -> None:
+    _given.append((data, seed, plan, maker))
 
 
-def _self_blended(row: int) -> Pair | None:
-    data, seed, plan = _given[0]
+def _made(row: int) -> Pair | None:
+    data, seed, plan, maker = _given[0]
     rng = np.random.default_rng([seed, row])
-    pair = blended(data.window(row), rng)
+    pair = maker(data.window(row), rng)
     return pair if pair is None or plan is None else degraded(pair, plan, rng)
+
+
+def restored(window: FaceWindow, rng: np.random.Generator) -> Pair:
+    """The window, and the same made anew by a restoration network, all its frames by one and from one size."""
+    seen, plan, crops = window.present.astype(bool), draw_restoration(rng), window.crops.copy()
+    for frame in np.flatnonzero(seen):
+        crops[frame] = restore(window.crops[frame], plan)
+    return window, replace(window, crops=crops)
 
 
 def blended(window: FaceWindow, rng: np.random.Generator) -> Pair | None:

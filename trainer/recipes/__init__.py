@@ -27,6 +27,8 @@ class Degradation:
     blur_sigma: tuple[float, float] = (0.3, 1.3)
     noise_share: float = 0.3
     noise_sigma: tuple[float, float] = (1.0, 8.0)  # of 255
+    sharpen_share: float = 0.0  # as cameras do: an unsharp mask
+    smooth_share: float = 0.0  # as beauty filters do: grain away, edges kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class Mixture:
     """Shares of the fakes that a batch sees; only their proportions count."""
 
     self_blended: float = 1.0  # made on the way of a real face
+    swapped: float = 0.0  # likewise, with the face of somebody else whose landmarks are near
     resynthesised: float = 0.0  # likewise: the whole crop as a generator would have made it
+    restored: float = 0.0  # fakes of a data set that restoration networks made (dfd data fakes --kind restored)
     generated: float = 0.0  # fakes of a data set that a generator of dfd made (dfd data fakes --generator)
     real: float = 0.0  # all other fakes of a data set
 

@@ -1,0 +1,26 @@
+"""The shipped detector: swapped, self-blended and restored faces, generated portraits; goes on from selfblend-long."""
+
+from trainer.recipes import Degradation, Mixture, Recipe
+
+RECIPE = Recipe(
+    name="blended-and-restored",
+    size=160,
+    serving_size=192,
+    epochs=20,
+    steps=150,
+    pairs=12,
+    learners=2,
+    rate=4e-4,
+    frozen=((0, 2),),
+    ema=0.995,
+    fakes=Mixture(self_blended=0.45, swapped=0.15, restored=0.28, real=0.12),
+    degradation=Degradation(
+        crf=(17, 41),
+        rescale_share=0.45,
+        rescale=3.0,
+        jpeg_quality=(25, 95),
+        blur_share=0.25,
+        sharpen_share=0.15,
+        smooth_share=0.1,
+    ),
+)
