@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class FileReport:
     """What a scan found in one file.
 
     `fake_probability`: mean over the worst interval if a face was found fake, else of the worst face.
-    `mean_probability`: mean over all windows of the worst face, whatever the thresholds, for evaluation.
+    `median_probability`: median over all windows of the worst face, whatever the thresholds, for evaluation.
     `checks`: means likewise, of that face. `worst`: media seconds of the worst interval.
     `timeline`: for each window its end in media seconds and the highest probability of a face in it.
     `faces`: tracks seen; `frames`: sampled frames looked at.
@@ -38,7 +39,7 @@ class FileReport:
     state: State
     verdict: str
     fake_probability: float | None = None
-    mean_probability: float | None = None
+    median_probability: float | None = None
     worst: tuple[float, float] | None = None
     faces: int = 0
     frames: int = 0
@@ -178,7 +179,7 @@ class _Scan:
             state=summary.state,
             verdict=summary.text,
             fake_probability=summary.fake_probability,
-            mean_probability=_mean([s.fake_probability for s in worst]),
+            median_probability=_median([s.fake_probability for s in worst]),
             worst=_span(summary),
             faces=len(self._scores),
             frames=len(self._times),
@@ -191,11 +192,11 @@ class _Scan:
         )
 
     def _worst_face(self) -> list[WindowScore]:
-        """The scorable windows of the face with the highest mean, of those that were seen for long enough."""
+        """The scorable windows of the face with the highest median, of those that were seen for long enough."""
         faces = [[s for s in scores if s.fake_probability is not None] for scores in self._scores.values()]
         longest = max(map(len, faces), default=0)
         lasting = [face for face in faces if face and len(face) >= _LASTING * longest]
-        return max(lasting, key=lambda face: _mean([s.fake_probability for s in face]) or 0.0, default=[])
+        return max(lasting, key=lambda face: _median([s.fake_probability for s in face]) or 0.0, default=[])
 
     def _why_not(self) -> str:
         """The reason that says most: of a face before "no face"."""
@@ -206,6 +207,11 @@ class _Scan:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _span(summary: Summary) -> tuple[float, float] | None:

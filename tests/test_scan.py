@@ -231,3 +231,7 @@ def test_groups_meet_their_own_and_all_reals() -> None:
     assert report["groups"]["dataset"]["B"]["against_own_reals"]["auc"] is None
     assert (report["files"], report["scored"]) == (4, 3)
     assert (report["recall"], report["accused_reals"]) == (1.0, 1)
+    assert "false_alarms" not in report
+    timed = [{**row, "alarms": str(n), "seconds": "900"} for n, row in enumerate(rows)]
+    report = report_of(timed, threshold=0.5, resamples=20)
+    assert (report["false_alarms"], report["real_hours"], report["false_alarms_per_hour"]) == (2, 0.5, 4.0)

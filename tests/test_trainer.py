@@ -92,7 +92,7 @@ def face_set(path: Path, pool: FacePool, methods: tuple[str, ...], moments: int 
     with DatasetWriter(path, header) as writer:
         for n, split in enumerate(("train", "train", "validation")):
             for method in ("", *methods):
-                name = f"{n}.png" if method.startswith("generated") else f"{n}{method}.png"
+                name = f"{n}.png" if method.startswith(("generated", "restored")) else f"{n}{method}.png"
                 file = writer.add_file(FileRow(name, f"person-{n}", method, ""))
                 writer.add(_window(pool, n, moments, darker=bool(method)), file, bool(method), split)
         writer.close()

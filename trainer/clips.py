@@ -47,30 +47,35 @@ def make_clip(
 ) -> Path:
     """Write a clip of face `index` to `path`, an .mp4, with the manipulation `kind` made on the way, or none.
 
-    A face that is fake as a whole is filmed under the kind `authentic`: its picture is the fake.
+    A face that is fake as a whole is filmed under the kind `authentic`: its picture is the fake. Clips of one state of
+    `rng` have the same camera and the same encoder, whatever their kind.
     """
     plan = plan or Clip()
-    picture = pool.read(index, rng.random())
-    other = pool.read(pool.alike(index, rng), rng.random()) if kind == SWAPPED else None
-    frames = list(film(picture, plan, rng))
+    camera, change, storage = rng.spawn(3)
+    frames = list(film(pool.read(index, camera.random()), plan, camera))
     if kind != AUTHENTIC:
-        frames = list(_manipulated(frames, other, rng))
+        other = pool.read(pool.alike(index, change), change.random()) if kind == SWAPPED else None
+        frames = list(_manipulated(frames, other, change))
+    _store([image for image, _ in frames], path, plan, storage)
+    return path
+
+
+def _store(frames: Sequence[UInt8Array], path: Path, plan: Clip, rng: np.random.Generator) -> None:
+    """Sensor noise, and one encoder or two."""
     sigma, noisy = rng.uniform(*plan.noise), []
-    for image, _ in frames:
+    for image in frames:
         grain = rng.normal(0, sigma, image.shape).astype(np.float32)
         noisy.append(np.clip(np.rint(image + grain), 0, 255).astype(np.uint8))
-    crf = int(rng.integers(*plan.crf))
     if rng.random() < plan.twice_share:
         encode(noisy, path, int(rng.integers(*plan.crf)), str(rng.choice(_PRESETS)))
         side = max(112, round(noisy[0].shape[0] * rng.uniform(0.6, 1.0)))
-        noisy = [cv2.resize(i, (side, side), interpolation=cv2.INTER_AREA) for i in decoded(path)]
-    encode(noisy, path, crf, str(rng.choice(_PRESETS)))
-    return path
+        noisy = [np.asarray(cv2.resize(i, (side, side), interpolation=cv2.INTER_AREA), np.uint8) for i in decoded(path)]
+    encode(noisy, path, int(rng.integers(*plan.crf)), str(rng.choice(_PRESETS)))
 
 
 def film(picture: Picture, plan: Clip, rng: np.random.Generator) -> Iterator[tuple[UInt8Array, Float32Array]]:
     """Frames uint8 (S, S, 3) RGB of a picture under a moving camera, with the landmarks float32 (468, 2) px in each."""
-    side = round(float(np.exp(rng.uniform(*np.log(plan.sides)))))
+    side = round(float(np.exp(rng.uniform(*np.log(plan.sides)))) / 2) * 2
     face = float((picture.box[2:] - picture.box[:2]).max())
     face = float((picture.box[2:] - picture.box[:2]).max())
     source, scale = _shrunk(picture.image, side / (face * 1.6))
@@ -96,7 +101,7 @@ def encode(frames: Sequence[UInt8Array], path: Path, crf: int, preset: str) -> N
     with av.open(str(path), "w") as sink:
         stream = sink.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": str(crf), "preset": preset, "threads": "1"}
+        stream.options, stream.codec_context.thread_count = {"crf": str(crf), "preset": preset}, 1
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
             sink.mux(stream.encode(picture))

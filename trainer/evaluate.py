@@ -37,7 +37,7 @@ columns are carried into scores.csv; report.json groups by dataset, method and c
 
 LABELS = ("real", "fake")
 SCORE_COLUMNS = (
-    "fake_probability", "appearance", "noise", "temporal", "frames", "faces", "windows", "verdict", "reason",
+    "fake_probability", "appearance", "noise", "temporal", "frames", "faces", "windows", "alarms", "seconds", "verdict", "reason",
 )  # fmt: skip
 Row = dict[str, str]
 
@@ -109,11 +109,16 @@ def read_manifest(path: Path) -> list[Row]:
 
 
 def score_cells(report: FileReport) -> Row:
-    """What a scan adds to its row: `fake_probability` is the mean over the windows of the worst face."""
-    numbers = {"fake_probability": report.mean_probability, **report.checks}
+    """What a scan adds to its row: `fake_probability` is the median over the windows of the worst face.
+
+    `alarms` are faces that were found fake with the shipped thresholds and hysteresis, `seconds` media time.
+    """
+    numbers = {"fake_probability": report.median_probability, **report.checks}
     cells = {name: "" if numbers.get(name) is None else f"{numbers[name]:.6f}" for name in SCORE_COLUMNS[:4]}
-    counts = {"frames": report.frames, "faces": report.faces, "windows": report.windows}
+    alarms = sum(verdict.state is State.FAKE for verdict in report.verdicts)
+    counts = {"frames": report.frames, "faces": report.faces, "windows": report.windows, "alarms": alarms}
     cells.update({name: str(count) for name, count in counts.items()})
+    cells["seconds"] = f"{report.duration_s:.2f}"
     return {**cells, "verdict": report.verdict, "reason": report.reason or ""}
 
 

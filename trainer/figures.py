@@ -23,7 +23,8 @@ def report_of(rows: Sequence[Row], threshold: float, resamples: int = 1000, seed
     groups = {
         column: _groups(rows, column, threshold, resamples, seed) for column in GROUP_COLUMNS if column in rows[0]
     }
-    return {"seed": seed, "bootstrap": resamples, **figures(rows, threshold, resamples, seed), "groups": groups}
+    whole = {**figures(rows, threshold, resamples, seed), **false_alarms(rows)}
+    return {"seed": seed, "bootstrap": resamples, **whole, "groups": groups}
 
 
 def figures(rows: Sequence[Row], threshold: float, resamples: int, seed: int) -> dict[str, Any]:
@@ -47,6 +48,16 @@ def figures(rows: Sequence[Row], threshold: float, resamples: int, seed: int) ->
         "mean_real": float(scores[labels == 0].mean()) if (labels == 0).any() else None,
         "mean_fake": float(scores[labels == 1].mean()) if (labels == 1).any() else None,
     }
+
+
+def false_alarms(rows: Sequence[Row]) -> dict[str, Any]:
+    """Alarms of the real files, by the columns alarms and seconds, and for each hour of them; nothing without those."""
+    reals = [row for row in rows if row["label"] == "real" and row.get("seconds")]
+    hours = sum(float(row["seconds"]) for row in reals) / 3600
+    if not hours:
+        return {}
+    alarms = sum(int(row["alarms"]) for row in reals)
+    return {"false_alarms": alarms, "real_hours": hours, "false_alarms_per_hour": alarms / hours}
 
 
 def labels_and_scores(rows: Sequence[Row]) -> tuple[Labels, Scores]:

@@ -36,7 +36,7 @@ _PLAIN = (
     "state",
     "verdict",
     "fake_probability",
-    "mean_probability",
+    "median_probability",
     "faces",
     "frames",
     "duration_s",

@@ -1,0 +1,97 @@
+"""The fusion is fitted to what the checks say, and no further."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfd_core.cli import main
+from dfd_core.errors import DataError
+from dfd_core.fusion import Fusion
+from dfd_core.models.store import SHIPPED, read_card
+from tests.test_trainer import face_set, pool, portraits  # noqa: F401  fixtures
+from trainer.clips import AUTHENTIC
+from trainer.fusing import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
+from trainer.pool import FacePool
+
+
+def sigmoid(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
+
+
+def windows(count: int, *, noise: float = 0.0, temporal: float = 0.0, blurred: bool = False) -> Evidence:
+    """Of each class `count` windows: appearance tells, noise and temporal by so much, and nothing where blurred."""
+    rng, rows = np.random.default_rng(1), []
+    for number in range(2 * count):
+        fake = number % 2
+        poor = blurred and number % 4 < 2
+        sign = 0.0 if poor else 2.0 * fake - 1
+        spread = 3.0 if poor else 1.0
+        scores = {
+            "appearance": sigmoid(1.5 * sign + spread * rng.normal()),
+            "noise": sigmoid(noise * sign + rng.normal()),
+            "temporal": None if number % 7 == 0 else sigmoid(temporal * sign + rng.normal()),
+        }
+        kind = ("self_blended", "swapped")[number // 2 % 2] if fake else AUTHENTIC
+        rows.append(Row(number // 2, kind, scores, 96.0, 0.03 if poor else 0.3))
+    return Evidence.of(iter(rows))
+
+
+def test_a_check_that_tells_gets_weight_and_one_that_does_not_gets_none() -> None:
+    section = fit_fusion(windows(300, noise=0.0, temporal=1.0))
+    assert section["temporal"] > 0.3
+    assert section["noise"] < 0.1
+    assert section["appearance"] > 0.5
+    against = fit_fusion(windows(300, noise=-1.0))
+    assert against["noise"] == 0.0  # never against what the check is for
+
+
+def test_poor_pictures_learn_to_count_less() -> None:
+    section = fit_fusion(windows(300, blurred=True))
+    quality = Fusion.from_card(section).reliability
+    assert quality is not None
+    assert quality.of(96, 0.03) < 0.6 * quality.of(96, 0.3)
+
+
+def test_calibration_gets_better_and_thresholds_keep_false_alarms_rare() -> None:
+    evidence = windows(400, temporal=1.0)
+    figures = figures_of(evidence, 1)
+    assert figures["auc"] > figures["auc_of_the_network"]
+    assert figures["calibration_error"] < 0.08
+    assert set(figures["auc_by_kind"]) == {"self_blended", "swapped"}
+    probabilities = fused(fit_fusion(evidence), evidence)
+    thresholds = thresholds_of(probabilities, evidence)
+    assert (probabilities[evidence.labels == 0] >= thresholds.enter).mean() <= 0.015
+    assert 0.4 <= thresholds.exit <= thresholds.enter
+
+
+def test_one_class_is_not_enough() -> None:
+    with pytest.raises(DataError, match="Of one class"):
+        Evidence.of(iter([Row(0, AUTHENTIC, {"appearance": 0.5, "noise": None, "temporal": None}, 96.0, 0.2)]))
+
+
+@pytest.mark.slow
+def test_a_model_is_fused_anew(
+    pool: FacePool,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = face_set(tmp_path / "set.h5", pool, ("restored",))
+    model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
+    command = ["fuse", str(model), "--data", str(data), "--clips", "3", "--split", "train", "--jobs", "1"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert "an alarm begins at" in capsys.readouterr().out
+    old, new = read_card(model), read_card(tmp_path / "out")
+    assert {n: h for n, h in new.files.items() if n != "README.md"} == {
+        n: h for n, h in old.files.items() if n != "README.md"
+    }
+    assert new.figures["clips"]["clips"] == 18
+    assert set(new.figures["clips"]["auc_by_kind"]) == {"restored", "self_blended", "swapped"}
+    assert Fusion.from_card(new.fusion).probability({"appearance": 0.9}, 96, 0.2) is not None
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["fusion"] == new.fusion
+    assert main([*command, "--out", str(tmp_path / "o"), "--real", str(tmp_path / "out")]) == 1
+    assert "holds no video" in capsys.readouterr().err
