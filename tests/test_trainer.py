@@ -23,7 +23,7 @@ from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
 from trainer.degrade import degrade, through_h264, through_jpeg
 from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
-from trainer.recipes import Degradation, Mixture, recipe_named, recipe_names
+from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
 from trainer.resynthesis import decoded, draw_resynthesis, resynthesise
 from trainer.samples import MADE, SELF_BLENDED, draw_batch, draw_pair, shares_of, weights_of
 from trainer.torchfile import read_torch_file
@@ -84,6 +84,16 @@ def test_every_recipe_makes_sense(name: str) -> None:
     assert recipe.optimizer in {"adam", "adamw"}
     assert sum(asdict(recipe.fakes).values()) > 0
     assert [recipe.frozen_stages(epoch) for epoch, _ in recipe.frozen] == [stages for _, stages in recipe.frozen]
+
+
+def test_a_recipe_is_changed_by_name() -> None:
+    recipe = changed(recipe_named("smoke"), ["epochs=4", "fakes.swapped=1", "degradation.crf=[20, 30]", "rate=0.001"])
+    assert (recipe.epochs, recipe.rate) == (4, 0.001)
+    assert recipe.fakes == Mixture(swapped=1.0)
+    assert recipe.degradation == Degradation(crf=(20, 30))
+    for wrong in ("epochs", "epoch=4", "epochs=many", "epochs=2.5", "fakes.swap=1", "pretrained=1"):
+        with pytest.raises(DataError, match="is no change of a recipe"):
+            changed(recipe, [wrong])
 
 
 def face_set(path: Path, pool: FacePool, methods: tuple[str, ...], moments: int = 2) -> Path:

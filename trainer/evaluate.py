@@ -36,9 +36,7 @@ The manifest has the columns file and label (real or fake); file is relative to 
 columns are carried into scores.csv; report.json groups by dataset, method and compression where they exist."""
 
 LABELS = ("real", "fake")
-SCORE_COLUMNS = (
-    "fake_probability", "appearance", "noise", "temporal", "frames", "faces", "windows", "alarms", "seconds", "verdict", "reason",
-)  # fmt: skip
+SCORE_COLUMNS = ("fake_probability", "appearance", "noise", "temporal")
 Row = dict[str, str]
 
 
@@ -109,12 +107,12 @@ def read_manifest(path: Path) -> list[Row]:
 
 
 def score_cells(report: FileReport) -> Row:
-    """What a scan adds to its row: `fake_probability` is the median over the windows of the worst face.
+    """What a scan adds to its row: `fake_probability` is the worst face's median over its windows.
 
     `alarms` are faces that were found fake with the shipped thresholds and hysteresis, `seconds` media time.
     """
     numbers = {"fake_probability": report.median_probability, **report.checks}
-    cells = {name: "" if numbers.get(name) is None else f"{numbers[name]:.6f}" for name in SCORE_COLUMNS[:4]}
+    cells = {name: "" if numbers.get(name) is None else f"{numbers[name]:.6f}" for name in SCORE_COLUMNS}
     alarms = sum(verdict.state is State.FAKE for verdict in report.verdicts)
     counts = {"frames": report.frames, "faces": report.faces, "windows": report.windows, "alarms": alarms}
     cells.update({name: str(count) for name, count in counts.items()})

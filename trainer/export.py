@@ -19,9 +19,12 @@ from trainer.search.trusted import trusted
 HELP = "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs, and a card with their hashes"
 EXAMPLES = """examples:
   dfd export runs/first --out models/mine
+  dfd export runs/first --out models/small --precision int8
   dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
   dfd export runs/search --out models/found             # what dfd search found
   dfd scan --set model.path=models/mine clip.mp4"""
+
+PRECISIONS = ("float16", "float32", "int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", type=Path, help="report.json of dfd evaluate, for the card")
     parser.add_argument("--enter", type=float, help="probability from which a face counts as fake (default: the run's)")
     parser.add_argument("--exit", type=float, help="probability below which it is authentic again (default: the run's)")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float16", help="of the LiteRT file's weights (default: float16)"
+    )
     parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
     parser.add_argument("--bias", type=float, default=0.0, help="then this is added")
 
@@ -48,7 +54,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         model = _serving_model(args.run, args.checkpoint, facts["recipe"])
     args.out.mkdir(parents=True, exist_ok=True)
     model.save(args.out / KERAS_FILE)
-    (args.out / LITERT_FILE).write_bytes(to_litert(model))
+    (args.out / LITERT_FILE).write_bytes(to_litert(model, args.precision))
     recipe = facts["recipe"]
     card = write_card(
         args.out,
@@ -74,13 +80,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def to_litert(model: Any) -> bytes:
-    """The network as a LiteRT file of any batch size, weights in float16, arithmetic in float32."""
+def to_litert(model: Any, precision: str = "float16") -> bytes:
+    """The network as a LiteRT file of any batch size, weights in `precision`, arithmetic in float32.
+
+    With int8, convolutions' inputs are rounded to 8 bits too, by their range in each call.
+    """
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
 
 

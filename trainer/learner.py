@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from dfd_core.errors import DataError
+from dfd_core.models.fuse import widened
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.backbones import DEFAULT, build_detector, freeze
 from trainer.recipes import Recipe
@@ -89,10 +90,12 @@ def load_network(path: Path) -> keras.Model:
 def begin_with(model: keras.Model, weights: Path) -> None:
     """Give a fresh model, and its moving averages, the weights of the network in the file `weights` (.keras).
 
-    DataError where they do not fit.
+    Channels that the recipe derives and that network did not see begin at zero. DataError where they do not fit.
     """
-    given = load_network(weights).get_weights()
-    if [w.shape for w in given] != [tuple(w.shape) for w in model.weights]:
+    shapes, given = [tuple(w.shape) for w in model.weights], load_network(weights).get_weights()
+    if given[0].shape[:2] == shapes[0][:2] and given[0].ndim == len(shapes[0]) == 4:
+        given[0] = widened(given[0], max(0, shapes[0][2] - given[0].shape[2]))
+    if [w.shape for w in given] != shapes:
         raise DataError(f"The network in {weights} is not that of the recipe: start from one of the same backbone.")
     model.set_weights(given)
     for variable, average in _averages(model):

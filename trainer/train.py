@@ -20,7 +20,7 @@ from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.pool import FacePool, pool_of
 from trainer.portraits import load_portraits
-from trainer.recipes import Recipe, recipe_named, recipe_names
+from trainer.recipes import Recipe, changed, recipe_named, recipe_names
 
 HELP = "train a detector: transfer learning on faces, with fakes of your own, or made on the way"
 EXAMPLES = """examples:
@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, action="append", help="data set, or folder of real faces")
     parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
     parser.add_argument("--start", type=Path, metavar="MODEL", help="go on from a run or model folder, not ImageNet")
+    parser.add_argument(
+        "--change", action="append", default=[], metavar="NAME=VALUE", help="of the recipe: epochs=4, fakes.swapped=0.2"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="of each learner's arithmetic on a CPU"
@@ -53,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, or go on training, and keep everything in the run folder."""
     console = Console()
-    recipe = recipe_named(args.recipe)
+    recipe = changed(recipe_named(args.recipe), args.change)
     initial = None if args.start is None else _network_of(args.start)
     pool = _pool(args.data, args.out, recipe, console)
     from trainer.fit import fit, write_run_card  # Keras takes seconds to import

@@ -6,8 +6,11 @@ To add one, write a module here with `RECIPE = Recipe(name=...)`; its name is wh
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from dfd_core.errors import DataError
 
@@ -76,6 +79,38 @@ class Recipe:
     def frozen_stages(self, epoch: int) -> int:
         """How many stages stand still in `epoch`, which counts from 0."""
         return [stages for start, stages in self.frozen if start <= epoch][-1]
+
+
+def changed(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """The recipe with other values, each `name=value` with the value as JSON, `fakes.swapped=0.2` for a part's.
+
+    DataError names what is wrong.
+    """
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        *parts, last = name.split(".")
+        try:
+            value = json.loads(text)
+            recipe = _with(recipe, parts, last, tuple(value) if isinstance(value, list) else value)
+        except (ValueError, AttributeError, TypeError):
+            raise DataError(
+                f"'{assignment}' is no change of a recipe: write NAME=VALUE, as epochs=4 or fakes.swapped=0.2, with a "
+                f"name of {', '.join(f.name for f in fields(Recipe))} and a value of its kind."
+            ) from None
+    return recipe
+
+
+def _with(record: Any, parts: Sequence[str], last: str, value: Any) -> Any:
+    """A frozen record with one value changed; AttributeError for an unknown name, TypeError for another kind."""
+    if parts:
+        inner = _with(getattr(record, parts[0]), parts[1:], last, value)
+        return replace(record, **{parts[0]: inner})
+    old = getattr(record, last)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(old) is not type(value):
+        raise TypeError(last)
+    return replace(record, **{last: value})
 
 
 def recipe_names() -> list[str]:

