@@ -22,9 +22,9 @@ check: $(VENV)/.dev          ## format, lint, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The shipped detector. FACES holds faces/faces.csv and generated/generated.csv with their pictures; about two hours on two
-# cores with PyTorch (pip install torch), which trains several times faster there than TensorFlow. Goes on after a kill.
-FACES   ?= ../shared/data
+# The shipped detector: make model FACES=DIR, which holds faces/faces.csv and generated/generated.csv with their pictures;
+# about two hours on two cores with PyTorch (pip install torch), which is faster there. Goes on after a kill.
+FACES   ?= faces
 RUN     ?= runs/model
 BACKEND ?= torch
 SETS     = --data $(RUN)/restored.h5 --data $(RUN)/portraits.h5

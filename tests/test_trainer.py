@@ -20,7 +20,7 @@ import pytest
 from dfd_core.errors import DataError
 from tests.keras_process import KerasProcess
 from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
-from trainer.degrade import degrade, through_h264, through_jpeg
+from trainer.degrade import degrade, through_jpeg, through_video
 from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
@@ -252,7 +252,7 @@ def _error(image: np.ndarray, other: np.ndarray) -> float:
 
 def test_codecs_lose_more_at_lower_quality(pool: FacePool) -> None:
     image = pool.read(0, 0.0).image[:201, :187]
-    fine, coarse = through_h264(image, 10, (5, 3)), through_h264(image, 40, (5, 3))
+    fine, coarse = through_video(image, 10, (5, 3)), through_video(image, 40, (5, 3))
     assert fine.shape == image.shape
     assert 0 < _error(fine, image) < _error(coarse, image) < 30
     assert 0 < _error(through_jpeg(image, 95), image) < _error(through_jpeg(image, 20), image)

@@ -13,6 +13,8 @@ from dfd_core.types import UInt8Array
 from trainer.recipes import Degradation
 
 MACROBLOCK = 16
+_DECODERS = {"libx264": "h264"}  # where it has another name
+_QUANTISERS_A_CRF = 0.7  # of MPEG-2 and MPEG-4: from 2 at 17 to 19 at 41
 
 
 def degrade(
@@ -24,6 +26,9 @@ def degrade(
     """
     side = images[0].shape[0]
     out = list(images)
+    if plan.saturation[0] != plan.saturation[1]:
+        factor = rng.uniform(*plan.saturation)
+        out = [saturated(i, factor) for i in out]
     if rng.random() < plan.rescale_share:
         small = max(32, round(side / rng.uniform(1.1, plan.rescale)))
         up = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]))
@@ -47,9 +52,11 @@ def degrade(
         quality = int(rng.integers(*plan.jpeg_quality))
         out = [through_jpeg(i, quality) for i in out]
     if rng.random() < plan.codec_share:
+        codec = str(rng.choice(plan.codecs)) if len(plan.codecs) > 1 else plan.codecs[0]
         crf, left, top = int(rng.integers(*plan.crf)), *rng.integers(0, MACROBLOCK, 2)
         drift = rng.uniform(-1.5, 1.5, 2)
-        out = [through_h264(i, crf, (int(left), int(top)), (float(drift[0]), float(drift[1]))) for i in out]
+        shift, moved = (int(left), int(top)), (float(drift[0]), float(drift[1]))
+        out = [through_video(i, crf, shift, moved, codec=codec) for i in out]
     return [np.ascontiguousarray(i, dtype=np.uint8) for i in out]
 
 
@@ -59,13 +66,24 @@ def through_jpeg(image: UInt8Array, quality: int) -> UInt8Array:
     return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def through_h264(
-    image: UInt8Array, crf: int, offset: tuple[int, int] = (0, 0), drift: tuple[float, float] = (0.0, 0.0)
-) -> UInt8Array:
-    """`image` uint8 (H, W, 3) RGB as the second, predicted frame of a short H.264 clip.
+def saturated(image: UInt8Array, factor: float) -> UInt8Array:
+    """`image` uint8 (H, W, 3) RGB with its colours `factor` times as far from grey."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    return np.clip(np.rint(grey + (image - grey) * np.float32(factor)), 0, 255).astype(np.uint8)
 
-    `crf` is the constant rate factor, `offset` px moves the picture against the macroblock grid, and `drift` px is
-    how far the first frame, which it is predicted from, was away.
+
+def through_video(
+    image: UInt8Array,
+    crf: int,
+    offset: tuple[int, int] = (0, 0),
+    drift: tuple[float, float] = (0.0, 0.0),
+    *,
+    codec: str = "libx264",
+) -> UInt8Array:
+    """`image` uint8 (H, W, 3) RGB as the second, predicted frame of a short clip.
+
+    `crf` is H.264's constant rate factor (for MPEG-2 and MPEG-4 a like quantiser), `offset` px moves the picture
+    against the macroblock grid, and `drift` px is how far the first frame, which it is predicted from, was away.
     """
     height, width = image.shape[:2]
     left, top = offset
@@ -74,17 +92,19 @@ def through_h264(
     before = cv2.warpAffine(
         board, np.array([[1, 0, drift[0]], [0, 1, drift[1]]]), (full[1], full[0]), borderMode=cv2.BORDER_REPLICATE
     )
-    encoder = av.CodecContext.create("libx264", "w")
+    encoder = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = full[1], full[0], "yuv420p"
-    encoder.time_base = Fraction(1, 25)
-    encoder.options = {"crf": str(crf), "preset": "superfast", "tune": "zerolatency", "threads": "1"}
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    quantiser = str(max(2, round((crf - 14) * _QUANTISERS_A_CRF)))
+    of_codec = {"libx264": {"crf": str(crf), "preset": "superfast", "tune": "zerolatency"}}
+    encoder.options = {"threads": "1", **of_codec.get(codec, {"qmin": quantiser, "qmax": quantiser})}
     packets = []
     for number, picture in enumerate((before, board)):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
-    decoder = av.CodecContext.create("h264", "r")
+    decoder = av.CodecContext.create(_DECODERS.get(codec, codec), "r")
     decoder.thread_count = 1  # two pictures are not worth a pool of threads
     frames = [frame for packet in packets for frame in decoder.decode(packet)] + list(decoder.decode(None))
     decoded = frames[-1].to_ndarray(format="rgb24")

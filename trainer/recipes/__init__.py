@@ -20,8 +20,10 @@ class Degradation:
     """What happens to real and fake alike after blending; ranges are (low, high)."""
 
     face_px: tuple[int, int] = (80, 288)  # native side of the crop, log-uniform
-    codec_share: float = 0.65  # share of samples that go through H.264
-    crf: tuple[int, int] = (17, 38)  # its constant rate factor
+    codec_share: float = 0.65  # share of samples that go through a video codec
+    codecs: tuple[str, ...] = ("libx264",)  # one of these; one that is named twice is drawn twice as often
+    crf: tuple[int, int] = (17, 38)  # its constant rate factor; quantisers of other codecs are scaled to it
+    saturation: tuple[float, float] = (1.0, 1.0)  # factor, before everything else
     jpeg_share: float = 0.2
     jpeg_quality: tuple[int, int] = (35, 95)
     rescale_share: float = 0.35  # scaled down by up to `rescale` and up again
