@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 from dfd_core.bulk import BulkState
 from dfd_core.types import ModelInfo, Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.metrics import StreamCollector
+from workers.gpu import Gpu, GpuCollector
 from workers.metrics import BulkMetrics, WorkerMetrics
 from workers.monitor_metrics import MonitorMetrics
 
@@ -41,6 +42,7 @@ def by_workers() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     WorkerMetrics(registry).show_model(_MODEL)
     BulkMetrics(registry)
+    GpuCollector(registry, lambda: [Gpu(0, 0.5, 1, 2)])
     return _samples(registry)
 
 

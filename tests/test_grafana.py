@@ -95,7 +95,7 @@ def test_panels_and_alerts_use_metrics_and_labels_that_exist() -> None:
 
 
 def test_every_metric_is_looked_at_somewhere() -> None:
-    told = rules() + "".join(of_all_files())
+    told = " ".join([rules(), *of_all_files()])
     for name in served():
         stem = next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), name)
         assert re.search(rf"\b{stem}", told), f"no panel and no rule looks at {name}"

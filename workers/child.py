@@ -24,6 +24,7 @@ from dfd_core.types import ModelInfo
 from workers.batch import BatchScorer
 from workers.bulk.runner import BulkRunner
 from workers.bulk.worker import BulkWorker, yield_to_others
+from workers.gpu import GpuCollector
 from workers.metrics import BulkMetrics, WorkerMetrics
 from workers.worker import BatchWorker
 
@@ -59,6 +60,7 @@ def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
         sys.exit(EXIT_FATAL)
     registry = CollectorRegistry()
     port = settings.metrics.worker_port
+    GpuCollector(registry)
     served = serve_metrics(registry, settings.metrics.host, port + errand.index if port > 0 else port)
     make = _bulk_worker if errand.bulk else _window_worker
     worker = make(_Parts(redis, errand.name, scorer, settings, registry, partial(_mark, busy_since)))

@@ -107,6 +107,8 @@ def fleet() -> dashboard.Dashboard:
     batch = "rate(dfd_worker_batch_windows_sum[1m]) / (rate(dfd_worker_batch_windows_count[1m]) > 0)"
     took = "rate(dfd_worker_scoring_seconds_sum[1m]) / (rate(dfd_worker_scoring_seconds_count[1m]) > 0)"
     file_s = "rate(dfd_bulk_file_seconds_sum[5m]) / (rate(dfd_bulk_file_seconds_count[5m]) > 0)"
+    gpu = [("dfd_worker_gpu_memory_used_bytes", "{{instance}} {{gpu}}")]
+    gpu_limit = [("dfd_worker_gpu_memory_total_bytes", "{{instance}} {{gpu}}, all")]
     redis = [("dfd_redis_used_bytes", "used"), ("dfd_redis_limit_bytes > 0", "maxmemory")]
     return page(
         "dfd: fleet",
@@ -127,6 +129,8 @@ def fleet() -> dashboard.Dashboard:
                 "Windows settled", [("rate(dfd_worker_windows_total[$__rate_interval])", "{{instance}} {{outcome}}")]
             ),
             lines("Scoring that raised", [("rate(dfd_worker_errors_total[$__rate_interval])", "{{instance}}")]),
+            lines("GPU", [("dfd_worker_gpu_utilization_ratio", "{{instance}} {{gpu}}")], "percentunit", top=1),
+            lines("GPU memory", [*gpu, *gpu_limit], "bytes"),
             lines("Files by state", [("dfd_bulk_files", "{{state}}")]),
             lines("Files ended", [("rate(dfd_bulk_files_total[5m])", "{{instance}} {{outcome}}")]),
             lines("Time to score a file", [(file_s, "{{instance}}")], "s"),
