@@ -21,7 +21,7 @@ import keras, numpy as np
 from dataclasses import replace
 from dfd_core.errors import DataError
 from trainer.backbones import build_detector, freeze, stages_of
-from trainer.learner import averaged_weights, learn, moving_state, start, thaw
+from trainer.learner import averaged_weights, begin_with, learn, moving_state, start, thaw
 from trainer.recipes import recipe_named
 
 folder = pathlib.Path(sys.argv[1])
@@ -31,6 +31,23 @@ labels = np.array([[0], [1], [0], [1]], np.float32)
 smoke = recipe_named("smoke")
 arrays = lambda variables: [keras.ops.convert_to_numpy(v) + 0 for v in variables]
 moved = lambda one, other: [bool(np.abs(a - b).max() > 0) for a, b in zip(one, other)]
+
+# from a given network, whose channels a recipe may add to; from another one not
+model = start(smoke, folder, 1)
+learn(model, images, labels, smoke)
+model.save(folder / "given.keras")
+fresh, wider = start(smoke, folder, 2), start(replace(smoke, modalities=3), folder, 2)
+for other in (fresh, wider):
+    begin_with(other, folder / "given.keras")
+    ours, theirs = (keras.ops.convert_to_numpy(m(images.astype(np.float32), training=False)) for m in (other, model))
+    assert np.abs(ours - theirs).max() < 1e-4
+    kept = averaged_weights(other).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(kept, other.get_weights()))
+try:
+    begin_with(start(replace(smoke, backbone="mobilenet-v2"), folder, 1), folder / "given.keras")
+    raise SystemExit("begun with the wrong network")
+except DataError as error:
+    assert "is not that of the recipe" in str(error)
 
 # the head first, then all
 recipe = replace(smoke, frozen=((0, 1000), (1, 0)))

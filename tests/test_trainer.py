@@ -20,7 +20,7 @@ import pytest
 from dfd_core.errors import DataError
 from tests.keras_process import KerasProcess
 from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
-from trainer.degrade import degrade, through_jpeg, through_video
+from trainer.degrade import degrade, saturated, through_jpeg, through_video
 from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
@@ -252,9 +252,10 @@ def _error(image: np.ndarray, other: np.ndarray) -> float:
 
 def test_codecs_lose_more_at_lower_quality(pool: FacePool) -> None:
     image = pool.read(0, 0.0).image[:201, :187]
-    fine, coarse = through_video(image, 10, (5, 3)), through_video(image, 40, (5, 3))
-    assert fine.shape == image.shape
-    assert 0 < _error(fine, image) < _error(coarse, image) < 30
+    for codec in ("libx264", "mpeg2video", "mpeg4"):
+        fine, coarse = (through_video(image, crf, (5, 3), codec=codec) for crf in (17, 40))
+        assert fine.shape == image.shape
+        assert 0 < _error(fine, image) < _error(coarse, image) < 30
     assert 0 < _error(through_jpeg(image, 95), image) < _error(through_jpeg(image, 20), image)
 
 
@@ -267,10 +268,19 @@ def test_each_frame_has_noise_of_its_own_and_both_of_a_pair_the_same() -> None:
     assert np.array_equal([first, second], fake)
 
 
-def test_a_pair_is_degraded_alike(pool: FacePool) -> None:
+def test_saturation_moves_colours_and_keeps_grey(pool: FacePool) -> None:
+    image = pool.read(0, 0.0).image
+    spreads = [float(np.ptp(saturated(image, factor).astype(int), axis=2).mean()) for factor in (0.0, 0.5, 1.0, 1.5)]
+    assert spreads[0] == 0
+    assert spreads == sorted(spreads)
+    assert np.array_equal(saturated(image, 1.0), image)
+
+
+@pytest.mark.parametrize("plan", [Degradation(), recipe_named("blended-and-restored").degradation])
+def test_a_pair_is_degraded_alike(pool: FacePool, plan: Degradation) -> None:
     image = cv2.resize(pool.read(0, 0.0).image, (128, 128), interpolation=cv2.INTER_AREA)
     for seed in range(12):
-        one, two = degrade((image, image), Degradation(), np.random.default_rng(seed))
+        one, two = degrade((image, image), plan, np.random.default_rng(seed))
         assert one.shape == image.shape
         assert np.array_equal(one, two)
 
