@@ -15,10 +15,30 @@ from dataclasses import dataclass
 
 from dfd_core.errors import ModelError
 
-_USUAL_WIDTH_PX, _USUAL_SHARPNESS = 96.0, 0.2  # where `Reliability` counts from
+_USUAL_WIDTH_PX, _USUAL_SHARPNESS, _USUAL_QUANTISER = 96.0, 0.2, 26.0
 DEFAULT_WEIGHTS = {"appearance": 1.0, "noise": 0.0, "temporal": 0.0}
 _LEADING = "appearance"  # without this check nothing is scorable
 _LOGIT_CAP = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The picture of a face: medians over its window of what `dfd_core.checks.quality` measures."""
+
+    quantiser: float  # of the codec, on H.264's scale; NaN: unknown
+    width_px: float  # of the face box, in the frame
+    brightness: float  # mean luma of the face, 0 to 255
+    sharpness: float
+
+    @property
+    def octaves(self) -> tuple[float, float, float]:
+        """Width, sharpness and fineness of the quantiser's step as octaves above the usual; 0 where unknown."""
+        fine = (_USUAL_QUANTISER - self.quantiser) / 6
+        return (
+            math.log2(max(self.width_px, 1.0) / _USUAL_WIDTH_PX),
+            math.log2(max(self.sharpness, 1e-3) / _USUAL_SHARPNESS),
+            0.0 if math.isnan(fine) else fine,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +49,9 @@ class Gates:
     min_brightness: float = 20.0  # mean luma of the face, 0 to 255
     min_sharpness: float = 0.04  # of dfd_core.checks.quality: a Gaussian blur of 2.5 % of the face width
 
-    def reason(self, width_px: float, brightness: float, sharpness: float) -> str | None:
+    def reason(self, quality: Quality) -> str | None:
         """Why a face of this quality is not scorable, or None when it is."""
+        width_px, brightness, sharpness = quality.width_px, quality.brightness, quality.sharpness
         if width_px < self.min_width_px:
             return f"too small: the face is {width_px:.0f} px wide, at least {self.min_width_px:.0f} are needed"
         if brightness < self.min_brightness:
@@ -42,17 +63,17 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Sigmoid of `offset + width * log2(width_px / 96) + sharpness * log2(sharpness / 0.2)`; see `Gates` for both."""
+    """How much of the evidence counts in a face of some quality: the sigmoid of `offset` and these times `octaves`."""
 
     offset: float
     width: float
     sharpness: float
+    compression: float = 0.0
 
-    def of(self, width_px: float, sharpness: float) -> float:
-        """How much of the evidence counts, 0 to 1, in a face of this quality."""
-        wide = math.log2(max(width_px, 1.0) / _USUAL_WIDTH_PX)
-        sharp = math.log2(max(sharpness, 1e-3) / _USUAL_SHARPNESS)
-        return _sigmoid(self.offset + self.width * wide + self.sharpness * sharp)
+    def of(self, quality: Quality) -> float:
+        """Between 0 and 1."""
+        wide, sharp, fine = quality.octaves
+        return _sigmoid(self.offset + self.width * wide + self.sharpness * sharp + self.compression * fine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +88,8 @@ class Fusion:
     def from_card(cls, section: Mapping[str, object]) -> Fusion:
         """The card's section `fusion`; what it leaves out has its default.
 
-        `{"appearance": 1.0, ..., "bias": 0.0, "reliability": {"offset": 2.0, "width": 0.5, "sharpness": 0.5}}`.
+        `{"appearance": 1.0, ..., "bias": 0.0, "reliability": {"offset": 2.0, "width": 0.5, "sharpness": 0.5}}`;
+        what the latter mean is said at `Reliability`.
         """
         unknown = set(section) - {*DEFAULT_WEIGHTS, "bias", "reliability"}
         if unknown:
@@ -80,16 +102,13 @@ class Fusion:
         except (TypeError, ValueError, AttributeError):
             raise ModelError(
                 "The section fusion of the model card must hold numbers only, and in reliability, where it is there, "
-                "offset, width and sharpness."
+                "offset, width and sharpness, perhaps compression."
             ) from None
         bias = values.pop("bias", 0.0)
         return cls({**DEFAULT_WEIGHTS, **values}, bias, reliability)
 
-    def probability(self, scores: Mapping[str, float | None], width_px: float, sharpness: float) -> float | None:
-        """Fake probability, 0 to 1, from the checks' scores, 0 to 1; None when the network has none.
-
-        `width_px` and `sharpness` are the face's, as for `Gates`.
-        """
+    def probability(self, scores: Mapping[str, float | None], quality: Quality) -> float | None:
+        """Fake probability, 0 to 1, from the checks' scores, 0 to 1; None when the network has none."""
         if scores.get(_LEADING) is None:
             return None
         evidence = 0.0
@@ -98,7 +117,7 @@ class Fusion:
             if weight and score is not None:
                 evidence += weight * logit(score)
         if self.reliability is not None:
-            evidence *= self.reliability.of(width_px, sharpness)
+            evidence *= self.reliability.of(quality)
         return _sigmoid(self.bias + evidence)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,9 +14,9 @@ import numpy as np
 from dfd_core.checks import Check, Measure
 from dfd_core.checks.appearance import Appearance
 from dfd_core.checks.noise import Noise
-from dfd_core.checks.quality import Quality
+from dfd_core.checks.quality import QualityMeasure
 from dfd_core.checks.temporal import Temporal
-from dfd_core.fusion import Fusion, Gates
+from dfd_core.fusion import Fusion, Gates, Quality
 from dfd_core.models.runtime import LoadedModel, load_model
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array, Outcome, Segment, SegmentFeatures, Thresholds, WindowResult, WindowScore
@@ -43,7 +44,7 @@ class Scorer:
         self._gates = gates or Gates()
         self._fusion = Fusion.from_card(model.card.fusion)
         self._checks: tuple[Check, ...] = (Appearance(model), Noise(), Temporal())
-        self._measures: tuple[Measure, ...] = (*self._checks, Quality())
+        self._measures: tuple[Measure, ...] = (*self._checks, QualityMeasure())
         self._threads = ThreadPoolExecutor(len(self._measures), "measure")  # OpenCV and the network release the GIL
         self._memory: OrderedDict[int, _Memory] = OrderedDict()
         self.columns = tuple(f"{m.name}.{c}" for m in self._measures for c in m.columns)
@@ -134,9 +135,9 @@ class Scorer:
         quality, of_check = self._columns_of(rows)
         seen = np.isfinite(quality[:, _QUALITY])
         scores = {check.name: check.score(of_check[check.name][seen]) for check in self._checks}
-        width_px, brightness, sharpness = map(float, np.median(quality[seen], axis=0))
-        reason = self._gates.reason(width_px, brightness, sharpness)
-        probability = None if reason else self._fusion.probability(scores, width_px, sharpness)
+        picture = quality_of(quality[seen])
+        reason = self._gates.reason(picture)
+        probability = None if reason else self._fusion.probability(scores, picture)
         if probability is None and reason is None:
             reason = "the network gave no number"
         return WindowScore(
@@ -158,6 +159,13 @@ class Scorer:
         ends = np.cumsum([len(m.columns) for m in self._measures])
         *parts, quality, _ = np.split(rows, ends, axis=1)
         return quality, {check.name: part for check, part in zip(self._checks, parts, strict=True)}
+
+
+def quality_of(columns: Float32Array) -> Quality:
+    """Medians of the measured columns of quality, float32 (T, 4), where T is 1 or more."""
+    known = np.isfinite(columns[:, 0])
+    quantiser = float(np.median(columns[known, 0])) if known.any() else math.nan
+    return Quality(quantiser, *map(float, np.median(columns[:, 1:], axis=0)))
 
 
 def load_scorer(settings: Settings) -> Scorer:

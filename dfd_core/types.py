@@ -23,16 +23,23 @@ def _check(array: npt.NDArray[np.generic], dtype: type, shape: tuple[int | None,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One decoded picture. `image` uint8 (H, W, 3) RGB; `time_s` media seconds; `index` counts decoded frames."""
+    """One decoded picture. `image` uint8 (H, W, 3) RGB; `time_s` media seconds; `index` counts decoded frames.
+
+    `quantisers` float32 (h, w): the codec's quantiser on H.264's scale (0 to 51, 6 more double the step) in each of
+    h x w blocks that cover the picture evenly; None where the codec does not say.
+    """
 
     stream: str
     index: int
     time_s: float
     captured_at_s: float
     image: UInt8Array
+    quantisers: Float32Array | None = None
 
     def __post_init__(self) -> None:
         _check(self.image, np.uint8, (None, None, 3), "Frame.image")
+        if self.quantisers is not None:
+            _check(self.quantisers, np.float32, (None, None), "Frame.quantisers")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +49,7 @@ class FaceTrack:
     `boxes` float32 (N, 4) xyxy px of the frame, NaN rows where the face is absent; `landmarks` float32 (N, 6, 2) px of
     the frame (eyes, nose, mouth, ears), NaN likewise; `crops` uint8 (N, S, S, 3) RGB, zeros where absent; `side` is
     the length in frame px of the square that each crop shows, centred on its box: a crop is at native resolution when
-    `side == S`.
+    `side == S`. `quantisers` float32 (N,): the codec's, mean over the box, NaN where unknown (see `Frame`).
     """
 
     id: int
@@ -50,9 +57,12 @@ class FaceTrack:
     landmarks: Float32Array
     crops: UInt8Array
     side: int
+    quantisers: Float32Array | None = None  # None: all unknown
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
+        if self.quantisers is not None:
+            _check(self.quantisers, np.float32, (n,), "FaceTrack.quantisers")
         _check(self.boxes, np.float32, (n, 4), "FaceTrack.boxes")
         _check(self.landmarks, np.float32, (n, 6, 2), "FaceTrack.landmarks")
         _check(self.crops, np.uint8, (n, self.crops.shape[1], self.crops.shape[1], 3), "FaceTrack.crops")

@@ -25,6 +25,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from dfd_core.compression import quantisers_of, upright
 from dfd_core.errors import StreamLostError, VideoError
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame, UInt8Array
@@ -120,6 +121,7 @@ def read_frames(url: str, stream: str, settings: VideoSettings, live: bool | Non
     """
     live = is_live(url) if live is None else live
     with _opened(url, settings, live) as (container, video):
+        video.codec_context.options = {"export_side_data": "venc_params"}  # for quantisers_of
         video.thread_type = "SLICE" if live else "AUTO"  # threads by frame are faster, but each holds a frame back
         clock = _Clock(float(1 / (video.average_rate or video.guessed_rate or 25)))
         sampler = _Sampler(settings.sample_fps)
@@ -128,7 +130,8 @@ def read_frames(url: str, stream: str, settings: VideoSettings, live: bool | Non
             captured_at_s = time.time()
             time_s = clock.media_s(picture.time)
             if sampler.takes(time_s):
-                yield Frame(stream, index, time_s, captured_at_s, _image(picture, settings.max_pixels))
+                image, quantisers = _image(picture, settings.max_pixels), quantisers_of(picture)
+                yield Frame(stream, index, time_s, captured_at_s, image, quantisers)
     if live:
         raise StreamLostError(f"{redact(url)} ended its stream.")
     if index < 0:
@@ -296,6 +299,4 @@ def _image(picture: VideoFrame, max_pixels: int) -> UInt8Array:
     if scale < 1:
         width, height = (max(2, int(side * scale) // 2 * 2) for side in (picture.width, picture.height))
         picture = picture.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-    image = np.asarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8)
-    quarter_turns = round(picture.rotation / 90) % 4  # the display matrix turns counterclockwise, as rot90 does
-    return np.ascontiguousarray(np.rot90(image, quarter_turns) if quarter_turns else image)
+    return np.ascontiguousarray(upright(picture.to_ndarray(format="rgb24"), picture), np.uint8)

@@ -7,6 +7,7 @@ histograms of two consecutive frames, 0 to 1), the measure of Zhang, Kankanhalli
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -95,21 +96,32 @@ def colour_histogram(image: UInt8Array) -> Float32Array:
     return np.asarray(counts / counts.sum(), np.float32)
 
 
+def mean_quantiser(frame: Frame, box: Float32Array) -> float:
+    """Mean of the codec's quantiser in `box` (4,) xyxy px of the frame; NaN where it is unknown."""
+    if frame.quantisers is None:
+        return math.nan
+    blocks = np.array(frame.quantisers.shape)[::-1] / np.array(frame.image.shape[1::-1])  # a px
+    low = np.clip((box[:2] * blocks).astype(int), 0, np.array(frame.quantisers.shape)[::-1] - 1)
+    high = np.maximum(np.ceil(box[2:] * blocks).astype(int), low + 1)
+    return float(frame.quantisers[low[1] : high[1], low[0] : high[0]].mean())
+
+
 @dataclass(slots=True)
 class _Rows:
-    """What is known so far of one face: the side of its crops, and (frame number, face, crop) where it was seen."""
+    """What is known so far of one face: the side of its crops, and frame number, face, crop, quantiser where seen."""
 
     side: int
-    seen: list[tuple[int, Face, UInt8Array]] = field(default_factory=list)
+    seen: list[tuple[int, Face, UInt8Array, float]] = field(default_factory=list)
 
     def track(self, track_id: int, n: int) -> FaceTrack:
         size = self.seen[0][2].shape[0]
         boxes = np.full((n, 4), np.nan, np.float32)
         landmarks = np.full((n, 6, 2), np.nan, np.float32)
         crops = np.zeros((n, size, size, 3), np.uint8)
-        for row, face, pixels in self.seen:
-            boxes[row], landmarks[row], crops[row] = face.box, face.landmarks, pixels
-        return FaceTrack(track_id, boxes, landmarks, crops, self.side)
+        quantisers = np.full(n, np.nan, np.float32)
+        for row, face, pixels, quantiser in self.seen:
+            boxes[row], landmarks[row], crops[row], quantisers[row] = face.box, face.landmarks, pixels, quantiser
+        return FaceTrack(track_id, boxes, landmarks, crops, self.side, quantisers)
 
 
 @dataclass(slots=True)
@@ -125,7 +137,7 @@ class _OpenSegment:
         for track_id, face in tracked:
             rows = self.rows.setdefault(track_id, _Rows(crop_side(face.box, settings)))
             pixels = crop(frame.image, face.box, rows.side, settings.crop_cap_px)
-            rows.seen.append((len(self.times), face, pixels))
+            rows.seen.append((len(self.times), face, pixels, mean_quantiser(frame, face.box)))
         self.times.append(frame.time_s)
         self.captured_at_s = frame.captured_at_s
 

@@ -48,7 +48,7 @@ from dfd_core.types import (
     WindowScore,
 )
 
-VERSION = 1
+VERSION = 2
 STREAMS_KEY = "dfd:streams"
 MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
@@ -143,7 +143,12 @@ def parse_pending(member: bytes | str) -> Pending:
 def pack_segment(segment: Segment) -> bytes:
     """Bytes of a segment, crops uncompressed."""
     tracks = [[track.id, track.side, track.crops.shape[1]] for track in segment.tracks]
-    arrays = [array for t in segment.tracks for array in (t.boxes, t.landmarks, t.crops)]
+    unknown = np.full(len(segment.times_s), np.nan, np.float32)
+    arrays = [
+        array
+        for t in segment.tracks
+        for array in (t.boxes, t.landmarks, t.crops, unknown if t.quantisers is None else t.quantisers)
+    ]
     return _pack(_SEGMENT, segment, tracks, arrays)
 
 
@@ -159,6 +164,7 @@ def unpack_segment(data: bytes) -> Segment:
             landmarks=reader.take("<f4", (n, 6, 2)),
             crops=reader.take("|u1", (n, side, side, 3)),
             side=frame_side,
+            quantisers=reader.take("<f4", (n,)),
         )
         for track, frame_side, side in header["tracks"]
     ]

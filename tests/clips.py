@@ -18,14 +18,17 @@ def write_clip(
     pts_ms: list[int] | None = None,
     faststart: bool = False,
     crf: int = 23,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """H.264 of a bar that moves over a red left half; `pts_ms` gives irregular times; returns `path`."""
+    """A bar that moves over a red left half, in H.264 unless `codec` differs; `pts_ms` gives irregular times."""
     width, height = size
     rng = np.random.default_rng(0)
     with av.open(str(path), "w", options={"movflags": "faststart"} if faststart else {}) as container:
-        stream = container.add_stream("libx264", rate=fps)
+        stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "ultrafast", "g": str(fps), "crf": str(crf), "threads": "1"}
+        h264 = {"preset": "ultrafast", "g": str(fps), "crf": str(crf), "threads": "1"}
+        stream.options = h264 if options is None else options
         if pts_ms is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         if rotation:

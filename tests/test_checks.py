@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.checks.noise import Noise
-from dfd_core.checks.quality import Quality
+from dfd_core.checks.quality import QualityMeasure
 from dfd_core.checks.temporal import Temporal
 from dfd_core.errors import ModelError
-from dfd_core.fusion import Fusion, Gates, logit
+from dfd_core.fusion import Fusion, Gates, Quality, logit
+from dfd_core.scoring import quality_of
 from dfd_core.types import FaceTrack, UInt8Array
 
-MEASURES = [Noise(), Temporal(), Quality()]
+MEASURES = [Noise(), Temporal(), QualityMeasure()]
 SIDE = 192  # of the crops: the face box is 120 px
 
 
@@ -56,7 +60,7 @@ def test_contract_of_every_measure(measure: Noise | Temporal | Quality) -> None:
     assert all(rows.dtype == np.float32 for rows in measured)
     assert np.isnan(measured[0][1]).all()
     assert np.isnan(measured[2]).all()
-    if not isinstance(measure, Quality):
+    if not isinstance(measure, QualityMeasure):
         scores = [measure.score(rows) for rows in measured]
         assert all(score is None or 0 <= score <= 1 for score in scores)
         assert scores[2] is None
@@ -110,44 +114,49 @@ def test_temporal_sees_flicker_and_jitter() -> None:
 
 def test_quality_of_dark_blurred_and_good_faces() -> None:
     good, dark, blurred = scene(), (scene() * 0.05).astype(np.uint8), cv2.GaussianBlur(scene(), (0, 0), 12)
-    rows = Quality().features([track([good]), track([dark]), track([blurred])])
-    assert [Gates().reason(*map(float, r[0])) is None for r in rows] == [True, False, False]
-    assert rows[0][0, 0] == 120
+    rows = QualityMeasure().features([track([good]), track([dark]), track([blurred])])
+    assert [Gates().reason(quality_of(r)) is None for r in rows] == [True, False, False]
+    assert np.isnan(rows[0][0, 0])
+    assert rows[0][0, 1] == 120
+    told = replace(track([good, good]), quantisers=np.array([20, 30], np.float32))
+    assert quality_of(QualityMeasure().features([told])[0]).quantiser == 25
 
 
 def test_gates_name_what_is_wrong() -> None:
     gates = Gates()
-    assert gates.reason(200, 120, 0.5) is None
-    assert gates.reason(20, 120, 0.5).startswith("too small")  # type: ignore[union-attr]
-    assert gates.reason(200, 3, 0.5).startswith("too dark")  # type: ignore[union-attr]
-    assert gates.reason(200, 120, 0.0).startswith("too blurred")  # type: ignore[union-attr]
+    assert gates.reason(Quality(math.nan, 200, 120, 0.5)) is None
+    for values, words in (((20, 120, 0.5), "too small"), ((200, 3, 0.5), "too dark"), ((200, 120, 0), "too blurred")):
+        assert gates.reason(Quality(26, *values)).startswith(words)  # type: ignore[union-attr]
 
 
-USUAL = 96.0, 0.2  # width in px and sharpness of a face of usual quality
+USUAL = Quality(quantiser=26.0, width_px=96.0, brightness=120.0, sharpness=0.2)
 
 
 def test_fusion_is_the_weighted_sum_of_logits() -> None:
     scores = {"appearance": 0.3, "noise": 0.99, "temporal": None}
-    assert Fusion.from_card({}).probability(scores, *USUAL) == pytest.approx(0.3)
+    assert Fusion.from_card({}).probability(scores, USUAL) == pytest.approx(0.3)
     both = Fusion.from_card({"appearance": 1.0, "noise": 0.5, "bias": -0.2})
     total = logit(0.3) + 0.5 * logit(0.9) - 0.2
-    assert both.probability({"appearance": 0.3, "noise": 0.9, "temporal": 0.1}, *USUAL) == pytest.approx(
+    assert both.probability({"appearance": 0.3, "noise": 0.9, "temporal": 0.1}, USUAL) == pytest.approx(
         1 / (1 + np.exp(-total))
     )
-    assert both.probability({"appearance": None, "noise": 0.9}, *USUAL) is None
-    low, high = (both.probability({"appearance": score}, *USUAL) for score in (0.0, 1.0))
+    assert both.probability({"appearance": None, "noise": 0.9}, USUAL) is None
+    low, high = (both.probability({"appearance": score}, USUAL) for score in (0.0, 1.0))
     assert 0 < low < high < 1  # type: ignore[operator]
 
 
 def test_evidence_counts_less_in_a_poor_picture() -> None:
-    quality = {"offset": 1.0, "width": 1.0, "sharpness": 2.0}
+    quality = {"offset": 1.0, "width": 1.0, "sharpness": 2.0, "compression": 0.5}
     fusion = Fusion.from_card({"appearance": 1.0, "bias": -0.5, "reliability": quality})
-    usual, small, blurred, large = (
-        fusion.probability({"appearance": 0.99}, *of) for of in (USUAL, (48.0, 0.2), (96.0, 0.05), (300.0, 0.4))
+    better = {"width_px": 300.0, "sharpness": 0.4, "quantiser": 18.0}
+    changes = ({}, {"width_px": 48.0}, {"sharpness": 0.05}, {"quantiser": 32.0}, {"quantiser": math.nan}, better)
+    usual, small, blurred, coarse, silent, large = (
+        fusion.probability({"appearance": 0.99}, replace(USUAL, **change)) for change in changes
     )
-    assert blurred < small < usual < large  # type: ignore[operator]
+    assert blurred < small < coarse < usual == silent < large  # type: ignore[operator]
     assert usual == pytest.approx(1 / (1 + np.exp(0.5 - logit(0.99) / (1 + np.exp(-1.0)))))
-    assert fusion.probability({"appearance": 0.99}, 0.0, 0.0) == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.01)
+    nothing = replace(USUAL, width_px=0.0, sharpness=0.0)
+    assert fusion.probability({"appearance": 0.99}, nothing) == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.01)
 
 
 @pytest.mark.parametrize(

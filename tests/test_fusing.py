@@ -11,12 +11,14 @@ import pytest
 
 from dfd_core.cli import main
 from dfd_core.errors import DataError
-from dfd_core.fusion import Fusion
+from dfd_core.fusion import Fusion, Quality
 from dfd_core.models.store import SHIPPED, read_card
 from tests.test_trainer import face_set, pool, portraits  # noqa: F401  fixtures
 from trainer.clips import AUTHENTIC
 from trainer.fusing import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
 from trainer.pool import FacePool
+
+USUAL = Quality(26.0, 96.0, 120.0, 0.2)
 
 
 def sigmoid(value: float) -> float:
@@ -37,7 +39,7 @@ def windows(count: int, *, noise: float = 0.0, temporal: float = 0.0, blurred: b
             "temporal": None if number % 7 == 0 else sigmoid(temporal * sign + rng.normal()),
         }
         kind = ("self_blended", "swapped")[number // 2 % 2] if fake else AUTHENTIC
-        rows.append(Row(number // 2, kind, scores, 96.0, 0.03 if poor else 0.3))
+        rows.append(Row(number // 2, kind, scores, Quality(np.nan, 96.0, 120.0, 0.03 if poor else 0.3)))
     return Evidence.of(iter(rows))
 
 
@@ -54,7 +56,8 @@ def test_poor_pictures_learn_to_count_less() -> None:
     section = fit_fusion(windows(300, blurred=True))
     quality = Fusion.from_card(section).reliability
     assert quality is not None
-    assert quality.of(96, 0.03) < 0.6 * quality.of(96, 0.3)
+    poor, good = (quality.of(Quality(np.nan, 96.0, 120.0, sharpness)) for sharpness in (0.03, 0.3))
+    assert poor < 0.6 * good
 
 
 def test_calibration_gets_better_and_thresholds_keep_false_alarms_rare() -> None:
@@ -71,7 +74,7 @@ def test_calibration_gets_better_and_thresholds_keep_false_alarms_rare() -> None
 
 def test_one_class_is_not_enough() -> None:
     with pytest.raises(DataError, match="Of one class"):
-        Evidence.of(iter([Row(0, AUTHENTIC, {"appearance": 0.5, "noise": None, "temporal": None}, 96.0, 0.2)]))
+        Evidence.of(iter([Row(0, AUTHENTIC, {"appearance": 0.5, "noise": None, "temporal": None}, USUAL)]))
 
 
 @pytest.mark.slow
@@ -91,7 +94,7 @@ def test_a_model_is_fused_anew(
     }
     assert new.figures["clips"]["clips"] == 18
     assert set(new.figures["clips"]["auc_by_kind"]) == {"restored", "self_blended", "swapped"}
-    assert Fusion.from_card(new.fusion).probability({"appearance": 0.9}, 96, 0.2) is not None
+    assert Fusion.from_card(new.fusion).probability({"appearance": 0.9}, USUAL) is not None
     assert json.loads((tmp_path / "out" / "card.json").read_text())["fusion"] == new.fusion
     assert main([*command, "--out", str(tmp_path / "o"), "--real", str(tmp_path / "out")]) == 1
     assert "holds no video" in capsys.readouterr().err

@@ -77,6 +77,29 @@ def test_rotated_video_is_turned_upright(tmp_path: Path, rotation: int, red: sli
     assert image[red][..., 0].mean() > 150
 
 
+def test_h264_tells_by_what_it_rounded(tmp_path: Path) -> None:
+    fine, coarse = (read(write_clip(tmp_path / f"{crf}.mp4", frames=4, crf=crf))[0] for crf in (15, 35))
+    assert fine.quantisers is not None
+    assert coarse.quantisers is not None
+    assert fine.quantisers.shape == (15, 20)
+    assert 5 < fine.quantisers.mean() < 22
+    assert 28 < coarse.quantisers.mean() < 45
+    turned = read(write_clip(tmp_path / "turned.mp4", frames=2, rotation=90))[0].quantisers
+    assert turned is not None
+    assert turned.shape == (20, 15)
+
+
+def test_mpeg2_rounds_on_the_same_scale_and_others_say_nothing(tmp_path: Path) -> None:
+    means = []
+    for codec, options in (("mpeg2video", {"qmin": "4", "qmax": "4"}), ("mpeg2video", {"qmin": "8", "qmax": "8"})):
+        path = write_clip(tmp_path / f"{options['qmin']}.mpg", frames=4, codec=codec, options=options)
+        quantisers = read(path)[-1].quantisers
+        assert quantisers is not None
+        means.append(float(quantisers.mean()))
+    assert means == pytest.approx([4 + 6 * 3, 4 + 6 * 4], abs=1.5)  # steps of 8 and 16 grey levels
+    assert read(write_clip(tmp_path / "vp8.webm", frames=4, codec="libvpx", options={}))[0].quantisers is None
+
+
 @pytest.mark.parametrize(("codec", "suffix"), [("mjpeg", ".jpg"), ("png", ".png"), ("bmp", ".bmp"), ("tiff", ".tif")])
 def test_a_still_is_one_frame(tmp_path: Path, codec: str, suffix: str) -> None:
     if codec == "bmp":

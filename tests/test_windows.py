@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,16 @@ def test_every_frame_is_in_exactly_one_segment(builder: SegmentBuilder) -> None:
     assert [s.follows for s in segments] == [False, True, True]
     assert np.concatenate([s.times_s for s in segments]).tolist() == [n / 8 for n in range(10)]
     assert segments[0].captured_at_s == 1003.0
+
+
+def test_a_face_carries_the_quantiser_of_its_blocks(builder: SegmentBuilder) -> None:
+    quantisers = np.full((12, 20), 40, np.float32)  # blocks of 15 and 16 px
+    quantisers[2:7, 3:7] = 20
+    told = replace(frame(0, picture()), quantisers=quantisers)
+    (track,) = build(builder, [told, frame(1, picture())])[0].tracks
+    assert track.quantisers is not None
+    assert track.quantisers[0] == 20
+    assert np.isnan(track.quantisers[1])
 
 
 def test_crops_are_native_pixels_centred_on_the_box(builder: SegmentBuilder) -> None:

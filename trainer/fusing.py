@@ -18,10 +18,10 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
-from dfd_core.fusion import DEFAULT_WEIGHTS, Fusion, logit
+from dfd_core.fusion import DEFAULT_WEIGHTS, Fusion, Quality, logit
 from dfd_core.models.store import CARD, read_card, write_card
 from dfd_core.offline import windows_of
-from dfd_core.scoring import Scorer, load_scorer
+from dfd_core.scoring import Scorer, load_scorer, quality_of
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
 from dfd_core.video import stream_name
@@ -100,13 +100,12 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A scored window: its clip, kind, checks' scores, and quality as `Fusion.probability` wants it."""
+    """A scored window: its clip, kind, checks' scores and quality."""
 
     clip: int
     kind: str
     scores: dict[str, float | None]
-    width_px: float
-    sharpness: float
+    quality: Quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,26 +141,25 @@ def fit_fusion(evidence: Evidence) -> dict[str, Any]:
     logits = np.array(
         [[logit(s) if (s := row.scores[c]) is not None else 0.0 for c in CHECKS] for row in evidence.rows]
     )
-    wide = np.log2([max(row.width_px, 1.0) / 96 for row in evidence.rows])
-    sharp = np.log2([max(row.sharpness, 1e-3) / 0.2 for row in evidence.rows])
-    weights, start = _weights(evidence), np.array([1.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0])
+    octaves = np.array([row.quality.octaves for row in evidence.rows])
+    weights, start = _weights(evidence), np.array([1.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0])
 
     def loss(values: np.ndarray) -> float:
-        reliability = 1 / (1 + np.exp(-(values[4] + values[5] * wide + values[6] * sharp)))
+        reliability = 1 / (1 + np.exp(-(values[4] + octaves @ values[5:])))
         total = values[3] + reliability * (logits @ values[:3])
         signs = 2.0 * evidence.labels - 1
         return float(weights @ np.logaddexp(0, -signs * total) + _PRIOR * ((values - start) ** 2).sum())
 
-    bounds = [(0, 3), (0, 3), (0, 3), (-5, 5), (-4, 6), (0, 4), (0, 4)]
+    bounds = [(0, 3), (0, 3), (0, 3), (-5, 5), (-4, 6), (0, 4), (0, 4), (0, 4)]
     best = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x.round(3).tolist()
-    reliability = dict(zip(("offset", "width", "sharpness"), best[4:], strict=True))
+    reliability = dict(zip(("offset", "width", "sharpness", "compression"), best[4:], strict=True))
     return {**dict(zip(CHECKS, best[:3], strict=True)), "bias": best[3], "reliability": reliability}
 
 
 def fused(section: dict[str, Any], evidence: Evidence) -> np.ndarray:
     """Fake probabilities (N,) as serving would give them."""
     fusion = Fusion.from_card(section)
-    return np.array([fusion.probability(row.scores, row.width_px, row.sharpness) for row in evidence.rows], float)
+    return np.array([fusion.probability(row.scores, row.quality) for row in evidence.rows], float)
 
 
 def thresholds_of(probabilities: np.ndarray, evidence: Evidence) -> Thresholds:
@@ -261,7 +259,7 @@ def _score(number: int, take: Take) -> list[Row]:
 def _rows(number: int, kind: str, path: Path, settings: Settings, scorer: Scorer) -> list[Row]:
     """Of each scorable window of a file its checks and its quality, of all faces."""
     windows = list(windows_of(str(path), stream_name(str(path)), settings, lambda _: None, live=False))
-    places = [scorer.columns.index(f"quality.{name}") for name in ("width_px", "sharpness")]
+    places = [n for n, name in enumerate(scorer.columns) if name.startswith("quality.")]
     rows, measured = [], {}
     for window, (result, features) in zip(windows, scorer.score(windows), strict=True):
         measured[id(window[-1])] = features
@@ -269,6 +267,6 @@ def _rows(number: int, kind: str, path: Path, settings: Settings, scorer: Scorer
             if score.fake_probability is None:
                 continue
             own = [measured[id(s)].tracks[score.track] for s in window if score.track in measured[id(s)].tracks]
-            wide, sharp = np.nanmedian(np.concatenate(own)[:, places], axis=0).tolist()
-            rows.append(Row(number, kind, score.checks, wide, sharp))
+            columns = np.concatenate(own)[:, places]
+            rows.append(Row(number, kind, score.checks, quality_of(columns[np.isfinite(columns[:, -1])])))
     return rows

@@ -17,15 +17,15 @@ _SIZE = 112  # px of the copy that is measured
 _CONTRAST_FLOOR = 4.0  # grey levels squared, against division by nothing
 
 
-class Quality:
-    """Width of the face in frame px, its mean luma (0 to 255), and its sharpness (0: none)."""
+class QualityMeasure:
+    """The codec's quantiser (NaN: unknown), the face's width in frame px, mean luma (0 to 255), sharpness (0: none)."""
 
     name = "quality"
-    columns: tuple[str, ...] = ("width_px", "brightness", "sharpness")
+    columns: tuple[str, ...] = ("quantiser", "width_px", "brightness", "sharpness")
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
-        """For each track float32 (N, 3), NaN rows where the face is absent."""
-        return [_measure(track) if track.present.any() else spread(track, np.zeros((0, 3))) for track in tracks]
+        """For each track float32 (N, 4), NaN rows where the face is absent."""
+        return [_measure(track) if track.present.any() else spread(track, np.zeros((0, 4))) for track in tracks]
 
 
 def _measure(track: FaceTrack) -> Float32Array:
@@ -34,4 +34,6 @@ def _measure(track: FaceTrack) -> Float32Array:
     inside = grey[:, face].astype(np.float32)
     boxes = track.boxes[track.present]
     sharpness = gradient_energy(grey)[:, face].mean(axis=1) / (inside.var(axis=1) + _CONTRAST_FLOOR)
-    return spread(track, np.stack([boxes[:, 2] - boxes[:, 0], inside.mean(axis=1), sharpness], axis=1))
+    unknown = np.full(len(boxes), np.nan, np.float32)
+    quantisers = unknown if track.quantisers is None else track.quantisers[track.present]
+    return spread(track, np.stack([quantisers, boxes[:, 2] - boxes[:, 0], inside.mean(axis=1), sharpness], axis=1))

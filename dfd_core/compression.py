@@ -1,0 +1,37 @@
+"""What the decoder tells of a picture's compression, without computing anything: the quantisers of its blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.encparams import VideoEncParamsType
+from av.video.frame import VideoFrame
+
+from dfd_core.types import Float32Array
+
+_KEY = "VIDEO_ENC_PARAMS"  # FFmpeg's, once the decoder was opened with export_side_data=venc_params
+
+
+def quantisers_of(picture: VideoFrame) -> Float32Array | None:
+    """What the encoder rounded by, on H.264's scale, float32 (h, w) of macroblocks, upright; None for other codecs."""
+    try:
+        told: Any = picture.side_data.get(_KEY)
+    except ValueError:  # FFmpeg tells of more than PyAV has names for
+        return None
+    if told is None or not told.nb_blocks:
+        return None
+    if told.codec_type == VideoEncParamsType.H264:
+        quantisers = told.qp_map()
+    elif told.codec_type == VideoEncParamsType.MPEG2:  # steps of grey levels; H.264 counts sixths of their octaves
+        quantisers = 4 + 6 * np.log2(np.maximum(told.qp_map(), 1))
+    else:
+        return None
+    return np.ascontiguousarray(upright(quantisers, picture), np.float32)
+
+
+def upright(array: npt.NDArray[Any], picture: VideoFrame) -> npt.NDArray[Any]:
+    """Rows and columns of a picture, turned as it is to be shown."""
+    quarter_turns = round(picture.rotation / 90) % 4  # the display matrix turns counterclockwise, as rot90 does
+    return np.rot90(array, quarter_turns) if quarter_turns else array
