@@ -68,7 +68,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     load_scorer(settings)  # a wrong model fails here
     pool = pool_of(args.data)
     pool = pool.only(pool.splits == args.split)
-    takes = [*_takes(pool, args.clips, args.seed), *_videos(args.real)]
+    takes = [*takes_of(pool, args.clips, args.seed), *_videos(args.real)]
     evidence = Evidence.of(row for rows in _scored(takes, settings, pool, args) for row in rows)
     fitted = fit_fusion(evidence)
     probabilities = fused(fitted, evidence)
@@ -212,7 +212,7 @@ def _weights(evidence: Evidence) -> np.ndarray:
     return weights
 
 
-def _takes(pool: FacePool, clips: int, seed: int) -> list[Take]:
+def takes_of(pool: FacePool, clips: int, seed: int) -> list[Take]:
     """`clips` of each kind that the pool can give; the authentic ones as many as all fakes."""
     kinds = {SELF_BLENDED: pool.reals, SWAPPED: pool.reals}
     kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows)}
