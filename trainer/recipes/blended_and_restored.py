@@ -1,28 +1,13 @@
-"""The shipped detector: swapped, self-blended and restored faces, generated portraits; goes on from selfblend-long."""
+"""Restored faces and generated portraits besides blended ones; measured in docs/model-card.md, and not shipped."""
 
-from trainer.recipes import Degradation, Mixture, Recipe
+from dataclasses import replace
 
-RECIPE = Recipe(
+from trainer.recipes import Mixture
+from trainer.recipes.blended import RECIPE as BLENDED
+
+RECIPE = replace(
+    BLENDED,
     name="blended-and-restored",
-    size=160,
-    serving_size=192,
     epochs=18,
-    steps=150,
-    pairs=12,
-    learners=2,
-    rate=4e-4,
-    frozen=((0, 2),),
-    ema=0.995,
     fakes=Mixture(self_blended=0.45, swapped=0.15, restored=0.28, real=0.12),
-    degradation=Degradation(
-        codecs=("libx264", "libx264", "libx264", "mpeg2video", "mpeg4"),
-        crf=(17, 41),
-        saturation=(0.6, 1.8),
-        rescale_share=0.45,
-        rescale=3.0,
-        jpeg_quality=(25, 95),
-        blur_share=0.25,
-        sharpen_share=0.15,
-        smooth_share=0.1,
-    ),
 )
