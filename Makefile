@@ -36,7 +36,8 @@ model: $(VENV)/.dev
 	test -f $(RUN)/restored.h5 || $(BIN)/dfd data fakes $(RUN)/portraits.h5 --kind restored --out $(RUN)/restored.h5
 	$(TRAIN) selfblend-long --data $(FACES)/faces --out $(RUN)/first $(ONE)
 	$(TRAIN) blended-and-restored $(SETS) --start $(RUN)/first --out $(RUN)/second $(ONE)
-	$(BIN)/dfd export $(RUN)/second --out $(RUN)/exported
+	$(TRAIN) blended --data $(RUN)/portraits.h5 --start $(RUN)/first --out $(RUN)/third $(ONE)
+	$(BIN)/dfd export $(RUN)/third --mean-with $(RUN)/first --mean-with $(RUN)/second --out $(RUN)/exported
 	$(BIN)/dfd fuse $(RUN)/exported $(SETS) --out $(RUN)/shipped
 
 format: $(VENV)/.dev

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from dfd_core.errors import DataError
 from tests.keras_process import KerasProcess
 from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
 from trainer.degrade import degrade, saturated, through_jpeg, through_video
+from trainer.networks import network_file, take_mean
 from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
@@ -343,13 +345,16 @@ def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path, in_keras:
     run, model, picture = tmp_path / "run", tmp_path / "model", portraits / "0.png"
     train = ["train", "smoke", "--data", portraits, "--out", run, "--feeders", 1]
     scan = ["scan", picture, "--json", "--set", f"model.path={model}", "--set"]
-    first, resumed, _, *scans = run_commands(
+    mean = tmp_path / "mean"
+    first, resumed, _, _, *scans = run_commands(
         in_keras,
         train,
         train,  # as after a kill: goes on from the checkpoint, and finds nothing left to do
         ["export", run, "--out", model],
+        ["export", run, "--out", mean, "--mean-with", model, "--precision", "float32"],
         [*scan, "model.runtime=litert"],
         [*scan, "model.runtime=keras"],
+        ["scan", picture, "--json", "--set", f"model.path={mean}"],
     )
     assert "from step 0 of 2" in first
     assert "from step 2 of 2" in resumed
@@ -361,5 +366,29 @@ def test_train_resume_export_and_scan(portraits: Path, tmp_path: Path, in_keras:
     thresholds = json.loads((run / "thresholds.json").read_text())
     assert json.loads((model / "card.json").read_text())["thresholds"] == thresholds
     assert facts["data"]["faces"] == 6
-    litert, keras = (json.loads(line)["fake_probability"] for line in scans)
+    litert, keras, of_mean = (json.loads(line)["fake_probability"] for line in scans)
     assert litert == pytest.approx(keras, abs=5e-3)  # weights in float16 against float32
+    assert of_mean == pytest.approx(keras, abs=1e-4)  # a network and its like have itself as mean
+    card = json.loads((mean / "card.json").read_text())
+    assert card["name"] == "plain-smoke-mean"
+    assert (
+        card["recipe"]["mean_with"][0]["sha256"]
+        == json.loads((model / "card.json").read_text())["files"]["model.keras"]
+    )
+
+
+def test_the_mean_of_networks_is_that_of_their_weights() -> None:
+    def network(*weights: float) -> SimpleNamespace:
+        held = [np.array([w]) for w in weights]
+        return SimpleNamespace(get_weights=lambda: held, set_weights=lambda new: held.__setitem__(slice(None), new))
+
+    first = network(1.0, 5.0)
+    take_mean(first, [network(2.0, 5.0), network(6.0, 2.0)])
+    assert [float(w[0]) for w in first.get_weights()] == [3.0, 4.0]
+    with pytest.raises(DataError, match="not alike"):
+        take_mean(first, [network(1.0)])
+
+
+def test_a_folder_without_a_network_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no network"):
+        network_file(tmp_path)

@@ -5,14 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dfd_core.errors import DataError
-from dfd_core.models.store import DEFAULT_THRESHOLDS, KERAS_FILE, LITERT_FILE, ModelCard, ModelInput, write_card
+from dfd_core.models.store import (
+    CARD,
+    DEFAULT_THRESHOLDS,
+    KERAS_FILE,
+    LITERT_FILE,
+    ModelCard,
+    ModelInput,
+    read_card,
+    sha256_of,
+    write_card,
+)
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
+from trainer.networks import BEST, network_file, take_mean
 from trainer.search.plan import SEARCH
 from trainer.search.trusted import trusted
 
@@ -20,6 +32,7 @@ HELP = "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs
 EXAMPLES = """examples:
   dfd export runs/first --out models/mine
   dfd export runs/first --out models/small --precision int8
+  dfd export runs/second --mean-with runs/first --out models/mean       # of two that went on from one start
   dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
   dfd export runs/search --out models/found             # what dfd search found
   dfd scan --set model.path=models/mine clip.mp4"""
@@ -36,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--enter", type=float, help="probability from which a face counts as fake (default: the run's)")
     parser.add_argument("--exit", type=float, help="probability below which it is authentic again (default: the run's)")
     parser.add_argument(
+        "--mean-with",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="export the mean of its weights and those of this run or model; as often as there are some",
+    )
+    parser.add_argument(
         "--precision", choices=PRECISIONS, default="float16", help="of the LiteRT file's weights (default: float16)"
     )
     parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
@@ -51,7 +72,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if facts["recipe"]["name"] == SEARCH:
         model = _found_model(args.run)
     else:
-        model = _serving_model(args.run, args.checkpoint, facts["recipe"])
+        model = _serving_model(args.run, args.checkpoint, facts["recipe"], args.mean_with)
     args.out.mkdir(parents=True, exist_ok=True)
     model.save(args.out / KERAS_FILE)
     (args.out / LITERT_FILE).write_bytes(to_litert(model, args.precision))
@@ -59,14 +80,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     card = write_card(
         args.out,
         ModelCard(
-            name=f"{recipe.get('backbone', 'efficientnet-lite0')}-{recipe['name']}",
+            name=f"{recipe.get('backbone', 'efficientnet-lite0')}-{recipe['name']}{'-mean' if args.mean_with else ''}",
             version=str(facts["commit"])[:8],
             input=ModelInput(size=int(model.input_shape[1])),
             outputs={"logit": "above 0 means fake"},
             fusion={"appearance": 1 / args.temperature, "bias": args.bias},
             thresholds=_thresholds(args, folder),
             data=facts["data"],
-            recipe=recipe,
+            recipe={**recipe, "mean_with": [_origin(folder) for folder in args.mean_with]},
             commit=str(facts["commit"]),
             seed=facts["seed"],
             licence="Apache-2.0",
@@ -95,11 +116,10 @@ def to_litert(model: Any, precision: str = "float16") -> bytes:
     return bytes(converter.convert())
 
 
-def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
-    """The averaged weights in a float32 network, whatever precision they were trained in."""
+def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:
+    """The averaged weights, or the mean of them and others, in a float32 network, whatever they were trained in."""
     import keras
 
-    from trainer.fit import BEST
     from trainer.learner import CHECKPOINT, as_served, averaged_weights, load_network
 
     path = run / (CHECKPOINT if checkpoint else BEST)
@@ -108,8 +128,20 @@ def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any]) -> Any:
     trained = load_network(path)
     if checkpoint:
         trained = averaged_weights(trained)
+    take_mean(trained, [load_network(network_file(folder)) for folder in mean_with])
     keras.mixed_precision.set_global_policy("float32")
     return as_served(trained, recipe)
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    """What is known of a network that the mean was taken with: its recipe's name, commit, seed and SHA-256."""
+    if (folder / CARD).is_file():
+        card = read_card(folder)
+        name, commit, seed = (card.recipe or {}).get("name"), card.commit, card.seed
+    else:
+        facts = _facts(folder)
+        name, commit, seed = facts["recipe"]["name"], facts["commit"], facts["seed"]
+    return {"recipe": name, "commit": commit, "seed": seed, "sha256": sha256_of(network_file(folder))}
 
 
 def _require_tensorflow() -> None:

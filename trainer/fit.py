@@ -27,12 +27,12 @@ from trainer.learner import (
     thaw,
     use_fast_arithmetic,
 )
+from trainer.networks import BEST
 from trainer.peers import Course, peers
 from trainer.pool import TRAIN, VALIDATION, FacePool
 from trainer.recipes import Recipe
 from trainer.samples import MADE, draw_pair, draw_real, labels_of, shares_of
 
-BEST = "best.keras"
 _DRAWS = 16  # of each held-out real face: thresholds lie in the tail of their scores, where few are
 _VALIDATION_SEED = 20_000_000  # far from any training step, so that no validation draw repeats one
 

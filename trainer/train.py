@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dfd_core.errors import DataError
-from dfd_core.models.store import CARD, KERAS_FILE, read_card, sha256_of, verified_file
+from dfd_core.models.store import sha256_of
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
+from trainer.networks import network_file
 from trainer.pool import FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Recipe, changed, recipe_named, recipe_names
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, or go on training, and keep everything in the run folder."""
     console = Console()
     recipe = changed(recipe_named(args.recipe), args.change)
-    initial = None if args.start is None else _network_of(args.start)
+    initial = None if args.start is None else network_file(args.start)
     pool = _pool(args.data, args.out, recipe, console)
     from trainer.fit import fit, write_run_card  # Keras takes seconds to import
 
@@ -83,15 +84,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     fit(pool, recipe, args.out, args.seed, say, threads=args.threads, feeders=args.feeders, initial=initial)
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
     return 0
-
-
-def _network_of(folder: Path) -> Path:
-    """The Keras file of a run or of a model folder, the latter once its hash is the card's; DataError for neither."""
-    if (folder / CARD).is_file():
-        return verified_file(folder, read_card(folder), KERAS_FILE)
-    if (folder / "best.keras").is_file():
-        return folder / "best.keras"
-    raise DataError(f"{folder} holds no network to start from: give a run of dfd train, or a folder of dfd export.")
 
 
 def fingerprint(data: Sequence[Path]) -> str:
