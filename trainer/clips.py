@@ -40,6 +40,7 @@ class Clip:
     crf: tuple[int, int] = (17, 37)
     twice_share: float = 0.3  # encoded, perhaps made smaller, and encoded again
     noise: tuple[float, float] = (0.0, 5.0)  # deviation of the sensor's, of 255
+    least_ratio: float = 0.0  # strength of the blend: weaker ones are drawn again
 
 
 def make_clip(
@@ -55,7 +56,7 @@ def make_clip(
     frames = list(film(pool.read(index, camera.random()), plan, camera))
     if kind != AUTHENTIC:
         other = pool.read(pool.alike(index, change), change.random()) if kind == SWAPPED else None
-        frames = list(_manipulated(frames, other, change))
+        frames = list(_manipulated(frames, other, change, plan.least_ratio))
     _store([image for image, _ in frames], path, plan, storage)
     return path
 
@@ -115,10 +116,16 @@ def decoded(path: Path) -> list[UInt8Array]:
 
 
 def _manipulated(
-    frames: Sequence[tuple[UInt8Array, Float32Array]], other: Picture | None, rng: np.random.Generator
+    frames: Sequence[tuple[UInt8Array, Float32Array]],
+    other: Picture | None,
+    rng: np.random.Generator,
+    least_ratio: float,
 ) -> Iterator[tuple[UInt8Array, Float32Array]]:
     """Each frame with the same swap, or the same self-blending, and a tremor of colours, place and sharpness."""
-    alteration, seed = draw_alteration(rng), int(rng.integers(1 << 32))
+    alteration = draw_alteration(rng)
+    while alteration.ratio < least_ratio:
+        alteration = draw_alteration(rng)
+    seed = int(rng.integers(1 << 32))
     tremor = float(rng.choice([0.0, 0.3, 1.0]) * rng.uniform(0.5, 1.5))
     for image, points in frames:
         shaken = points + np.float32(rng.normal(0, 0.004 * tremor * np.ptp(points), 2))
