@@ -40,7 +40,7 @@ EXAMPLES = """examples:
 Clips are made of the faces of a split that training did not see: filmed by a virtual camera, manipulated, encoded, and
 scored as any video. Videos known to be real (--real FOLDER) count as authentic ones beside them."""
 
-_FALSE_ALARMS = 0.05, 0.08  # of authentic windows: above `enter`, above `exit`; clips are harder than most footage
+_FALSE_ALARMS = 0.05, 0.06  # of authentic windows: above `enter`, above `exit`; clips are harder than most footage
 _PRIOR = 0.02  # weight of the pull towards the network alone, an evidence
 _SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".mpg", ".webm"}
 CHECKS = tuple(DEFAULT_WEIGHTS)
