@@ -168,7 +168,7 @@ def test_pairs_are_made_on_the_way(pool: FacePool, kind: str) -> None:
 def test_data_sets_are_one_pool(pool: FacePool, tmp_path: Path) -> None:
     both = pool_of([face_set(tmp_path / "a.h5", pool, ("swap",)), face_set(tmp_path / "b.h5", pool, ("generated-x",))])
     assert len(both) == 12
-    assert {kind: len(rows) for kind, rows in both.fakes.items()} == {"generated": 3, "real": 3}
+    assert {kind: len(rows) for kind, rows in both.fakes.items()} == {"generated": 3, "restored": 0, "real": 3}
     early, late = both.read(0, 0.0).image, both.read(0, 0.99).image
     assert late.mean() > early.mean() + 5
     rng = np.random.default_rng(1)
