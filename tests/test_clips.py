@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -54,12 +55,13 @@ def test_only_the_manipulation_tells_two_clips_apart(set_of_faces: FacePool, tmp
         return np.stack(decoded(tmp_path / f"{kind}.mp4")).astype(np.int16)
 
     real, again, blended, swapped = (clip(kind) for kind in (AUTHENTIC, AUTHENTIC, SELF_BLENDED, SWAPPED))
-    assert np.abs(real - again).mean() < 1  # PyAV and libx264 do not give the same bytes twice
+    rounding = np.abs(real - again).mean()  # PyAV and libx264 do not give the same bytes twice
+    assert rounding < 3
     centre = np.s_[:, 80:160, 80:160]
     for fake in (blended, swapped):
         assert fake.shape == real.shape == (10, 240, 240, 3)
-        assert np.abs(fake - real)[centre].mean() > 1
-    assert np.abs(swapped - real)[:, :, :20].mean() < 1.5
+        assert np.abs(fake - real)[centre].mean() > 1.4 * rounding
+    assert np.abs(swapped - real)[:, :, :20].mean() < rounding + 1.5
 
 
 def test_what_is_encoded_comes_back(tmp_path: Path) -> None:
@@ -82,13 +84,21 @@ def test_a_swap_changes_the_face_and_keeps_its_colours(set_of_faces: FacePool) -
     assert np.abs(means[0] - means[1]).max() < 12
 
 
-def test_a_fake_without_an_original_is_set_against_a_face_as_light(set_of_faces: FacePool) -> None:
-    fake = int(set_of_faces.fakes["real"][0])
-    lonely = set_of_faces.only(np.arange(len(set_of_faces)) != fake)
-    assert set_of_faces.partner(fake, np.random.default_rng(1)) in set_of_faces.reals
-    assert lonely.fakes["restored"].tolist()
-    partners = {set_of_faces.alike(int(set_of_faces.reals[0]), np.random.default_rng(seed)) for seed in range(5)}
-    assert partners <= set(set_of_faces.reals.tolist())
+def test_a_fake_without_an_original_is_set_against_a_face_as_light(pool: FacePool, tmp_path: Path) -> None:  # noqa: F811
+    darks = face_set(tmp_path / "set.h5", pool, ("stable-diffusion",), moments=1)
+    with h5py.File(darks, "a") as h5:  # a real face as dark as the fakes, and fakes of people whom nobody else shows
+        real, fake = np.flatnonzero(h5["label"][:] == 0)[1], np.flatnonzero(h5["label"][:] == 1)[0]
+        h5["crops"][real] = h5["crops"][real] // 2
+        h5["files/group"][h5["file"][fake]] = "nobody"
+    faces = pool_of([darks])
+    assert {faces.partner(int(fake), np.random.default_rng(seed)) for seed in range(5)} == {int(real)}
+
+
+def test_a_face_is_swapped_with_another_one(set_of_faces: FacePool) -> None:
+    first = int(set_of_faces.reals[0])
+    found = {set_of_faces.alike(first, np.random.default_rng(seed)) for seed in range(5)}
+    assert found
+    assert found <= set(set_of_faces.reals.tolist()) - {first}
 
 
 def test_restored_faces_are_pasted_or_whole(set_of_faces: FacePool) -> None:
