@@ -15,8 +15,8 @@ from dfd_core.facemesh import FaceMesh
 from dfd_core.faces import FaceFinder
 from dfd_core.settings import FaceSettings
 from dfd_core.types import UInt8Array
+from tests.fixtures_faces import face_set
 from tests.test_fakes import fakes, source  # noqa: F401  a fixture
-from tests.test_trainer import face_set, pool, portraits  # noqa: F401  fixtures
 from trainer import restoration
 from trainer.clips import AUTHENTIC, FPS, Clip, decoded, encode, film, make_clip
 from trainer.data.dataset import Dataset
@@ -30,7 +30,7 @@ SHORT = Clip(seconds=0.4, sides=(240, 241), noise=(0.0, 0.01), crf=(16, 17), twi
 
 
 @pytest.fixture(scope="module")
-def set_of_faces(pool: FacePool, tmp_path_factory: pytest.TempPathFactory) -> FacePool:  # noqa: F811
+def set_of_faces(pool: FacePool, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
     """Windows of the portrait, and darker fakes as a restorer and as somebody else would name them."""
     return pool_of([face_set(tmp_path_factory.mktemp("clips") / "set.h5", pool, ("restored", "stable-diffusion"))])
 
@@ -84,7 +84,7 @@ def test_a_swap_changes_the_face_and_keeps_its_colours(set_of_faces: FacePool) -
     assert np.abs(means[0] - means[1]).max() < 12
 
 
-def test_a_fake_without_an_original_is_set_against_a_face_as_light(pool: FacePool, tmp_path: Path) -> None:  # noqa: F811
+def test_a_fake_without_an_original_is_set_against_a_face_as_light(pool: FacePool, tmp_path: Path) -> None:
     darks = face_set(tmp_path / "set.h5", pool, ("stable-diffusion",), moments=1)
     with h5py.File(darks, "a") as h5:  # a real face as dark as the fakes, and fakes of people whom nobody else shows
         real, fake = np.flatnonzero(h5["label"][:] == 0)[1], np.flatnonzero(h5["label"][:] == 1)[0]

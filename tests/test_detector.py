@@ -24,7 +24,7 @@ from trainer.samples import SELF_BLENDED, SWAPPED
 
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
 HELD_OUT = "ca_odi"  # no face of this source was trained on
-COUNT = 20
+LEAST = 50  # faces of it that are scored
 PLAN = Clip(seconds=1.2, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
 
 
@@ -35,7 +35,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> FacePool:
         pytest.skip("needs the licensed faces beside the checkout, which are not part of it")
     folder = tmp_path_factory.mktemp("held-out")
     with (FACES / "faces.csv").open(newline="") as handle:
-        rows = [row for row in csv.DictReader(handle) if row["source"] == HELD_OUT][: COUNT + 1]
+        rows = [row for row in csv.DictReader(handle) if row["source"] == HELD_OUT]
     (folder / "real").symlink_to(FACES / "real")
     with (folder / "faces.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
@@ -86,7 +86,7 @@ def authentic(held_out: FacePool, tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "least"), [(SELF_BLENDED, 0.85), ("restored", 0.85), (SWAPPED, 0.65)])
+@pytest.mark.parametrize(("kind", "least"), [(SELF_BLENDED, 0.9), ("restored", 0.9), (SWAPPED, 0.65)])
 def test_it_tells_authentic_from_fake(
     kind: str, least: float, held_out: FacePool, authentic: list[float], tmp_path: Path
 ) -> None:
@@ -96,6 +96,6 @@ def test_it_tells_authentic_from_fake(
         fakes = probabilities(replace(held_out, pictures=Restored(held_out)), AUTHENTIC, tmp_path)
     else:
         fakes = probabilities(held_out, kind, tmp_path)
-    assert min(len(authentic), len(fakes)) >= COUNT - 2
+    assert min(len(authentic), len(fakes)) >= LEAST
     labels = np.repeat([0, 1], [len(authentic), len(fakes)])
     assert roc_auc_score(labels, [*authentic, *fakes]) >= least, json.dumps({"real": authentic, "fake": fakes})

@@ -13,7 +13,7 @@ from dfd_core.cli import main
 from dfd_core.errors import DataError
 from dfd_core.fusion import Fusion, Quality
 from dfd_core.models.store import SHIPPED, read_card
-from tests.test_trainer import face_set, pool, portraits  # noqa: F401  fixtures
+from tests.fixtures_faces import face_set
 from trainer.clips import AUTHENTIC
 from trainer.fusing import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
 from trainer.pool import FacePool
@@ -63,9 +63,11 @@ def test_poor_pictures_learn_to_count_less() -> None:
 def test_calibration_gets_better_and_thresholds_keep_false_alarms_rare() -> None:
     evidence = windows(400, temporal=1.0)
     figures = figures_of(evidence, 1)
-    assert figures["auc"] > figures["auc_of_the_network"]
     assert figures["calibration_error"] < 0.08
     assert set(figures["auc_by_kind"]) == {"self_blended", "swapped"}
+    by_check = figures["auc_by_check"]
+    assert figures["auc"] > by_check["appearance"] > by_check["temporal"] > by_check["noise"]
+    assert by_check["noise"] == pytest.approx(0.5, abs=0.05)
     probabilities = fused(fit_fusion(evidence), evidence)
     thresholds = thresholds_of(probabilities, evidence)
     assert (probabilities[evidence.labels == 0] >= thresholds.enter).mean() <= 0.06
@@ -79,7 +81,7 @@ def test_one_class_is_not_enough() -> None:
 
 @pytest.mark.slow
 def test_a_model_is_fused_anew(
-    pool: FacePool,  # noqa: F811
+    pool: FacePool,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -133,7 +133,7 @@ def test_steps_do_what_the_recipe_says(tmp_path: Path, in_keras: KerasProcess) -
 _FIT = """
 import sys, pathlib
 from dataclasses import asdict, replace
-from tests.test_trainer import noise_pool
+from tests.fixtures_faces import noise_pool
 from trainer.fit import fit
 from trainer.learner import as_served
 from trainer.recipes import Mixture, recipe_named
@@ -181,7 +181,7 @@ _SIDE_BY_SIDE = """
 import sys, pathlib
 import keras, numpy as np
 from dataclasses import replace
-from tests.test_trainer import noise_pool
+from tests.fixtures_faces import noise_pool
 from trainer.fit import fit
 from trainer.learner import learn, load_network, moving_state, start
 from trainer.pool import TRAIN

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from dfd_core.errors import DataError
+from tests.fixtures_faces import SMOKE, face_set, face_window
 from tests.keras_process import KerasProcess
-from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
+from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.degrade import degrade, saturated, through_jpeg, through_video
 from trainer.networks import network_file, take_mean
 from trainer.pool import TRAIN, FacePool, pool_of
@@ -29,29 +30,6 @@ from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_
 from trainer.resynthesis import decoded, draw_resynthesis, resynthesise
 from trainer.samples import MADE, SELF_BLENDED, draw_batch, draw_pair, shares_of, weights_of
 from trainer.torchfile import read_torch_file
-
-SMOKE = replace(recipe_named("smoke"), size=96)
-
-
-@pytest.fixture(scope="session")
-def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with faces.csv: six versions of one portrait, one of them of a held-out source."""
-    matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    image = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    folder = tmp_path_factory.mktemp("portraits")
-    sources = ("us_a", "us_a", "us_a", "us_b", "other", SMOKE.held_out[0])
-    with (folder / "faces.csv").open("w", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["file", "source"])
-        for number, source in enumerate(sources):
-            cv2.imwrite(str(folder / f"{number}.png"), cv2.resize(image, None, fx=1 - number / 20, fy=1 - number / 20))
-            writer.writerow([f"{number}.png", source])
-    return folder
-
-
-@pytest.fixture(scope="session")
-def pool(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
-    return load_portraits(portraits, tmp_path_factory.mktemp("pool") / "faces.npz", SMOKE.held_out)
 
 
 def test_a_pool_has_a_box_and_a_mesh_for_every_face(pool: FacePool) -> None:
@@ -98,46 +76,6 @@ def test_a_recipe_is_changed_by_name() -> None:
             changed(recipe, [wrong])
 
 
-def face_set(path: Path, pool: FacePool, methods: tuple[str, ...], moments: int = 2) -> Path:
-    """A data set of the portrait: for each group a real window and one fake of each method, by group and split."""
-    header = Header(288, moments, 8.0, "folders", "group")
-    with DatasetWriter(path, header) as writer:
-        for n, split in enumerate(("train", "train", "validation")):
-            for method in ("", *methods):
-                name = f"{n}.png" if method.startswith(("generated", "restored")) else f"{n}{method}.png"
-                file = writer.add_file(FileRow(name, f"person-{n}", method, ""))
-                writer.add(_window(pool, n, moments, darker=bool(method)), file, bool(method), split)
-        writer.close()
-    return path
-
-
-def _window(pool: FacePool, index: int, moments: int, *, darker: bool) -> FaceWindow:
-    picture = pool.read(index, 0.0)
-    scale = 288 / max(picture.image.shape[:2])
-    crop = np.zeros((288, 288, 3), np.uint8)
-    small = cv2.resize(picture.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    crop[: small.shape[0], : small.shape[1]] = small // (2 if darker else 1)
-    crops = np.stack([np.clip(crop.astype(int) + 20 * n, 0, 255).astype(np.uint8) for n in range(moments)])
-    boxes = np.repeat((picture.box * scale)[None], moments, axis=0)
-    mesh = np.repeat((picture.landmarks * scale)[None], moments, axis=0).astype(np.float16)
-    return FaceWindow(crops, 288.0, np.ones(moments, np.uint8), np.arange(moments) / 8, boxes, mesh)
-
-
-def noise_pool(path: Path) -> FacePool:
-    """A pool of noise with real and fake faces to train and to validate with."""
-    if not path.exists():
-        rng = np.random.default_rng(1)
-        with DatasetWriter(path, Header(96, 1, 8.0, "folders", "group")) as writer:
-            for n in range(12):
-                file = writer.add_file(FileRow(f"{n}.png", str(n), "swap" if n % 2 else "", ""))
-                crops, box = rng.integers(0, 255, (1, 96, 96, 3), np.uint8), np.array([[20, 20, 76, 76]], np.float32)
-                mesh = np.full((1, 468, 2), np.nan, np.float16)
-                window = FaceWindow(crops, 96.0, np.ones(1, np.uint8), np.zeros(1), box, mesh)
-                writer.add(window, file, n % 2 == 1, "validation" if n >= 8 else "train")
-            writer.close()
-    return pool_of([path])
-
-
 def test_a_decoder_leaves_its_period(pool: FacePool) -> None:
     flat = np.full((32, 32, 3), 100, np.uint8)
     assert np.ptp(decoded(flat, 4, 0.0, seed=1)) < 1e-2  # even weights leave nothing
@@ -181,7 +119,9 @@ def test_a_person_may_not_be_on_both_sides_of_two_data_sets(pool: FacePool, tmp_
     one, other = tmp_path / "a.h5", tmp_path / "b.h5"
     for path, split in ((one, "train"), (other, "validation")):
         with DatasetWriter(path, Header(288, 1, 8.0, "folders", "group")) as writer:
-            writer.add(_window(pool, 0, 1, darker=False), writer.add_file(FileRow("x", "ann", "", "")), False, split)
+            writer.add(
+                face_window(pool, 0, 1, darker=False), writer.add_file(FileRow("x", "ann", "", "")), False, split
+            )
             writer.close()
     with pytest.raises(DataError, match="'ann' is in both"):
         pool_of([one, other])
@@ -224,7 +164,7 @@ def test_capped_sources_fill_half_of_a_batch(pool: FacePool) -> None:
 _FEED = """
 import multiprocessing, pathlib, sys, time
 from dataclasses import replace
-from tests.test_trainer import noise_pool
+from tests.fixtures_faces import noise_pool
 from trainer.feed import batches
 from trainer.recipes import Mixture, recipe_named
 recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1))

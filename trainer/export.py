@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -113,7 +115,8 @@ def to_litert(model: Any, precision: str = "float16") -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return bytes(converter.convert())
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras lists every variable
+        return bytes(converter.convert())
 
 
 def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:

@@ -138,9 +138,7 @@ def fit_fusion(evidence: Evidence) -> dict[str, Any]:
 
     Both classes weigh alike, and within the fakes each kind. What is not there pulls towards the network alone.
     """
-    logits = np.array(
-        [[logit(s) if (s := row.scores[c]) is not None else 0.0 for c in CHECKS] for row in evidence.rows]
-    )
+    logits = np.array([[logit(_known(row.scores[check])) for check in CHECKS] for row in evidence.rows])
     octaves = np.array([row.quality.octaves for row in evidence.rows])
     weights, start = _weights(evidence), np.array([1.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0])
 
@@ -180,6 +178,7 @@ def figures_of(evidence: Evidence, seed: int) -> dict[str, Any]:
         probabilities[side] = fused(fit_fusion(evidence.only(~side)), evidence.only(side))
     alone = fused({"appearance": 1.0}, evidence)
     reals = evidence.labels == 0
+    checks = {check: np.array([_known(row.scores[check]) for row in evidence.rows]) for check in CHECKS}
     by_kind = {
         str(kind): round(float(roc_auc_score(evidence.labels[of], probabilities[of])), 3)
         for kind in sorted(set(evidence.kinds[~reals]))
@@ -190,7 +189,7 @@ def figures_of(evidence: Evidence, seed: int) -> dict[str, Any]:
         "clips": len(set(evidence.clips.tolist())),
         "auc": round(float(roc_auc_score(evidence.labels, probabilities)), 3),
         "auc_by_kind": by_kind,
-        "auc_of_the_network": round(float(roc_auc_score(evidence.labels, alone)), 3),
+        "auc_by_check": {name: round(float(roc_auc_score(evidence.labels, of)), 3) for name, of in checks.items()},
         "calibration_error": round(calibration_error(evidence.labels, probabilities), 3),
         "calibration_error_of_the_network": round(calibration_error(evidence.labels, alone), 3),
     }
@@ -201,6 +200,11 @@ def describe(section: dict[str, Any]) -> str:
     checks = ", ".join(f"{name} {section[name]}" for name in CHECKS)
     quality = ", ".join(f"{name} {value}" for name, value in section["reliability"].items())
     return f"weights {checks}, bias {section['bias']}; reliability {quality}"
+
+
+def _known(score: float | None) -> float:
+    """A check that could not tell counts as even odds."""
+    return 0.5 if score is None else score
 
 
 def _weights(evidence: Evidence) -> np.ndarray:
