@@ -56,7 +56,7 @@ def make_clip(
     frames = list(film(pool.read(index, camera.random()), plan, camera))
     if kind != AUTHENTIC:
         other = pool.read(pool.alike(index, change), change.random()) if kind == SWAPPED else None
-        frames = list(_manipulated(frames, other, change, plan.least_ratio))
+        frames = list(manipulated(frames, other, change, plan.least_ratio))
     _store([image for image, _ in frames], path, plan, storage)
     return path
 
@@ -78,7 +78,6 @@ def film(picture: Picture, plan: Clip, rng: np.random.Generator) -> Iterator[tup
     """Frames uint8 (S, S, 3) RGB of a picture under a moving camera, with the landmarks float32 (468, 2) px in each."""
     side = round(float(np.exp(rng.uniform(*np.log(plan.sides)))) / 2) * 2
     face = float((picture.box[2:] - picture.box[:2]).max())
-    face = float((picture.box[2:] - picture.box[:2]).max())
     source, scale = _shrunk(picture.image, side / (face * 1.6))
     centre = (picture.box[:2] + picture.box[2:]) / 2 * np.float32(scale)
     scene = _Scene(source, picture.landmarks * np.float32(scale), centre, face * scale)
@@ -94,6 +93,30 @@ def film(picture: Picture, plan: Clip, rng: np.random.Generator) -> Iterator[tup
         shift = np.array([right, down]) * pixel * side + shake
         at = np.asarray(scene.centre + shift - to_source @ np.full(2, side / 2), np.float32)
         yield scene.seen(side, to_source, at, np.tensordot(swayed, fields, axes=1) + _JAW * talks)
+
+
+def manipulated(
+    frames: Sequence[tuple[UInt8Array, Float32Array]],
+    other: Picture | None,
+    rng: np.random.Generator,
+    least_ratio: float,
+) -> Iterator[tuple[UInt8Array, Float32Array]]:
+    """Frames uint8 (H, W, 3) RGB with landmarks float32 (468, 2) px, each with one and the same swap, or self-blending.
+
+    `other` gives the face for a swap; without it faces are blended with themselves. Place, and for a blend colours and
+    sharpness, tremble a little from frame to frame.
+    """
+    alteration = draw_alteration(rng)
+    while alteration.ratio < least_ratio:
+        alteration = draw_alteration(rng)
+    seed = int(rng.integers(1 << 32))
+    tremor = float(rng.choice([0.0, 0.3, 1.0]) * rng.uniform(0.5, 1.5))
+    for image, points in frames:
+        shaken = points + np.float32(rng.normal(0, 0.004 * tremor * np.ptp(points), 2))
+        if other is None:
+            yield blend_with(image, shaken, _shaken(alteration, tremor, rng))[0], points
+        else:
+            yield swap(image, shaken, other.image, other.landmarks, np.random.default_rng(seed))[0], points
 
 
 def encode(frames: Sequence[UInt8Array], path: Path, crf: int, preset: str) -> None:
@@ -113,26 +136,6 @@ def decoded(path: Path) -> list[UInt8Array]:
     """All frames of a video file, uint8 (H, W, 3) RGB."""
     with av.open(str(path)) as source:
         return [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in source.decode(video=0)]
-
-
-def _manipulated(
-    frames: Sequence[tuple[UInt8Array, Float32Array]],
-    other: Picture | None,
-    rng: np.random.Generator,
-    least_ratio: float,
-) -> Iterator[tuple[UInt8Array, Float32Array]]:
-    """Each frame with the same swap, or the same self-blending, and a tremor of colours, place and sharpness."""
-    alteration = draw_alteration(rng)
-    while alteration.ratio < least_ratio:
-        alteration = draw_alteration(rng)
-    seed = int(rng.integers(1 << 32))
-    tremor = float(rng.choice([0.0, 0.3, 1.0]) * rng.uniform(0.5, 1.5))
-    for image, points in frames:
-        shaken = points + np.float32(rng.normal(0, 0.004 * tremor * np.ptp(points), 2))
-        if other is None:
-            yield blend_with(image, shaken, _shaken(alteration, tremor, rng))[0], points
-        else:
-            yield swap(image, shaken, other.image, other.landmarks, np.random.default_rng(seed))[0], points
 
 
 def _shaken(alteration: Alteration, tremor: float, rng: np.random.Generator) -> Alteration:

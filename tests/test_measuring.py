@@ -1,25 +1,28 @@
-"""The table of ablations comes from one command, and a second run of it trains nothing again."""
+"""The scripts beside the documents give the tables that stand in them."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from dfd_core.models.store import SHIPPED
 from tests.fixtures_faces import face_set
+from trainer.clips import AUTHENTIC, Clip, make_clip
 from trainer.pool import FacePool
 
 SMALL = ("--steps", "4", "--clips", "2", "--only", "1")
+STUDIO = Clip(seconds=2.2, sides=(260, 320), crf=(17, 20), noise=(0.0, 1.0), twice_share=0.0)
 CHANGES = ("size=96", "serving_size=96", "pairs=2", "learners=1", "mixed_precision=false")
 
 
-@pytest.fixture(scope="module")
-def ablations() -> ModuleType:
-    """The script, which lies beside the tables that it makes."""
-    spec = importlib.util.spec_from_file_location("ablations", Path(__file__).parents[1] / "docs" / "ablations.py")
+def script(name: str) -> ModuleType:
+    """One of them."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,13 +31,10 @@ def ablations() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_a_variant_and_the_start_are_measured_on_the_same_clips(
-    ablations: ModuleType,
-    pool: FacePool,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_variant_is_measured_beside_its_start_and_never_trained_twice(
+    pool: FacePool, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ablations = script("ablations")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # PyTorch is no requirement of the tests
     data = face_set(tmp_path / "set.h5", pool, ("restored",), validation=4)
     words = ["--data", str(data), "--start", str(SHIPPED), "--out", str(tmp_path / "out"), *SMALL]
@@ -51,3 +51,20 @@ def test_a_variant_and_the_start_are_measured_on_the_same_clips(
     ablations.main(words)
     assert capfd.readouterr().out == table
     assert (tmp_path / "out" / "self-blended-fakes-alone" / "run" / "best.keras").stat().st_mtime_ns == trained
+
+
+@pytest.mark.slow
+def test_real_video_is_told_from_itself_with_blended_faces(
+    pool: FacePool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "videos").mkdir()
+    for n in range(3):
+        make_clip(pool, AUTHENTIC, n, tmp_path / "videos" / f"{n}.mp4", np.random.default_rng(n), plan=STUDIO)
+    script("real_video").main(["--videos", str(tmp_path / "videos"), "--draws", "3", "--crf", "20"])
+    lines = capfd.readouterr().out.splitlines()
+    assert "3 videos, 3 manipulations" in lines[0]
+    found = re.fullmatch(r"all: self_blended ([\d.]+), swapped ([\d.]+)", lines[2])
+    assert found is not None
+    assert float(found[1]) > 0.7
+    with pytest.raises(SystemExit, match="at least two videos"):
+        script("real_video").main(["--videos", str(tmp_path / "out")])
