@@ -8,6 +8,6 @@ from trainer.recipes.blended import RECIPE as BLENDED
 RECIPE = replace(
     BLENDED,
     name="blended-and-restored",
-    epochs=9,
+    epochs=18,
     fakes=Mixture(self_blended=0.45, swapped=0.15, restored=0.28, real=0.12),
 )
