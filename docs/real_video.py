@@ -24,10 +24,12 @@ from dfd_core.scoring import load_scorer
 from dfd_core.settings import FaceSettings, load_settings, parse_assignments
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.clips import AUTHENTIC, decoded, encode, manipulated
+from trainer.fusing import CHECKS
 from trainer.pool import Picture
 from trainer.samples import SELF_BLENDED, SWAPPED
 
 Frames = list[tuple[UInt8Array, Float32Array]]
+ALL = "fused"
 _KINDS = (AUTHENTIC, SELF_BLENDED, SWAPPED)
 LEAST_RATIO = 1.0  # strength of a self-blend
 
@@ -46,21 +48,23 @@ def main(words: list[str] | None = None) -> None:
     videos = [frames for path in sorted(args.videos.rglob("*")) if path.is_file() and (frames := _faces(path))]
     if len(videos) < 2:
         raise SystemExit(f"{args.videos} must hold at least two videos with a face in them.")
-    scores: dict[tuple[int, str], list[float]] = {(crf, kind): [] for crf in args.crf for kind in _KINDS}
+    scores: dict[tuple[int, str], list[dict[str, float]]] = {(crf, kind): [] for crf in args.crf for kind in _KINDS}
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = Path(folder) / "clip.mp4"
         for kind, images in _made(videos, args.draws):
             for crf in args.crf:
                 encode(images, path, crf, "medium")
-                probability = scan_file(path, settings, scorer).median_probability
-                if probability is not None:
-                    scores[crf, kind].append(probability)
+                report = scan_file(path, settings, scorer)
+                if report.median_probability is not None:
+                    checks = {name: 0.5 if value is None else value for name, value in report.checks.items()}
+                    scores[crf, kind].append({ALL: report.median_probability, **checks})
     print(f"{scorer.model_name}, {len(videos)} videos, {args.draws} manipulations of each kind of every one; AUC")
     for crf in args.crf:
-        cells = [f"{kind} {_auc(scores[crf, AUTHENTIC], scores[crf, kind]):.3f}" for kind in _KINDS[1:]]
-        print(f"CRF {crf}: {', '.join(cells)}")
+        print(f"CRF {crf}: {_cells({kind: scores[crf, kind] for kind in _KINDS}, ALL)}")
     pooled = {kind: [score for crf in args.crf for score in scores[crf, kind]] for kind in _KINDS}
-    print("all: " + ", ".join(f"{kind} {_auc(pooled[AUTHENTIC], pooled[kind]):.3f}" for kind in _KINDS[1:]))
+    print(f"all: {_cells(pooled, ALL)}")
+    for check in CHECKS:
+        print(f"all, {check} by itself: {_cells(pooled, check)}")
 
 
 def _made(videos: list[Frames], draws: int) -> Iterator[tuple[str, list[UInt8Array]]]:
@@ -86,8 +90,13 @@ def _faces(path: Path) -> Frames:
     return found
 
 
-def _auc(authentic: list[float], fakes: list[float]) -> float:
-    return float(roc_auc_score([0] * len(authentic) + [1] * len(fakes), [*authentic, *fakes]))
+def _cells(scores: dict[str, list[dict[str, float]]], of: str) -> str:
+    """AUC of each kind of fake against the untouched videos, by one of the scores."""
+    values = {kind: [score[of] for score in found] for kind, found in scores.items()}
+    real = values[AUTHENTIC]
+    labels = {kind: [0] * len(real) + [1] * len(fakes) for kind, fakes in values.items()}
+    aucs = {kind: roc_auc_score(labels[kind], [*real, *values[kind]]) for kind in _KINDS[1:]}
+    return ", ".join(f"{kind} {auc:.3f}" for kind, auc in aucs.items())
 
 
 if __name__ == "__main__":
