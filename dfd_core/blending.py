@@ -7,6 +7,7 @@ masks from the 468-point mesh.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +17,7 @@ from dfd_core.types import Float32Array, UInt8Array
 
 _LIPS = (0, 17, 37, 39, 40, 61, 84, 91, 146, 181, 185, 267, 269, 270, 291, 314, 321, 375, 405, 409)
 _EYES = (33, 133, 145, 159, 263, 362, 374, 386, 70, 63, 105, 66, 107, 300, 293, 334, 296, 336)  # and the brows
-_PARTS = ("face", "face", "face", "inner", "inner", "inner", "lower", "lower", "mouth", "eyes")
+PARTS = ("face", "face", "face", "inner", "inner", "inner", "lower", "lower", "mouth", "eyes")  # as often as drawn
 _LOWER_FROM = 0.12  # of the way from the eyes to the chin, where the lower part of the face begins
 _BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's choice of blending strengths
 
@@ -41,8 +42,8 @@ class Alteration:
     ratio: float  # strength of the blend
 
 
-def draw_alteration(rng: np.random.Generator) -> Alteration:
-    """Random parameters in the paper's ranges; the regions beyond the whole face are ours."""
+def draw_alteration(rng: np.random.Generator, parts: Sequence[str] = PARTS) -> Alteration:
+    """Random parameters in the paper's ranges, of one of `parts`; those beyond the whole face are ours."""
     sharp = rng.random()
     return Alteration(
         altered_is_source=bool(rng.random() < 0.5),
@@ -54,7 +55,7 @@ def draw_alteration(rng: np.random.Generator) -> Alteration:
         sharpness=float(rng.uniform(0.3, 1.2) if sharp < 0.4 else -rng.uniform(0.3, 2.0) if sharp < 0.85 else 0.0),
         shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.015, 0.015))),
         scale=float(rng.uniform(0.96, 1.04)),
-        part=str(rng.choice(_PARTS)),
+        part=str(rng.choice(parts)),
         grow=float(rng.uniform(-0.06, 0.06)),
         warp_seed=int(rng.integers(1 << 31)),
         softness=float(rng.uniform(0.02, 0.12)),
@@ -62,12 +63,14 @@ def draw_alteration(rng: np.random.Generator) -> Alteration:
     )
 
 
-def self_blend(image: UInt8Array, landmarks: Float32Array, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
+def self_blend(
+    image: UInt8Array, landmarks: Float32Array, rng: np.random.Generator, parts: Sequence[str] = PARTS
+) -> tuple[UInt8Array, Float32Array]:
     """A fake of `image` uint8 (H, W, 3) RGB whose face has `landmarks` float32 (468, 2) px.
 
     Returns the fake, uint8 (H, W, 3), and the mask, float32 (H, W) in [0, 1], of what was inserted.
     """
-    return blend_with(image, landmarks, draw_alteration(rng))
+    return blend_with(image, landmarks, draw_alteration(rng, parts))
 
 
 def blend_with(image: UInt8Array, landmarks: Float32Array, alteration: Alteration) -> tuple[UInt8Array, Float32Array]:

@@ -74,6 +74,22 @@ def test_a_recipe_is_changed_by_name() -> None:
     for wrong in ("epochs", "epoch=4", "epochs=many", "epochs=2.5", "fakes.swap=1", "pretrained=1"):
         with pytest.raises(DataError, match="is no change of a recipe"):
             changed(recipe, [wrong])
+    assert changed(recipe, ['parts=["mouth", "eyes"]']).parts == ("mouth", "eyes")
+    for wrong in ('parts=["nose"]', "parts=[]"):
+        with pytest.raises(DataError, match="parts are of face, inner, lower, mouth, eyes"):
+            changed(recipe, [wrong])
+
+
+def test_self_blending_alters_the_parts_that_a_recipe_names(pool: FacePool) -> None:
+    plain = Degradation(codec_share=0, jpeg_share=0, rescale_share=0, blur_share=0, noise_share=0)
+    recipe = replace(SMOKE, degradation=plain)
+    altered = {}
+    for part in ("face", "mouth"):
+        alike = np.random.default_rng(1)
+        pairs = [draw_pair(pool, SELF_BLENDED, replace(recipe, parts=(part,)), alike, 0) for _ in range(6)]
+        shares = [(np.abs(real.astype(int) - fake).max(axis=2) > 8).mean() for real, fake in pairs]
+        altered[part] = min(shares)  # where the part is what was altered, and not all around it
+    assert 0 < altered["mouth"] < 0.5 * altered["face"]
 
 
 def test_a_decoder_leaves_its_period(pool: FacePool) -> None:

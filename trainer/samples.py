@@ -122,11 +122,11 @@ def _self_blended(
     _, picture = _with_landmarks(pool, recipe, rng, index)
     real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
     real = _light(real, rng)
-    fake, mask = self_blend(real, points, rng)
+    fake, mask = self_blend(real, points, rng, recipe.parts)
     for _ in range(3):  # a mask that missed the crop, or a blend that changed nothing, is no fake
         if np.abs(fake.astype(np.int16) - real).mean() > 0.25 and mask.max() > 0.5:
             break
-        fake, mask = self_blend(real, points, rng)
+        fake, mask = self_blend(real, points, rng, recipe.parts)
     return [real, fake]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from dfd_core.blending import PARTS
 from dfd_core.errors import DataError
 
 
@@ -62,6 +63,7 @@ class Recipe:
     steps: int = 166  # an epoch
     pairs: int = 16  # a real and a fake face each, a step
     fakes: Mixture = field(default_factory=Mixture)
+    parts: tuple[str, ...] = PARTS  # of the face, one of which self-blending alters; named twice, drawn twice as often
     optimizer: str = "adamw"  # or adam
     rate: float = 6e-4  # at its peak
     one_cycle: bool = True  # warm-up and cosine; false keeps the rate as it is
@@ -77,6 +79,13 @@ class Recipe:
     held_out: tuple[str, ...] = ("usgov_cio", "ca_odi", "usgov_usds")  # sources of a folder that only validate
     capped: str = "us_"  # sources with this prefix fill at most half of a batch
     degradation: Degradation = field(default_factory=Degradation)
+
+    def __post_init__(self) -> None:
+        """DataError for a part that faces have no mask of."""
+        unknown = sorted(set(self.parts) - set(PARTS))
+        if unknown or not self.parts:
+            known = ", ".join(dict.fromkeys(PARTS))
+            raise DataError(f"A recipe's parts are of {known}, at least one; not {', '.join(unknown) or 'none'}.")
 
     def frozen_stages(self, epoch: int) -> int:
         """How many stages stand still in `epoch`, which counts from 0."""

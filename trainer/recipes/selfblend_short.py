@@ -12,4 +12,5 @@ RECIPE = Recipe(
     learners=2,
     frozen=((0, 2),),
     ema=0.98,
+    parts=("face", "face", "inner", "inner", "lower"),
 )
