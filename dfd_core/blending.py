@@ -17,7 +17,18 @@ from dfd_core.types import Float32Array, UInt8Array
 
 _LIPS = (0, 17, 37, 39, 40, 61, 84, 91, 146, 181, 185, 267, 269, 270, 291, 314, 321, 375, 405, 409)
 _EYES = (33, 133, 145, 159, 263, 362, 374, 386, 70, 63, 105, 66, 107, 300, 293, 334, 296, 336)  # and the brows
-PARTS = ("face", "face", "face", "inner", "inner", "inner", "lower", "lower", "mouth", "eyes")  # as often as drawn
+PARTS = (
+    "face",
+    "face",
+    "face",
+    "inner",
+    "inner",
+    "inner",
+    "lower",
+    "lower",
+    "mouth",
+    "eyes",
+)  # named as often as drawn
 _LOWER_FROM = 0.12  # of the way from the eyes to the chin, where the lower part of the face begins
 _BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's choice of blending strengths
 

@@ -19,13 +19,15 @@ from typing import Any
 
 RECIPE = "blended-and-restored"
 BLENDED = ("fakes.restored=0", "fakes.real=0")
+THAWED = ("frozen=[[0, 0]]",)  # a new channel begins at zero, and in a frozen first stage it would stay there
 VARIANTS: dict[str, tuple[str, ...]] = {
     "self-blended fakes alone": ("fakes.swapped=0", *BLENDED),
     "and swapped ones": BLENDED,
     "and restored ones, generated portraits": (),
     "the same, without codecs and JPEG": ("degradation.codec_share=0", "degradation.jpeg_share=0"),
-    "the same, with grey": ("modalities=2",),
-    "the same, with grey and noise residual": ("modalities=3",),
+    "the same, all stages trained": THAWED,
+    "the same, all stages trained, with grey": ("modalities=2", *THAWED),
+    "the same, all stages trained, with grey and noise residual": ("modalities=3", *THAWED),
 }
 
 

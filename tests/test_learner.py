@@ -38,16 +38,18 @@ learn(model, images, labels, smoke)
 model.save(folder / "given.keras")
 fresh, wider = start(smoke, folder, 2), start(replace(smoke, modalities=3), folder, 2)
 for other in (fresh, wider):
-    begin_with(other, folder / "given.keras")
+    begin_with(other, folder / "given.keras", smoke)
     ours, theirs = (keras.ops.convert_to_numpy(m(images.astype(np.float32), training=False)) for m in (other, model))
     assert np.abs(ours - theirs).max() < 1e-4
     kept = averaged_weights(other).get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(kept, other.get_weights()))
-try:
-    begin_with(start(replace(smoke, backbone="mobilenet-v2"), folder, 1), folder / "given.keras")
-    raise SystemExit("begun with the wrong network")
-except DataError as error:
-    assert "is not that of the recipe" in str(error)
+stuck = replace(smoke, modalities=3, frozen=((0, 2),))
+for recipe, why in ((replace(smoke, backbone="mobilenet-v2"), "is not that of the recipe"), (stuck, "begin at zero")):
+    try:
+        begin_with(start(recipe, folder, 1), folder / "given.keras", recipe)
+        raise SystemExit(f"begun where it {why}")
+    except DataError as error:
+        assert why in str(error)
 
 # the head first, then all
 recipe = replace(smoke, frozen=((0, 1000), (1, 0)))

@@ -63,7 +63,7 @@ def fit(
     )
     model = start(recipe, run, seed)
     if initial is not None and not (run / CHECKPOINT).is_file():
-        begin_with(model, initial)
+        begin_with(model, initial, recipe)
         save(model, run / CHECKPOINT)  # from where all learners start
     steps = range(int(model.optimizer.iterations), recipe.epochs * recipe.steps)
     say(f"{len(training)} faces ({kinds} fakes), {len(held_out)} held out, from step {steps.start} of {steps.stop}")

@@ -87,14 +87,21 @@ def load_network(path: Path) -> keras.Model:
         raise DataError(f"{path} cannot be read ({why}): delete it to start anew, or take another --out.") from None
 
 
-def begin_with(model: keras.Model, weights: Path) -> None:
+def begin_with(model: keras.Model, weights: Path, recipe: Recipe) -> None:
     """Give a fresh model, and its moving averages, the weights of the network in the file `weights` (.keras).
 
-    Channels that the recipe derives and that network did not see begin at zero. DataError where they do not fit.
+    Channels that the recipe derives and that network did not see begin at zero. DataError where they do not fit, and
+    where such channels would stay at zero because the recipe never trains the first stage.
     """
     shapes, given = [tuple(w.shape) for w in model.weights], load_network(weights).get_weights()
     if given[0].shape[:2] == shapes[0][:2] and given[0].ndim == len(shapes[0]) == 4:
-        given[0] = widened(given[0], max(0, shapes[0][2] - given[0].shape[2]))
+        added = max(0, shapes[0][2] - given[0].shape[2])
+        if added and all(stages for _, stages in recipe.frozen):
+            raise DataError(
+                "New channels begin at zero, and would stay there while the first stage keeps its weights: train it "
+                "(--change frozen=[[0,0]])."
+            )
+        given[0] = widened(given[0], added)
     if [w.shape for w in given] != shapes:
         raise DataError(f"The network in {weights} is not that of the recipe: start from one of the same backbone.")
     model.set_weights(given)
