@@ -212,6 +212,36 @@ def test_learners_side_by_side_take_on_their_average(tmp_path: Path, in_keras: K
     assert done.ok, done.stderr
 
 
+_ARITHMETIC = """
+import keras, torch
+from trainer.learner import use_fast_arithmetic
+
+for told, policy in (
+    ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+    ({"avx512_f": True, "avx512_bf16": True}, "mixed_bfloat16"),
+    ({"neon": True, "bf16": True}, "mixed_bfloat16"),
+    ({}, "mixed_bfloat16"),  # says nothing
+):
+    torch.cpu.get_capabilities = lambda: told
+    torch.cuda.is_available = lambda: False
+    use_fast_arithmetic(threads=1)
+    assert keras.mixed_precision.global_policy().name == policy, told
+use_fast_arithmetic(threads=1, mixed_precision=False)
+assert keras.mixed_precision.global_policy().name == "float32"
+"""
+
+
+@pytest.mark.slow
+def test_bfloat16_is_used_where_the_processor_has_it() -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("needs torch: pip install torch")
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        [sys.executable, "-c", _ARITHMETIC], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_stages_thaw_when_told() -> None:
     recipe = replace(recipe_named("finetune"), frozen=((0, 9), (2, 4), (5, 0)))
     assert [recipe.frozen_stages(epoch) for epoch in range(7)] == [9, 9, 4, 4, 4, 0, 0]
