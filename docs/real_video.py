@@ -1,9 +1,9 @@
-"""How well a model tells real footage from the same footage with blended faces, all of it encoded alike.
+"""How well a model tells real footage from the same footage with manipulated faces, all of it encoded alike.
 
     python docs/real_video.py --videos FOLDER [--draws 2] [--crf 20 26 32] [--set model.path=MODEL]
 
-Of every video in the folder each frame is blended with itself (self-blended) or with the face of another of the videos
-(swapped), as trainer/clips.py does; those and the untouched frames go through the same H.264 encoder. What differs is
+Of every video in the folder the face is manipulated in each way that trainer/manipulations.py knows, a swap being with
+the face of another of the videos; those and the untouched frames go through the same H.264 encoder. What differs is
 the manipulation alone: collections of fakes found elsewhere mostly differ from their real videos in quality too.
 """
 
@@ -23,14 +23,14 @@ from dfd_core.offline import scan_file
 from dfd_core.scoring import load_scorer
 from dfd_core.settings import FaceSettings, load_settings, parse_assignments
 from dfd_core.types import Float32Array, UInt8Array
-from trainer.clips import AUTHENTIC, decoded, encode, manipulated
+from trainer.clips import AUTHENTIC, decoded, encode
 from trainer.fusing import CHECKS
+from trainer.manipulations import MANIPULATIONS, manipulated
 from trainer.pool import Picture
-from trainer.samples import SELF_BLENDED, SWAPPED
 
 Frames = list[tuple[UInt8Array, Float32Array]]
 ALL = "fused"
-_KINDS = (AUTHENTIC, SELF_BLENDED, SWAPPED)
+_KINDS = (AUTHENTIC, *MANIPULATIONS)
 LEAST_RATIO = 1.0  # strength of a self-blend
 
 
@@ -75,8 +75,8 @@ def _made(videos: list[Frames], draws: int) -> Iterator[tuple[str, list[UInt8Arr
             rng = np.random.default_rng([number, draw])
             image, points = videos[(number + 1 + draw) % len(videos)][0]
             other = Picture(image, np.concatenate([points.min(axis=0), points.max(axis=0)]), points)
-            for kind, donor in ((SELF_BLENDED, None), (SWAPPED, other)):
-                yield kind, [made for made, _ in manipulated(frames, donor, rng, LEAST_RATIO)]
+            for kind in MANIPULATIONS:
+                yield kind, [made for made, _ in manipulated(kind, frames, other, rng, LEAST_RATIO)]
 
 
 def _faces(path: Path) -> Frames:

@@ -34,8 +34,8 @@ from dfd_core.types import Segment, UInt8Array
 from trainer.children import processes
 from trainer.clips import AUTHENTIC, make_clip
 from trainer.fusing import Take, takes_of
+from trainer.manipulations import MANIPULATIONS
 from trainer.pool import TRAIN, VALIDATION, FacePool, pool_of
-from trainer.samples import SELF_BLENDED, SWAPPED
 
 FRAMES, AXES = 16, 32
 
@@ -110,7 +110,7 @@ def _of_clips(file: Path, size: int, pool: FacePool, clips: int, seed: int) -> l
 def _of_take(number: int, take: Take) -> Sequence16 | None:
     pool = _process[0][3]
     assert pool is not None
-    whole = take.kind not in (SELF_BLENDED, SWAPPED)
+    whole = take.kind not in MANIPULATIONS
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path, rng = Path(folder) / "clip.mp4", np.random.default_rng([take.seed, number])
         make_clip(pool, AUTHENTIC if whole else take.kind, take.index, path, rng)

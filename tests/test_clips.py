@@ -20,6 +20,7 @@ from tests.test_fakes import fakes, source  # noqa: F401  a fixture
 from trainer import restoration
 from trainer.clips import AUTHENTIC, FPS, Clip, decoded, encode, film, make_clip
 from trainer.data.dataset import Dataset
+from trainer.manipulations import FROZEN, LIP_SYNCED, Frame, manipulated
 from trainer.pool import FacePool, pool_of
 from trainer.recipes import recipe_named
 from trainer.restoration import NETWORKS, Restoration, draw_restoration, restore
@@ -62,6 +63,46 @@ def test_only_the_manipulation_tells_two_clips_apart(set_of_faces: FacePool, tmp
         assert fake.shape == real.shape == (10, 240, 240, 3)
         assert np.abs(fake - real)[centre].mean() > 1.4 * rounding
     assert np.abs(swapped - real)[:, :, :20].mean() < rounding + 1.5
+
+
+@pytest.fixture
+def filmed(set_of_faces: FacePool) -> list[Frame]:
+    """Frames of a face that talks and moves."""
+    return list(film(set_of_faces.read(0, 0.0), SHORT, np.random.default_rng(1)))
+
+
+def test_a_lip_synced_face_moves_below_the_eyes_alone(filmed: list[Frame]) -> None:
+    moved = []
+    for (image, points), (fake, _) in zip(
+        filmed, manipulated(LIP_SYNCED, filmed, None, np.random.default_rng(1)), strict=True
+    ):
+        change = np.abs(fake.astype(int) - image).mean(axis=2)
+        eyes, chin = points[[33, 263], 1].mean(), points[152, 1]
+        assert change[: int(eyes - 0.1 * (chin - eyes))].max() == 0
+        moved.append(change[int(eyes) : int(chin)].mean())
+    assert min(moved) > 0
+    assert max(moved) > 1.5 * min(moved)  # the mouth is now here, now there
+
+
+def test_a_frozen_face_keeps_its_texture_while_the_head_moves(filmed: list[Frame]) -> None:
+    grain = np.random.default_rng(2)
+    noisy = [(np.clip(i + grain.normal(0, 12, i.shape), 0, 255).astype(np.uint8), p) for i, p in filmed]
+
+    def changes(frames: list[Frame]) -> float:
+        """Of the innermost face, from each frame to the next, in its own coordinates."""
+        faces = []
+        for image, points in frames:
+            left, top, right, bottom = np.concatenate([points.min(axis=0), points.max(axis=0)])
+            reach, x, y = (right - left) / 6, (left + right) / 2, (top + bottom) / 2
+            corners = np.array([[x - reach, y - reach], [x + reach, y - reach], [x, y + reach]], np.float32)
+            to = cv2.getAffineTransform(corners, np.array([[0, 0], [39, 0], [19.5, 39]], np.float32))
+            faces.append(cv2.warpAffine(image, to, (40, 40)).astype(int))
+        return float(np.abs(np.diff(faces, axis=0)).mean())
+
+    for seed in range(4):
+        frozen = list(manipulated(FROZEN, noisy, None, np.random.default_rng(seed)))
+        assert np.array_equal(frozen[0][1], noisy[0][1])
+        assert changes(frozen) < 0.9 * changes(noisy)
 
 
 def test_what_is_encoded_comes_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dfd_core.models.store import SHIPPED, read_card
 from tests.fixtures_faces import face_set
 from trainer.clips import AUTHENTIC
 from trainer.fusing import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
+from trainer.manipulations import MANIPULATIONS
 from trainer.pool import FacePool
 
 USUAL = Quality(26.0, 96.0, 120.0, 0.2)
@@ -94,8 +95,8 @@ def test_a_model_is_fused_anew(
     assert {n: h for n, h in new.files.items() if n != "README.md"} == {
         n: h for n, h in old.files.items() if n != "README.md"
     }
-    assert new.figures["clips"]["clips"] == 18
-    assert set(new.figures["clips"]["auc_by_kind"]) == {"restored", "self_blended", "swapped"}
+    assert new.figures["clips"]["clips"] == 30
+    assert set(new.figures["clips"]["auc_by_kind"]) == {"restored", *MANIPULATIONS}
     assert Fusion.from_card(new.fusion).probability({"appearance": 0.9}, USUAL) is not None
     assert json.loads((tmp_path / "out" / "card.json").read_text())["fusion"] == new.fusion
     assert main([*command, "--out", str(tmp_path / "o"), "--real", str(tmp_path / "out")]) == 1

@@ -13,6 +13,7 @@ import pytest
 from dfd_core.models.store import SHIPPED
 from tests.fixtures_faces import face_set
 from trainer.clips import AUTHENTIC, Clip, make_clip
+from trainer.manipulations import MANIPULATIONS
 from trainer.pool import FacePool
 
 SMALL = ("--steps", "4", "--clips", "2", "--only", "1")
@@ -46,7 +47,7 @@ def test_a_variant_is_measured_beside_its_start_and_never_trained_twice(
         *("| trained on", "| none of it: the start", "| self-blended fakes alone"),
         *("| check", "| appearance", "| noise", "| temporal"),
     ]
-    assert rows[0] == "| trained on | restored | self_blended | swapped | all |"
+    assert rows[0] == "| trained on | frozen | lip_synced | restored | self_blended | swapped | all |"
     trained = (tmp_path / "out" / "self-blended-fakes-alone" / "run" / "best.keras").stat().st_mtime_ns
     ablations.main(words)
     assert capfd.readouterr().out == table
@@ -63,7 +64,7 @@ def test_real_video_is_told_from_itself_with_blended_faces(
     script("real_video").main(["--videos", str(tmp_path / "videos"), "--draws", "3", "--crf", "20"])
     lines = capfd.readouterr().out.splitlines()
     assert "3 videos, 3 manipulations" in lines[0]
-    found = re.fullmatch(r"all: self_blended ([\d.]+), swapped ([\d.]+)", lines[2])
+    found = re.fullmatch("all: " + ", ".join(rf"{kind} ([\d.]+)" for kind in MANIPULATIONS), lines[2])
     assert found is not None
     assert float(found[1]) > 0.7
     with pytest.raises(SystemExit, match="at least two videos"):

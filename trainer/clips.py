@@ -1,28 +1,26 @@
 """Short videos of one still face: a virtual camera, gentle motion of the face, a manipulation, and a real encoder.
 
 Both classes go the same way: the same camera and the same motion, then the manipulation, or none, frame by frame, then
-sensor noise and H.264 (once, or twice as after an upload). So nothing but the manipulation tells them apart. What is
-done to a face is drawn once a clip and trembles a little from frame to frame, as methods that see single frames leave
-it; faces that are fake as a whole (restored, generated) are filmed as they are.
+sensor noise and H.264 (once, or twice as after an upload). So nothing but the manipulation (trainer/manipulations.py)
+tells them apart. Faces that are fake as a whole (restored, generated) are filmed as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 
-from dfd_core.blending import Alteration, blend_with, draw_alteration
 from dfd_core.types import Float32Array, UInt8Array
+from trainer.manipulations import manipulated
+from trainer.motion import FPS, smooth_paths
 from trainer.pool import FacePool, Picture
 from trainer.samples import SWAPPED
-from trainer.swapping import swap
 
-FPS = 25
 AUTHENTIC = "authentic"
 _FIELD = 7  # points a side of the coarse grid that moves the face
 _GRID = np.linspace(-1, 1, _FIELD)
@@ -56,7 +54,7 @@ def make_clip(
     frames = list(film(pool.read(index, camera.random()), plan, camera))
     if kind != AUTHENTIC:
         other = pool.read(pool.alike(index, change), change.random()) if kind == SWAPPED else None
-        frames = list(manipulated(frames, other, change, plan.least_ratio))
+        frames = list(manipulated(kind, frames, other, change, plan.least_ratio))
     _store([image for image, _ in frames], path, plan, storage)
     return path
 
@@ -82,10 +80,11 @@ def film(picture: Picture, plan: Clip, rng: np.random.Generator) -> Iterator[tup
     centre = (picture.box[:2] + picture.box[2:]) / 2 * np.float32(scale)
     scene = _Scene(source, picture.landmarks * np.float32(scale), centre, face * scale)
     pixel = scene.face * 1.6 / side  # of the picture, in px of the source
-    camera = _paths(rng, plan.seconds, (0.03, 0.03, 0.03, 0.05), (0.1, 0.7))  # shift x and y, zoom, angle
+    count = round(plan.seconds * FPS)
+    camera = smooth_paths(rng, count, (0.03, 0.03, 0.03, 0.05), (0.1, 0.7))  # shift x and y, zoom, angle
     fields = rng.normal(0, 1, (3, _FIELD, _FIELD, 2)).astype(np.float32)
-    sway = _paths(rng, plan.seconds, (0.012, 0.012, 0.012), (0.2, 1.5)) * scene.face
-    talk = _paths(rng, plan.seconds, (0.025,), (1.5, 4.0))[:, 0] * scene.face
+    sway = smooth_paths(rng, count, (0.012, 0.012, 0.012), (0.2, 1.5)) * scene.face
+    talk = smooth_paths(rng, count, (0.025,), (1.5, 4.0))[:, 0] * scene.face
     tremor = rng.normal(0, rng.uniform(0, 0.4) * pixel, (len(camera), 2))
     for (right, down, zoom, turn), shake, swayed, talks in zip(camera, tremor, sway, talk, strict=True):
         c, s = np.cos(turn) * pixel * (1 + zoom), np.sin(turn) * pixel * (1 + zoom)
@@ -93,30 +92,6 @@ def film(picture: Picture, plan: Clip, rng: np.random.Generator) -> Iterator[tup
         shift = np.array([right, down]) * pixel * side + shake
         at = np.asarray(scene.centre + shift - to_source @ np.full(2, side / 2), np.float32)
         yield scene.seen(side, to_source, at, np.tensordot(swayed, fields, axes=1) + _JAW * talks)
-
-
-def manipulated(
-    frames: Sequence[tuple[UInt8Array, Float32Array]],
-    other: Picture | None,
-    rng: np.random.Generator,
-    least_ratio: float,
-) -> Iterator[tuple[UInt8Array, Float32Array]]:
-    """Frames uint8 (H, W, 3) RGB with landmarks float32 (468, 2) px, each with one and the same swap, or self-blending.
-
-    `other` gives the face for a swap; without it faces are blended with themselves. Place, and for a blend colours and
-    sharpness, tremble a little from frame to frame.
-    """
-    alteration = draw_alteration(rng)
-    while alteration.ratio < least_ratio:
-        alteration = draw_alteration(rng)
-    seed = int(rng.integers(1 << 32))
-    tremor = float(rng.choice([0.0, 0.3, 1.0]) * rng.uniform(0.5, 1.5))
-    for image, points in frames:
-        shaken = points + np.float32(rng.normal(0, 0.004 * tremor * np.ptp(points), 2))
-        if other is None:
-            yield blend_with(image, shaken, _shaken(alteration, tremor, rng))[0], points
-        else:
-            yield swap(image, shaken, other.image, other.landmarks, np.random.default_rng(seed))[0], points
 
 
 def encode(frames: Sequence[UInt8Array], path: Path, crf: int, preset: str) -> None:
@@ -136,29 +111,6 @@ def decoded(path: Path) -> list[UInt8Array]:
     """All frames of a video file, uint8 (H, W, 3) RGB."""
     with av.open(str(path)) as source:
         return [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in source.decode(video=0)]
-
-
-def _shaken(alteration: Alteration, tremor: float, rng: np.random.Generator) -> Alteration:
-    red, green, blue = (shift + tremor * rng.normal(0, 1.2) for shift in alteration.channel_shift)
-    return replace(
-        alteration,
-        channel_shift=(red, green, blue),
-        value=alteration.value * (1 + tremor * rng.normal(0, 0.01)),
-        sharpness=alteration.sharpness * (1 + tremor * rng.normal(0, 0.15)),
-        ratio=float(np.clip(alteration.ratio * (1 + tremor * rng.normal(0, 0.04)), 0, 1)),
-    )
-
-
-def _paths(
-    rng: np.random.Generator, seconds: float, sizes: Sequence[float], hertz: tuple[float, float]
-) -> Float32Array:
-    """Smooth random motion, float32 (frames, len(sizes)): two waves each, up to about `sizes`."""
-    times = np.arange(round(seconds * FPS)) / FPS
-    waves = [
-        sum(rng.normal(0, 0.6) * np.sin(2 * np.pi * (rng.uniform(*hertz) * times + rng.random())) for _ in range(2))
-        for _ in sizes
-    ]
-    return np.asarray(np.stack(waves, axis=1) * np.array(sizes), np.float32)
 
 
 def _shrunk(image: UInt8Array, scale: float) -> tuple[UInt8Array, float]:

@@ -29,8 +29,8 @@ from trainer.children import processes
 from trainer.clips import AUTHENTIC, make_clip
 from trainer.data.layouts import SPLITS
 from trainer.figures import calibration_error
+from trainer.manipulations import MANIPULATIONS
 from trainer.pool import FacePool, pool_of
-from trainer.samples import SELF_BLENDED, SWAPPED
 
 HELP = "fit the fusion, the calibration and the thresholds of a model on clips of held-out faces and real videos"
 EXAMPLES = """examples:
@@ -218,7 +218,7 @@ def _weights(evidence: Evidence) -> np.ndarray:
 
 def takes_of(pool: FacePool, clips: int, seed: int) -> list[Take]:
     """`clips` of each kind that the pool can give; the authentic ones as many as all fakes."""
-    kinds = {SELF_BLENDED: pool.reals, SWAPPED: pool.reals}
+    kinds = dict.fromkeys(MANIPULATIONS, pool.reals)
     kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows)}
     takes = [Take(kind, int(rows[n % len(rows)]), seed + n) for kind, rows in kinds.items() for n in range(clips)]
     reals = [Take(AUTHENTIC, int(pool.reals[n % len(pool.reals)]), seed + n) for n in range(len(takes))]
@@ -253,7 +253,7 @@ def _score(number: int, take: Take) -> list[Row]:
     if take.path is not None:
         return _rows(number, AUTHENTIC, take.path, settings, scorer)
     rng = np.random.default_rng([take.seed, number])
-    whole = take.kind not in (SELF_BLENDED, SWAPPED)
+    whole = take.kind not in MANIPULATIONS
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = Path(folder) / "clip.mp4"
         make_clip(pool, AUTHENTIC if whole else take.kind, take.index, path, rng)

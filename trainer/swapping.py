@@ -26,11 +26,20 @@ def swap(
     """
     alteration = draw_alteration(rng)
     mask = face_mask(target.shape, points, alteration)
-    moved = _moved(_as_generated(source, rng), its_points, points, target.shape)
+    moved = moved_onto(points, _as_generated(source, rng), its_points, target.shape)
     moved = _in_colours_of(moved, target, mask > 0.5)
     weight = (mask * rng.choice((0.75, 1.0, 1.0)))[..., None]
     blended = moved.astype(np.float32) * weight + target.astype(np.float32) * (1 - weight)
     return np.clip(np.rint(blended), 0, 255).astype(np.uint8), mask
+
+
+def moved_onto(points: Float32Array, image: UInt8Array, its_points: Float32Array, shape: tuple[int, ...]) -> UInt8Array:
+    """`image` (H, W, 3) under the affine map that brings its landmarks (468, 2) px nearest to `points`, as `shape`."""
+    given = np.concatenate([its_points, np.ones((len(its_points), 1), np.float32)], axis=1)
+    move, *_ = np.linalg.lstsq(given, points, rcond=None)
+    size = shape[1], shape[0]
+    moved = cv2.warpAffine(image, move.T, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(moved, np.uint8)
 
 
 def _as_generated(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
@@ -42,15 +51,6 @@ def _as_generated(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
         return image
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _moved(image: UInt8Array, its_points: Float32Array, points: Float32Array, shape: tuple[int, ...]) -> UInt8Array:
-    """`image` under the affine map that brings its landmarks nearest to `points`."""
-    given = np.concatenate([its_points, np.ones((len(its_points), 1), np.float32)], axis=1)
-    move, *_ = np.linalg.lstsq(given, points, rcond=None)
-    size = shape[1], shape[0]
-    moved = cv2.warpAffine(image, move.T, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(moved, np.uint8)
 
 
 def _in_colours_of(image: UInt8Array, other: UInt8Array, inside: np.ndarray) -> UInt8Array:
