@@ -28,6 +28,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "the same, all stages trained": THAWED,
     "the same, all stages trained, with grey": ("modalities=2", *THAWED),
     "the same, all stages trained, with grey and noise residual": ("modalities=3", *THAWED),
+    "restored, generated, and lip-synced ones": ("fakes.lip_synced=0.2",),
 }
 
 

@@ -20,11 +20,11 @@ from tests.test_fakes import fakes, source  # noqa: F401  a fixture
 from trainer import restoration
 from trainer.clips import AUTHENTIC, FPS, Clip, decoded, encode, film, make_clip
 from trainer.data.dataset import Dataset
-from trainer.manipulations import FROZEN, LIP_SYNCED, Frame, manipulated
+from trainer.manipulations import FROZEN, LIP_SYNCED, SELF_BLENDED, SWAPPED, Frame, manipulated
 from trainer.pool import FacePool, pool_of
 from trainer.recipes import recipe_named
 from trainer.restoration import NETWORKS, Restoration, draw_restoration, restore
-from trainer.samples import SELF_BLENDED, SWAPPED, draw_pair
+from trainer.samples import draw_pair
 from trainer.swapping import swap
 
 SHORT = Clip(seconds=0.4, sides=(240, 241), noise=(0.0, 0.01), crf=(16, 17), twice_share=0.0)

@@ -17,10 +17,10 @@ from dfd_core.offline import scan_file
 from dfd_core.scoring import load_scorer
 from dfd_core.settings import load_settings
 from trainer.clips import AUTHENTIC, Clip, make_clip
+from trainer.manipulations import SELF_BLENDED, SWAPPED
 from trainer.pool import FacePool, Picture
 from trainer.portraits import load_portraits
 from trainer.restoration import PACKAGE, Restoration, restore
-from trainer.samples import SELF_BLENDED, SWAPPED
 
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
 HELD_OUT = "ca_odi"  # no face of this source was trained on

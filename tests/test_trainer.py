@@ -23,12 +23,13 @@ from tests.fixtures_faces import SMOKE, face_set, face_window
 from tests.keras_process import KerasProcess
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.degrade import degrade, saturated, through_jpeg, through_video
+from trainer.manipulations import SELF_BLENDED
 from trainer.networks import network_file, take_mean
 from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
 from trainer.resynthesis import decoded, draw_resynthesis, resynthesise
-from trainer.samples import MADE, SELF_BLENDED, draw_batch, draw_pair, shares_of, weights_of
+from trainer.samples import MADE, draw_batch, draw_pair, shares_of, weights_of
 from trainer.torchfile import read_torch_file
 
 

@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 
 from dfd_core.types import Float32Array, UInt8Array
-from trainer.manipulations import manipulated
+from trainer.manipulations import SWAPPED, manipulated
 from trainer.motion import FPS, smooth_paths
 from trainer.pool import FacePool, Picture
-from trainer.samples import SWAPPED
 
 AUTHENTIC = "authentic"
 _FIELD = 7  # points a side of the coarse grid that moves the face

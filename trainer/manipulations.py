@@ -18,13 +18,13 @@ from dfd_core.blending import Alteration, blend_with, draw_alteration, face_mask
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.motion import smooth_paths
 from trainer.pool import Picture
-from trainer.samples import SELF_BLENDED, SWAPPED
 from trainer.swapping import moved_onto, swap
 
-LIP_SYNCED, FROZEN = "lip_synced", "frozen"
+SELF_BLENDED, SWAPPED, LIP_SYNCED, FROZEN = "self_blended", "swapped", "lip_synced", "frozen"
+LIP_SYNCED_PARTS = ("lower", "lower", "mouth")
 MANIPULATIONS = (SELF_BLENDED, SWAPPED, LIP_SYNCED, FROZEN)
 _INNER_LIPS = [13, 14]
-_MOUTH = 0.05  # how far it opens by itself, in shares of the face's size
+MOUTH = 0.05  # how far it opens by itself, in shares of the face's size
 _HELD = (2, 3, 5)  # frames for which a face is frozen, or to the end
 _SIDES = 64.0, 256.0  # px of a face, at which networks make it
 
@@ -43,6 +43,24 @@ def manipulated(
     if kind == FROZEN:
         return _frozen(frames, rng)
     return _blended(frames, other if kind == SWAPPED else None, rng, least_ratio)
+
+
+def lip_sync(
+    image: UInt8Array, points: Float32Array, alteration: Alteration, side: float, opening: float
+) -> UInt8Array:
+    """The face with its lower part made anew, as networks do to a sound (compare Prajwal et al., ACM MM 2020: Wav2Lip).
+
+    Uint8 (H, W, 3) RGB with landmarks float32 (468, 2) px; the face is made `side` px large, where it is larger, and
+    its chin comes `opening` face sizes lower.
+    """
+    made = _made_at(side, _opened(image, points, opening), points)
+    return pasted(made, image, face_mask(image.shape, points, alteration))
+
+
+def pasted(made: UInt8Array, image: UInt8Array, mask: Float32Array) -> UInt8Array:
+    """`made` over `image`, both uint8 (H, W, 3), by `mask` (H, W) in [0, 1]."""
+    weight = mask[..., None]
+    return np.clip(np.rint(made * weight + image * (1 - weight)), 0, 255).astype(np.uint8)
 
 
 def _blended(
@@ -73,12 +91,10 @@ def _shaken(alteration: Alteration, tremor: float, rng: np.random.Generator) -> 
 
 
 def _lip_synced(frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
-    """As networks do that make the lower face anew, to a sound (compare Prajwal et al., "Wav2Lip", ACM MM 2020)."""
-    alteration, side = draw_alteration(rng, ("lower", "lower", "mouth")), rng.uniform(*_SIDES)
-    openings = smooth_paths(rng, len(frames), (_MOUTH,), (1.5, 5.0))[:, 0]
+    alteration, side = draw_alteration(rng, LIP_SYNCED_PARTS), rng.uniform(*_SIDES)
+    openings = smooth_paths(rng, len(frames), (MOUTH,), (1.5, 5.0))[:, 0]
     for (image, points), opening in zip(frames, openings, strict=True):
-        made = _made_at(side, _opened(image, points, float(opening)), points)
-        yield _pasted(made, image, face_mask(image.shape, points, alteration)), points
+        yield lip_sync(image, points, alteration, side, float(opening)), points
 
 
 def _frozen(frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame]:
@@ -88,7 +104,7 @@ def _frozen(frames: Sequence[Frame], rng: np.random.Generator) -> Iterator[Frame
     for number, (image, points) in enumerate(frames):
         rendered, its_points = frames[number // held * held]
         made = moved_onto(points, _made_at(side, rendered, its_points), its_points, image.shape)
-        yield _pasted(made, image, face_mask(image.shape, points, alteration)), points
+        yield pasted(made, image, face_mask(image.shape, points, alteration)), points
 
 
 def _opened(image: UInt8Array, points: Float32Array, opening: float) -> UInt8Array:
@@ -109,8 +125,3 @@ def _made_at(side: float, image: UInt8Array, points: Float32Array) -> UInt8Array
         return image
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _pasted(made: UInt8Array, image: UInt8Array, mask: Float32Array) -> UInt8Array:
-    weight = mask[..., None]
-    return np.clip(np.rint(made * weight + image * (1 - weight)), 0, 255).astype(np.uint8)

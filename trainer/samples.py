@@ -13,6 +13,7 @@ from dfd_core.errors import DataError
 from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.degrade import degrade
+from trainer.manipulations import LIP_SYNCED, LIP_SYNCED_PARTS, MOUTH, SELF_BLENDED, SWAPPED, lip_sync, pasted
 from trainer.pool import RESTORED, FacePool, Picture
 from trainer.recipes import Mixture, Recipe
 from trainer.resynthesis import draw_resynthesis, resynthesise
@@ -20,10 +21,11 @@ from trainer.swapping import swap
 
 CROP_SCALE = FaceSettings().crop_scale
 CROP_CAP = FaceSettings().crop_cap_px
-SELF_BLENDED, SWAPPED, RESYNTHESISED = "self_blended", "swapped", "resynthesised"
-MADE = (SELF_BLENDED, SWAPPED, RESYNTHESISED)  # kinds of fakes that are made on the way, of a real face
+RESYNTHESISED = "resynthesised"
+MADE = (SELF_BLENDED, SWAPPED, LIP_SYNCED, RESYNTHESISED)  # kinds of fakes that are made on the way, of a real face
 _TRIES = 20  # faces that are drawn until one has landmarks
 _RESTORED_FROM_PX = 128  # side of a crop: in smaller ones a restored face looks like any other
+_MADE_AT = 0.35, 0.85  # of a lip-synced face's size, so that its lower part is coarser
 _PASTED = 0.5  # share of restored faces of which only the face is taken, as after a swap
 
 
@@ -40,6 +42,8 @@ def draw_pair(
         pair = _self_blended(pool, recipe, side, rng, index)
     elif kind == SWAPPED:
         pair = _swapped(pool, recipe, side, rng, index)
+    elif kind == LIP_SYNCED:
+        pair = _lip_synced(pool, recipe, side, rng, index)
     elif kind == RESYNTHESISED:
         pair = _resynthesised(pool, recipe, side, rng, index)
     else:
@@ -143,6 +147,17 @@ def _swapped(
     return [_light(image, np.random.default_rng(light)) for image in (real, fake)]
 
 
+def _lip_synced(
+    pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
+) -> list[UInt8Array]:
+    """A real crop, and the same with the lower face made anew, coarser and with another mouth; both `side` px."""
+    _, picture = _with_landmarks(pool, recipe, rng, index)
+    real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
+    real = _light(real, rng)
+    made_at = rng.uniform(*_MADE_AT) * float(np.ptp(points, axis=0).max())
+    return [real, lip_sync(real, points, draw_alteration(rng, LIP_SYNCED_PARTS), made_at, rng.normal(0, MOUTH))]
+
+
 def _with_landmarks(pool: FacePool, recipe: Recipe, rng: np.random.Generator, index: int | None) -> tuple[int, Picture]:
     """Real face `index`, or a random one where it is not given or has no landmarks."""
     for _ in range(_TRIES):
@@ -173,13 +188,8 @@ def _of_data_set(pool: FacePool, fake: int, side: int, rng: np.random.Generator)
         pair.append(_light(crop, alike))
     restored = pool.sources[fake].startswith(RESTORED) and pool.is_made_of(fake, partner)
     if restored and np.isfinite(points).all() and rng.random() < _PASTED:
-        pair[1] = _pasted(pair[1], pair[0], face_mask(pair[0].shape, points, draw_alteration(rng)))
+        pair[1] = pasted(pair[1], pair[0], face_mask(pair[0].shape, points, draw_alteration(rng)))
     return pair
-
-
-def _pasted(image: UInt8Array, onto: UInt8Array, mask: Float32Array) -> UInt8Array:
-    weight = mask[..., None]
-    return np.asarray(np.rint(image * weight + onto * (1 - weight)), np.uint8)
 
 
 def _mirrored(picture: Picture, mirrored: bool) -> Picture:

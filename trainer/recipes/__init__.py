@@ -43,6 +43,7 @@ class Mixture:
 
     self_blended: float = 1.0  # made on the way of a real face
     swapped: float = 0.0  # likewise, with the face of somebody else whose landmarks are near
+    lip_synced: float = 0.0  # likewise: the lower face made anew, coarser, with another mouth
     resynthesised: float = 0.0  # likewise: the whole crop as a generator would have made it
     restored: float = 0.0  # fakes of a data set that restoration networks made (dfd data fakes --kind restored)
     generated: float = 0.0  # fakes of a data set that a generator of dfd made (dfd data fakes --generator)
