@@ -39,11 +39,15 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=200, help="of 48 pictures (default: 200)")
     parser.add_argument("--clips", type=int, default=60, help="of each kind (default: 60)")
-    parser.add_argument("--only", type=int, default=len(VARIANTS), help="the first so many variants (default: all)")
+    numbers = range(1, len(VARIANTS) + 1)
+    parser.add_argument("--only", type=int, nargs="+", choices=numbers, default=numbers, help="variants (default: all)")
+    parser.add_argument(
+        "--also", action="append", default=[], help="clips of this kind of fake too, as dfd fuse has them"
+    )
     parser.add_argument("--change", action="append", default=[], help="of the recipe in every variant")
     args = parser.parse_args(words)
     rows = {"none of it: the start": _measured(args.start, args.out / "start", args)}
-    for name, changes in list(VARIANTS.items())[: args.only]:
+    for name, changes in [list(VARIANTS.items())[number - 1] for number in args.only]:
         rows[name] = _variant(args.out / name.replace(" ", "-").replace(",", ""), changes, args)
     kinds = list(rows[name]["figures"]["clips"]["auc_by_kind"])
     _table(["trained on", *kinds, "all"], {name: _of_network(card, kinds) for name, card in rows.items()})
@@ -69,7 +73,8 @@ def _measured(run: Path, folder: Path, args: argparse.Namespace) -> dict[str, An
             model = run
         else:
             _dfd(["export", str(run), "--out", str(model)], "tensorflow")
-        _dfd(["fuse", str(model), *_data(args), "--out", str(fused), "--clips", str(args.clips)], "tensorflow")
+        also = [word for kind in args.also for word in ("--also", kind)]
+        _dfd(["fuse", str(model), *_data(args), "--out", str(fused), "--clips", str(args.clips), *also], "tensorflow")
     return dict(json.loads((fused / "card.json").read_text()))
 
 

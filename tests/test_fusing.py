@@ -89,6 +89,7 @@ def test_a_model_is_fused_anew(
     data = face_set(tmp_path / "set.h5", pool, ("restored",))
     model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
     command = ["fuse", str(model), "--data", str(data), "--clips", "3", "--split", "train", "--jobs", "1"]
+    command += ["--also", "frozen", "--also", "lip_synced"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     assert "an alarm begins at" in capsys.readouterr().out
     old, new = read_card(model), read_card(tmp_path / "out")

@@ -29,7 +29,7 @@ from trainer.children import processes
 from trainer.clips import AUTHENTIC, make_clip
 from trainer.data.layouts import SPLITS
 from trainer.figures import calibration_error
-from trainer.manipulations import MANIPULATIONS
+from trainer.manipulations import MANIPULATIONS, OVER_TIME, SELF_BLENDED, SWAPPED
 from trainer.pool import FacePool, pool_of
 
 HELP = "fit the fusion, the calibration and the thresholds of a model on clips of held-out faces and real videos"
@@ -38,7 +38,8 @@ EXAMPLES = """examples:
   dfd fuse models/mine --data faces.h5 --real videos/authentic/ --out models/fused
 
 Clips are made of the faces of a split that training did not see: filmed by a virtual camera, manipulated, encoded, and
-scored as any video. Videos known to be real (--real FOLDER) count as authentic ones beside them."""
+scored as any video. Videos known to be real (--real FOLDER) count as authentic ones beside them. Fakes over time
+(--also frozen, --also lip_synced) hardly show in single frames: with them the fit trusts a network less."""
 
 _FALSE_ALARMS = 0.05, 0.06  # of authentic windows: above `enter`, above `exit`; clips are harder than most footage
 _PRIOR = 0.02  # weight of the pull towards the network alone, an evidence
@@ -56,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real", type=Path, action="append", default=[], metavar="FOLDER", help="of authentic videos")
     parser.add_argument("--clips", type=int, default=120, help="of each kind (default: 120)")
     parser.add_argument(
+        "--also",
+        choices=OVER_TIME,
+        action="append",
+        default=[],
+        help="clips of this kind of fake too, as often as wanted",
+    )
+    parser.add_argument(
         "--out", type=Path, required=True, help="model folder to write: files are copied, the card is new"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
@@ -68,7 +76,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     load_scorer(settings)  # a wrong model fails here
     pool = pool_of(args.data)
     pool = pool.only(pool.splits == args.split)
-    takes = [*takes_of(pool, args.clips, args.seed), *_videos(args.real)]
+    takes = [*takes_of(pool, args.clips, args.seed, args.also), *_videos(args.real)]
     evidence = Evidence.of(row for rows in _scored(takes, settings, pool, args) for row in rows)
     fitted = fit_fusion(evidence)
     probabilities = fused(fitted, evidence)
@@ -216,9 +224,9 @@ def _weights(evidence: Evidence) -> np.ndarray:
     return weights
 
 
-def takes_of(pool: FacePool, clips: int, seed: int) -> list[Take]:
-    """`clips` of each kind that the pool can give; the authentic ones as many as all fakes."""
-    kinds = dict.fromkeys(MANIPULATIONS, pool.reals)
+def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) -> list[Take]:
+    """`clips` of each kind that the pool can give, and of those in `also`; the authentic ones as many as all fakes."""
+    kinds = dict.fromkeys((SELF_BLENDED, SWAPPED, *also), pool.reals)
     kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows)}
     takes = [Take(kind, int(rows[n % len(rows)]), seed + n) for kind, rows in kinds.items() for n in range(clips)]
     reals = [Take(AUTHENTIC, int(pool.reals[n % len(pool.reals)]), seed + n) for n in range(len(takes))]

@@ -22,7 +22,8 @@ from trainer.swapping import moved_onto, swap
 
 SELF_BLENDED, SWAPPED, LIP_SYNCED, FROZEN = "self_blended", "swapped", "lip_synced", "frozen"
 LIP_SYNCED_PARTS = ("lower", "lower", "mouth")
-MANIPULATIONS = (SELF_BLENDED, SWAPPED, LIP_SYNCED, FROZEN)
+OVER_TIME = (FROZEN, LIP_SYNCED)
+MANIPULATIONS = (SELF_BLENDED, SWAPPED, *OVER_TIME)
 _INNER_LIPS = [13, 14]
 MOUTH = 0.05  # how far it opens by itself, in shares of the face's size
 _HELD = (2, 3, 5)  # frames for which a face is frozen, or to the end
