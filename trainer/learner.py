@@ -63,7 +63,7 @@ def _emulates_bfloat16() -> bool:
     """Whether PyTorch runs on a CPU that says it has no bfloat16: emulated, it is slower than float32."""
     import torch
 
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.11
+    told = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
     return bool(told) and not torch.cuda.is_available() and not any(told.get(name) for name in HARDWARE_BFLOAT16)
 
 

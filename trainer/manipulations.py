@@ -18,7 +18,7 @@ from dfd_core.blending import Alteration, blend_with, draw_alteration, face_mask
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.motion import smooth_paths
 from trainer.pool import Picture
-from trainer.swapping import moved_onto, swap
+from trainer.swapping import coarser, moved_onto, swap
 
 SELF_BLENDED, SWAPPED, LIP_SYNCED, FROZEN = "self_blended", "swapped", "lip_synced", "frozen"
 LIP_SYNCED_PARTS = ("lower", "lower", "mouth")
@@ -122,7 +122,4 @@ def _opened(image: UInt8Array, points: Float32Array, opening: float) -> UInt8Arr
 def _made_at(side: float, image: UInt8Array, points: Float32Array) -> UInt8Array:
     """The picture as if its face had been made `side` px large, where it is larger."""
     factor = side / float(np.ptp(points, axis=0).max())
-    if factor >= 1:
-        return image
-    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    return coarser(image, factor) if factor < 1 else image

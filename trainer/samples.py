@@ -123,9 +123,7 @@ def _self_blended(
     pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
 ) -> list[UInt8Array]:
     """A real crop and its self-blended fake, both `side` px."""
-    _, picture = _with_landmarks(pool, recipe, rng, index)
-    real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
-    real = _light(real, rng)
+    real, points = _real_with_landmarks(pool, recipe, side, rng, index)
     fake, mask = self_blend(real, points, rng, recipe.parts)
     for _ in range(3):  # a mask that missed the crop, or a blend that changed nothing, is no fake
         if np.abs(fake.astype(np.int16) - real).mean() > 0.25 and mask.max() > 0.5:
@@ -151,11 +149,18 @@ def _lip_synced(
     pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
 ) -> list[UInt8Array]:
     """A real crop, and the same with the lower face made anew, coarser and with another mouth; both `side` px."""
-    _, picture = _with_landmarks(pool, recipe, rng, index)
-    real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
-    real = _light(real, rng)
+    real, points = _real_with_landmarks(pool, recipe, side, rng, index)
     made_at = rng.uniform(*_MADE_AT) * float(np.ptp(points, axis=0).max())
     return [real, lip_sync(real, points, draw_alteration(rng, LIP_SYNCED_PARTS), made_at, rng.normal(0, MOUTH))]
+
+
+def _real_with_landmarks(
+    pool: FacePool, recipe: Recipe, side: int, rng: np.random.Generator, index: int | None
+) -> tuple[UInt8Array, Float32Array]:
+    """A real crop in some light, `side` px, and the landmarks in it."""
+    _, picture = _with_landmarks(pool, recipe, rng, index)
+    real, points = _cut(_mirrored(picture, rng.random() < 0.5), side, rng)
+    return _light(real, rng), points
 
 
 def _with_landmarks(pool: FacePool, recipe: Recipe, rng: np.random.Generator, index: int | None) -> tuple[int, Picture]:

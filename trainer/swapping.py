@@ -49,6 +49,11 @@ def _as_generated(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     factor = float(rng.uniform(least, 1.0)) if rng.random() < 0.6 else 1.0
     if factor > 0.95:
         return image
+    return coarser(image, factor)
+
+
+def coarser(image: UInt8Array, factor: float) -> UInt8Array:
+    """The picture uint8 (H, W, 3) as one that was made at `factor` times its size, below 1."""
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
