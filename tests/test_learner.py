@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -239,6 +240,36 @@ def test_bfloat16_is_used_where_the_processor_has_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _ARITHMETIC], capture_output=True, text=True, check=False, env=environment
     )
+    assert done.returncode == 0, done.stderr
+
+
+_MEMORY = """
+import pathlib, resource
+import numpy as np
+from trainer.learner import _keep_memory
+
+MIB, SIZE = 2**20, 64
+
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / MIB
+
+def left():
+    before = resident()
+    array = np.ones(SIZE * MIB, np.uint8)
+    assert resident() - before > 0.9 * SIZE
+    del array
+    return resident() - before
+
+assert left() < 0.1 * SIZE
+_keep_memory()
+assert left() > 0.9 * SIZE
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries free memory in their own way")
+def test_freed_memory_is_kept() -> None:
+    done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
