@@ -214,33 +214,38 @@ def test_learners_side_by_side_take_on_their_average(tmp_path: Path, in_keras: K
 
 
 _ARITHMETIC = """
-import keras, torch
-from trainer.learner import use_fast_arithmetic
+import pathlib, sys
+import keras
+from trainer import learner
 
-for told, policy in (
-    ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
-    ({"avx512_f": True, "avx512_bf16": True}, "mixed_bfloat16"),
-    ({"neon": True, "bf16": True}, "mixed_bfloat16"),
-    ({}, "mixed_bfloat16"),  # says nothing
-):
-    torch.cpu.get_capabilities = lambda: told
-    torch.cuda.is_available = lambda: False
-    use_fast_arithmetic(threads=1)
-    assert keras.mixed_precision.global_policy().name == policy, told
-use_fast_arithmetic(threads=1, mixed_precision=False)
-assert keras.mixed_precision.global_policy().name == "float32"
+kept = learner.CPU_INFO, learner._has_accelerator
+learner.CPU_INFO = pathlib.Path(sys.argv[1]) / "cpuinfo"
+learner._has_accelerator = lambda: here
+try:
+    for told, here, policy in (
+        (None, False, "mixed_bfloat16"),  # says nothing
+        ("flags : fpu avx512f avx512_vnni", False, "float32"),
+        ("flags : fpu avx512f avx512_vnni", True, "mixed_bfloat16"),  # the accelerator computes
+        ("flags : fpu avx512f avx512_bf16", False, "mixed_bfloat16"),
+        ("Features : fp asimd bf16", False, "mixed_bfloat16"),
+    ):
+        if told:
+            learner.CPU_INFO.write_text(told)
+        learner.use_fast_arithmetic(threads=1)
+        assert keras.mixed_precision.global_policy().name == policy, told
+    learner.use_fast_arithmetic(threads=1, mixed_precision=False)
+    assert keras.mixed_precision.global_policy().name == "float32"
+finally:
+    learner.CPU_INFO, learner._has_accelerator = kept
+    keras.mixed_precision.set_global_policy("float32")
+assert isinstance(learner._has_accelerator(), bool)
 """
 
 
 @pytest.mark.slow
-def test_bfloat16_is_used_where_the_processor_has_it() -> None:
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("needs torch: pip install torch")
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
-    done = subprocess.run(
-        [sys.executable, "-c", _ARITHMETIC], capture_output=True, text=True, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr
+def test_bfloat16_is_used_where_the_processor_has_it(tmp_path: Path, in_keras: KerasProcess) -> None:
+    done = in_keras(_ARITHMETIC, tmp_path)
+    assert done.ok, done.stderr
 
 
 _MEMORY = """

@@ -18,6 +18,7 @@ from trainer.recipes import Recipe
 from trainer.sharpness import sharpness_aware
 
 CHECKPOINT = "checkpoint.keras"
+CPU_INFO = Path("/proc/cpuinfo")
 HARDWARE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # what CPUs that have it call it; the last is ARM's
 KEPT_MEMORY = {-4: 0, -1: 2**31 - 1, -2: 2**28}  # mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD, in bytes
 
@@ -43,12 +44,12 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def use_fast_arithmetic(threads: int, mixed_precision: bool = True) -> None:
-    """Bfloat16 with float32 weights where the processor has it, and, under PyTorch, denormals as zeros.
+    """Bfloat16 with float32 weights where the processor has it; under PyTorch, denormals as zeros and freed memory kept.
 
-    Together a factor of four on a CPU with AMX.
+    Together a factor of four on a CPU with AMX; `benchmarks/learner.py` measures it on any other.
     """
     torch_here = keras.backend.backend() == "torch"
-    mixed = mixed_precision and not (torch_here and _emulates_bfloat16())
+    mixed = mixed_precision and not _emulates_bfloat16()
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if mixed else "float32")
     if torch_here:
         import torch
@@ -60,11 +61,17 @@ def use_fast_arithmetic(threads: int, mixed_precision: bool = True) -> None:
 
 
 def _emulates_bfloat16() -> bool:
-    """Whether PyTorch runs on a CPU that says it has no bfloat16: emulated, it is slower than float32."""
-    import torch
+    """Whether training is on a CPU that says it has no bfloat16: emulated, it is slower than float32."""
+    told = CPU_INFO.read_text().split() if CPU_INFO.is_file() else []  # systems without that file do not tell
+    return bool(told) and not _has_accelerator() and not set(told) & set(HARDWARE_BFLOAT16)
 
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
-    return bool(told) and not torch.cuda.is_available() and not any(told.get(name) for name in HARDWARE_BFLOAT16)
+
+def _has_accelerator() -> bool:
+    if keras.backend.backend() == "torch":  # Keras lists no devices of it
+        import torch
+
+        return torch.cuda.is_available()
+    return any(not name.startswith("cpu") for name in keras.distribution.list_devices())
 
 
 def _keep_memory() -> None:
