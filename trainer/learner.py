@@ -44,7 +44,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def use_fast_arithmetic(threads: int, mixed_precision: bool = True) -> None:
-    """Bfloat16 with float32 weights where the processor has it; under PyTorch, denormals as zeros and freed memory kept.
+    """Bfloat16 with float32 weights where the processor has it; under PyTorch, denormals as zeros and memory kept.
 
     Together a factor of four on a CPU with AMX; `benchmarks/learner.py` measures it on any other.
     """
