@@ -1,6 +1,7 @@
 """What `use_fast_arithmetic` brings: pictures a second that a network learns from, with it and without, in turns.
 
-Two processes, since what it sets holds for a process; one thread each. Under KERAS_BACKEND, by default tensorflow.
+Two processes, since what it sets holds for a process: PyTorch on one thread each, TensorFlow on as many as it takes.
+Under KERAS_BACKEND, by default tensorflow.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def main() -> None:
     recipe = recipe_named("selfblend-long")
     rates = {name: ROUNDS * STEPS * 2 * recipe.pairs / spent for name, spent in seconds.items()}
     for name, rate in rates.items():
-        print(f"{name:<8}{rate:.1f} pictures of {recipe.size} px a second, {keras.backend.backend()}, one thread")
+        print(f"{name:<8}{rate:.1f} pictures of {recipe.size} px a second, {keras.backend.backend()}")
     print(f"with / without: {rates['with'] / rates['without']:.2f}")
 
 

@@ -238,7 +238,14 @@ try:
 finally:
     learner.CPU_INFO, learner._has_accelerator = kept
     keras.mixed_precision.set_global_policy("float32")
-assert isinstance(learner._has_accelerator(), bool)
+
+listed = keras.distribution.list_devices
+try:
+    for devices, there in ((["cpu:0"], False), (["gpu:0"], True), (["cpu:0", "tpu:0"], True)):
+        keras.distribution.list_devices = lambda: devices
+        assert learner._has_accelerator() is there, devices
+finally:
+    keras.distribution.list_devices = listed
 """
 
 
