@@ -33,6 +33,8 @@ class FileReport:
     `timeline`: for each window its end in media seconds and the highest probability of a face in it.
     `faces`: tracks seen; `frames`: sampled frames looked at.
     `reason`: why there is no probability, or what went wrong after part of the file was scored.
+    `partial`: less of the file was read than it says to hold: `read_s` of `of_s` media seconds (None: it does not say).
+    `notes`: what was chosen or left out where a file holds more than one thing: streams, pages, pictures.
     """
 
     file: str
@@ -47,6 +49,10 @@ class FileReport:
     duration_s: float = 0.0
     checks: dict[str, float | None] = field(default_factory=dict)
     reason: str | None = None
+    partial: bool = False
+    read_s: float | None = None
+    of_s: float | None = None
+    notes: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     timeline: tuple[tuple[float, float], ...] = ()
 
