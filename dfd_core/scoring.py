@@ -23,6 +23,7 @@ from dfd_core.types import Float32Array, Outcome, Segment, SegmentFeatures, Thre
 
 ScoringItem = Sequence[Segment | SegmentFeatures]  # a window, oldest first; features where pixels are gone
 NO_FACE = "no face"
+CHECKS = (Appearance.name, Noise.name, Temporal.name)
 _QUALITY = -1  # a column of quality: known in every frame in which the face was seen
 _REMEMBERED = 16  # segments, so that a scan measures what its windows share only once
 _Key = tuple[str, int, float, bytes]

@@ -11,10 +11,11 @@
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
     dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
     dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
-    dfd:bulk:files                      hash: path as submitted -> JSON of BulkFile
+    dfd:bulk:files                      hash: key of a file, content and manifest row -> JSON of BulkFile
     dfd:bulk:reports                    hash: id -> JSON report; one a file, whoever comes first
+    dfd:bulk:pictures                   hash: id -> JSON, worst frames of a file that was found fake
     dfd:bulk:progress                   hash: id -> JSON of Progress, while a worker is at it
-    dfd:bulk:upload:{sha256}            content of a file that no worker can open; TTL; gone with its report
+    dfd:bulk:upload:{id}                content of a file that no worker can open; TTL; gone with its report
 
 Arrays are raw little-endian bytes behind a magic, a version, a kind and a small JSON header: no pickle, so that who can
 write to Redis cannot run code here. `run` is a short random id of one start of one source: `seq` counts from 0 in it.
@@ -66,6 +67,7 @@ BULK_FAILURE_FUNCTION = "workers.bulk.jobs.scan_failed"
 BULK_IDS_KEY = "dfd:bulk:ids"
 BULK_FILES_KEY = "dfd:bulk:files"
 BULK_REPORTS_KEY = "dfd:bulk:reports"
+BULK_PICTURES_KEY = "dfd:bulk:pictures"
 BULK_PROGRESS_KEY = "dfd:bulk:progress"
 BULK_BACKOFF_S = (5, 30, 120)  # before each further attempt at a file
 RETRIES = 2  # of a window whose worker died or whose scoring raised
@@ -125,9 +127,9 @@ def job_id(stream: str, run: str, seq: int) -> str:
     return f"{stream}-{run}-{seq}"
 
 
-def upload_key(digest: str) -> str:
-    """Key of an uploaded file's content, by its SHA-256 (hex)."""
-    return f"dfd:bulk:upload:{digest}"
+def upload_key(bulk_id: str) -> str:
+    """Key of an uploaded file's content, by the id that content and model give it."""
+    return f"dfd:bulk:upload:{bulk_id}"
 
 
 def parse_pending(member: bytes | str) -> Pending:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
-from rich.console import Console
 from rich.progress import track
 
-from dfd_core import wire
 from dfd_core.broker import connect
 from dfd_core.bulk import BulkFile, BulkQueue
-from dfd_core.errors import DataError, QueueError, VideoError
-from dfd_core.files import find_files
+from dfd_core.console import PlainConsole
+from dfd_core.errors import QueueError, VideoError
+from dfd_core.files import search_files
+from dfd_core.manifests import FILE, read_manifest
 from dfd_core.models.store import model_folder, model_name, read_card, sha256_of
+from dfd_core.names import one_line
 from dfd_core.settings import BulkSettings, Settings
 
 HELP = "put files on the bulk queue"
@@ -30,9 +32,18 @@ EXAMPLES = """examples:
   dfd submit --manifest cases.csv              # a column 'file'; the others come back in the results
   dfd submit --upload clip.mp4                 # where workers cannot open the path: its content goes through Redis
 
-Then: dfd jobs --watch, dfd results. A content that the model has scored already is not scored again.
+Then: dfd jobs --watch, dfd results. A content that the model has scored already is not scored again; one that failed or
+got lost is queued anew. Each row of a manifest has a result of its own.
 Exit code: 0, or 1 if any file was left out."""
-FILE_COLUMN = "file"
+
+
+class _Wanted(NamedTuple):
+    """A file to submit, and the row that named it."""
+
+    path: Path
+    columns: dict[str, str]
+    manifest: str = ""
+    nth: int = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,32 +59,44 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     wanted = list(_wanted(args))
     if not wanted:
         raise VideoError("There is no video or image to submit: give files, folders (--recursive) or --manifest.")
-    redis, console = connect(settings.redis), Console(stderr=True)
+    redis, console = connect(settings.redis), PlainConsole(stderr=True)
     card = read_card(model_folder(settings.model.path))
     submission = _Submission(redis, settings.bulk, model_name(card), args.upload)
-    files, left_out = [], 0
-    for path, columns in track(wanted, "reading", console=console, transient=True, disable=not sys.stderr.isatty()):
+    left_out = 0
+    for each in track(wanted, "reading", console=console, transient=True, disable=not sys.stderr.isatty()):
         try:
-            files.append(submission.file_of(path, columns))
-        except (OSError, VideoError, QueueError) as error:
+            submission.take(each)
+        except (OSError, ValueError, VideoError, QueueError) as error:
             left_out += 1
-            reason = f"{path} cannot be read ({error.strerror})." if isinstance(error, OSError) else str(error)
-            print(f"dfd: {reason}", file=sys.stderr)
-    queued = BulkQueue(redis).submit(files)
-    known, rest = len(files) - queued, f", {left_out} left out" if left_out else ""
-    print(f"{queued} queued, {known} known already (same content and model){rest}")
+            print(f"dfd: {one_line(_why(each.path, error))}", file=sys.stderr)
+    submission.flush()
+    known, rest = submission.files - submission.queued, f", {left_out} left out" if left_out else ""
+    print(f"{submission.queued} queued, {known} known already (same content and model){rest}")
     return 1 if left_out else 0
 
 
+def _why(path: Path, error: Exception) -> str:
+    if isinstance(error, VideoError | QueueError):
+        return str(error)
+    return f"{path} cannot be read ({error.strerror if isinstance(error, OSError) else error})."
+
+
 class _Submission:
-    """Makes the records of files, and uploads what shall be."""
+    """Queues files: uploads one by one, places all at the end; `queued` counts those that were not known."""
 
     def __init__(self, redis: Redis, settings: BulkSettings, model: str, upload: bool) -> None:
-        self._redis, self._settings, self._model, self._upload = redis, settings, model, upload
+        self._book, self._settings, self._model, self._upload = BulkQueue(redis), settings, model, upload
+        self._taken: list[BulkFile] = []
+        self.queued = 0
 
-    def file_of(self, path: Path, columns: dict[str, str]) -> BulkFile:
-        """VideoError or OSError for one that cannot be read, QueueError for one that workers would not open."""
-        absolute = path.expanduser().resolve()
+    @property
+    def files(self) -> int:
+        """How many were taken."""
+        return len(self._taken)
+
+    def take(self, wanted: _Wanted) -> None:
+        """OSError, ValueError or VideoError for what cannot be read, QueueError for what no worker would open."""
+        path, absolute = wanted.path, Path(os.path.realpath(wanted.path))
         if not absolute.is_file():
             raise VideoError(
                 f"{path} is not a file: check its name (folders need --recursive only for what is deeper)."
@@ -85,10 +108,18 @@ class _Submission:
                 "submit its path, or raise the limit."
             )
         place = "" if self._upload else self._place(path, absolute)
-        file = BulkFile(str(path), place, sha256_of(absolute), size, self._model, time.time(), columns)
+        digest, row = sha256_of(absolute), (wanted.columns, wanted.manifest, wanted.nth)
+        file = BulkFile(str(path), place, digest, size, self._model, time.time(), str(absolute), *row)
         if self._upload:
             self._send(file, absolute)
-        return file
+        self._taken.append(file)
+
+    def flush(self) -> None:
+        """Queue the places."""
+        if self._upload:
+            self._book.forget_overwritten(self._taken)
+        else:
+            self.queued += self._book.submit(self._taken)
 
     def _place(self, path: Path, absolute: Path) -> str:
         if not self._settings.roots:
@@ -102,29 +133,23 @@ class _Submission:
 
     def _send(self, file: BulkFile, path: Path) -> None:
         try:
-            self._redis.set(wire.upload_key(file.digest), path.read_bytes(), px=int(self._settings.upload_ttl_s * 1000))
+            self.queued += self._book.submit_upload(file, path.read_bytes, self._settings.upload_ttl_s)
         except OutOfMemoryError:
             raise QueueError(f"Redis has no room for {file.path}: wait for the workers, or submit its path.") from None
 
 
-def _wanted(args: argparse.Namespace) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Each file once, with the other columns of the manifest that named it."""
-    named = dict(read_manifest(args.manifest)) if args.manifest else {}
-    named.update((path, named.get(path, {})) for path in find_files(args.paths, deep=args.recursive))
-    yield from named.items()
-
-
-def read_manifest(path: Path) -> Sequence[tuple[Path, dict[str, str]]]:
-    """Files (relative ones from the manifest's folder) and their other columns; DataError for one without `file`."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The manifest {path} cannot be read ({error}).") from None
-    if not rows or FILE_COLUMN not in rows[0]:
-        raise DataError(f"The manifest {path} needs a header with a column '{FILE_COLUMN}', and rows.")
-    return [
-        (path.parent / row[FILE_COLUMN], {k: v or "" for k, v in row.items() if k and k != FILE_COLUMN})
-        for row in rows
-        if row[FILE_COLUMN]
-    ]
+def _wanted(args: argparse.Namespace) -> Iterator[_Wanted]:
+    """Each row of the manifest, and each file besides once."""
+    seen = set()
+    if args.manifest:
+        place, equal = os.path.realpath(args.manifest), Counter[str]()
+        for row in read_manifest(args.manifest):
+            path = args.manifest.parent / row[FILE]
+            columns = {name: value for name, value in row.items() if name != FILE}
+            seen.add(os.path.abspath(path))
+            yield _Wanted(path, columns, place, equal[repr(row)])
+            equal[repr(row)] += 1
+    found = search_files(args.paths, deep=args.recursive)
+    if found.left_out:
+        print(f"dfd: {found.sentence()}", file=sys.stderr)
+    yield from (_Wanted(path, {}) for path in found.files if os.path.abspath(path) not in seen)

@@ -9,7 +9,13 @@ import pytest
 
 from tests.keras_process import KerasProcess
 
-pytest_plugins = ["tests.fixtures_redis", "tests.fixtures_scoring", "tests.fixtures_processes", "tests.fixtures_faces"]
+pytest_plugins = [
+    "tests.fixtures_redis",
+    "tests.fixtures_scoring",
+    "tests.fixtures_processes",
+    "tests.fixtures_faces",
+    "tests.fixtures_bulk",
+]
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings belong to the system's Python, not to a virtual environment
 _NEEDED = ("rtph264pay", "qtdemux", "h264parse", "concat")

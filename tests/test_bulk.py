@@ -16,60 +16,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from dfd_core import wire
-from dfd_core.bulk import REASON, BulkQueue, BulkState
-from dfd_core.cli import main
+from dfd_core.bulk import REASON, BulkState
 from dfd_core.errors import QueueError, SettingsError
 from dfd_core.offline import scan_file
 from dfd_core.scoring import load_scorer
 from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
+from tests.fixtures_bulk import Rig
 from workers.bulk import results, runner
 from workers.bulk.overview import Rate, picture
-from workers.bulk.runner import BulkRunner, LiveFirst
-from workers.bulk.worker import BulkWorker
-from workers.metrics import BulkMetrics
+from workers.bulk.runner import LiveFirst
 from workers.recovery import Recovery
 
 CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
-
-
-class Rig:
-    """The command line, and a worker of the bulk queue in this process, on one Redis."""
-
-    def __init__(self, redis, url, model):
-        self.redis, self.url, self.model = redis, url, model
-        self.settings = Settings().with_values({"redis.url": url, "model.path": str(model)})
-        self.book = BulkQueue(redis)
-        self.registry = CollectorRegistry()
-
-    def dfd(self, *words):
-        return main([*map(str, words), "--redis", self.url, "--set", f"model.path={self.model}"])
-
-    def work(self, scorer=None, alive=lambda: None, **values):
-        settings = self.settings.with_values(values)
-        run = BulkRunner(self.redis, scorer or load_scorer(settings), settings, "w", alive).run
-        metrics = BulkMetrics(CollectorRegistry())
-        BulkWorker(self.redis, "w", run, settings.worker, metrics=metrics).work(burst=True, logging_level="ERROR")
-
-    def entry(self, path):
-        return self.book.entries([str(path)])[0]
-
-
-@pytest.fixture
-def rig(redis_client, redis_url, tiny_model, monkeypatch):
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
-    return Rig(redis_client, redis_url, tiny_model)
-
-
-@pytest.fixture
-def clip(tmp_path):
-    return write_clip(tmp_path / "clip.mp4", frames=20)
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +73,10 @@ def test_the_report_is_that_of_a_scan_with_the_worst_frames(redis_client, redis_
         assert {**report, "file": scanned["file"]} == {**report, **scanned}
     fake, real = rig.entry(scenes / "fake.mp4").report, rig.entry(scenes / "real.mp4").report
     assert (fake["state"], real["state"]) == ("fake", "authentic")
-    assert len(fake["pictures"]) == 3
-    assert real["pictures"] == []
-    for shown in fake["pictures"]:
+    (pictures,) = rig.book.pictures(entry.file for entry in rig.book.entries()).values()  # of the fake one only
+    assert len(pictures) == 3
+    assert "jpeg" not in json.dumps([fake, real])  # what `dfd jobs --watch` reads every second
+    for shown in pictures:
         image = cv2.imdecode(np.frombuffer(base64.b64decode(shown["jpeg"]), np.uint8), cv2.IMREAD_COLOR)
         assert image.shape == (202, 360, 3)
         assert shown["time_s"] > 2

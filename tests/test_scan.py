@@ -76,7 +76,7 @@ def test_scan_gives_every_file_its_row_and_goes_on(
 ) -> None:
     code, out = scan(capsys, videos, "--json", *setting(tiny_model))
     reports = {Path(r["file"]).name: r for r in map(json.loads, out.splitlines())}
-    assert code == 0
+    assert code == 2  # not all could be scored
     assert list(reports) == ["still.png", "face.mp4", "garbage.mp4", "wall.mp4"]
     face, still = reports["face.mp4"], reports["still.png"]
     assert 0 <= face["fake_probability"] <= 1
@@ -96,9 +96,9 @@ def test_scan_prints_a_table(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     code, out = scan(capsys, videos / "face.mp4", videos / "wall.mp4", *setting(tiny_model))
-    assert code == 0
+    assert code == 2
     assert "worst interval" in out
-    assert "no face" in out
+    assert out.splitlines()[-1] == "2 files: 1 scored, 0 fake, 1 not scorable (1 no face)"
 
 
 def test_scan_fails_when_every_file_fails(videos: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +122,9 @@ def test_evaluate_writes_scores_report_and_picture(
     out = tmp_path / "out"
     with warnings.catch_warnings():
         warnings.simplefilter("default", DeprecationWarning)  # of matplotlib's own dependencies
-        assert main(["evaluate", str(manifest), "--out", str(out), "--bootstrap", "50", *setting(tiny_model)]) == 0
+        assert (
+            main(["evaluate", str(manifest), "--out", str(out), "--bootstrap", "50", *setting(tiny_model)]) == 1
+        )  # one is missing
     rows = list(csv.DictReader((out / "scores.csv").read_text().splitlines()))
     assert [row["note"] for row in rows] == ["first", "", "", ""]
     assert [bool(row["fake_probability"]) for row in rows] == [True, True, False, False]
@@ -133,7 +135,9 @@ def test_evaluate_writes_scores_report_and_picture(
     assert report["groups"]["dataset"]["A"]["against_all_reals"]["fakes"] == 1
     assert report["groups"]["dataset"]["B"]["against_own_reals"]["auc"] is None
     assert (out / "roc.png").read_bytes().startswith(b"\x89PNG")
-    assert "2 of 4 files scored" in capsys.readouterr().out
+    assert report["unscored"] == {"real": {"the file is missing": 1}, "fake": {"no face": 1}}
+    told = "2 of 4 files scored; not scored: 1 real (1 the file is missing); not scored: 1 fake (1 no face)."
+    assert told in capsys.readouterr().out
 
 
 def test_a_video_encoded_again_keeps_its_times(tmp_path: Path) -> None:

@@ -9,14 +9,18 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
+from dfd_core import manifests
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError, VideoError
+from dfd_core.names import ESCAPED, one_line
 from dfd_core.offline import FileReport, scan_file
 from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
@@ -33,11 +37,16 @@ EXAMPLES = """examples:
   dfd evaluate manifest.csv --out out --crf 32 --scale 0.5     # what is left of it after a sharing site
 
 The manifest has the columns file and label (real or fake); file is relative to the manifest's folder. All other
-columns are carried into scores.csv; report.json groups by dataset, method and compression where they exist."""
+columns are carried into scores.csv; report.json groups by dataset, method and compression where they exist. Files that
+cannot be scored count in no figure: report.json has them by class and reason.
+
+Exit code: 0, or 1 if a file is missing or none could be scored."""
 
 LABELS = ("real", "fake")
+MISSING = "the file is missing"
 SCORE_COLUMNS = ("fake_probability", "appearance", "noise", "temporal")
 Row = dict[str, str]
+Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Score the manifest and write the three files; the exit code is 0 if anything could be scored."""
+    """Score the manifest and write the three files; the exit code is 0 if none is missing and any was scored."""
     rows = read_manifest(args.manifest)
     look = _Look(args.seconds, _reencoding(args.crf, args.scale))
     scorer = load_scorer(settings)  # a wrong model fails here, before any process is started
     args.out.mkdir(parents=True, exist_ok=True)
-    files = [args.manifest.parent / row["file"] for row in rows]
+    files = [args.manifest.parent / row[manifests.FILE] for row in rows]
     reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), look), len(files)))
     scored = [{**row, **score_cells(report)} for row, report in zip(rows, reports, strict=True)]
     _write_csv(args.out / "scores.csv", scored)
@@ -78,32 +87,27 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     report = {"model": scorer.model_name, "runtime": scorer.runtime_name, "manifest": args.manifest.name, **report}
     report["seconds"] = args.seconds if math.isfinite(args.seconds) else "all"
     report["reencoded"] = asdict(look.reencoding) if look.reencoding else None
-    (args.out / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    report["unscored"] = _counted(rows, reports, lambda r: None if r.scored else r.why)
+    report["in_part"] = _counted(rows, reports, lambda r: r.why or "read in part" if r.in_part else None)
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    (args.out / "report.json").write_text(text, encoding="utf-8", errors=ESCAPED)
     draw_roc(args.out / "roc.png", scored, report)
     _summarise(report, args.out)
-    return 0 if report["scored"] else DataError.exit_code
+    missing = any(MISSING in reasons for reasons in report["unscored"].values())
+    return 0 if report["scored"] and not missing else DataError.exit_code
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """The rows of a manifest; DataError unless it is a CSV with the columns file and label (real or fake)."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="_more", restval="")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"Cannot read the manifest {path}: {error}.") from None
-    missing = {"file", "label"} - set(reader.fieldnames or ())
-    if missing:
-        raise DataError(f"The manifest {path} lacks the column {' and '.join(sorted(missing))}.")
-    if not rows:
-        raise DataError(f"The manifest {path} has no rows.")
-    for number, row in enumerate(rows, start=2):
-        row["label"] = row["label"].strip().lower()
-        if row["label"] not in LABELS:
-            raise DataError(f"Line {number} of {path}: the label must be real or fake, not '{row['label']}'.")
-        if "_more" in row:
-            raise DataError(f"Line {number} of {path} has more cells than the header has columns.")
-    return rows
+    """The rows of a manifest; DataError as in `manifests.read_manifest`, and unless each label is real or fake."""
+    return [{**row, "label": _label(row)} for row in manifests.read_manifest(path, (manifests.FILE, "label"), _wrong)]
+
+
+def _label(row: Row) -> str:
+    return row["label"].strip().lower()
+
+
+def _wrong(row: Row) -> str | None:
+    return None if _label(row) in LABELS else f"the label must be real or fake, not '{row['label']}'"
 
 
 def score_cells(report: FileReport) -> Row:
@@ -145,7 +149,7 @@ def _scan_here(path: Path) -> FileReport:
 
 def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileReport:
     if not path.is_file():
-        return _nothing(path, "the file is missing")
+        return _nothing(path, MISSING)
     if look.reencoding is None or path.suffix.lower() in STILL_SUFFIXES:
         return scan_file(path, settings, scorer, seconds=look.seconds)
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
@@ -153,7 +157,9 @@ def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileRe
             again = reencode(path, Path(folder) / "again.mp4", look.reencoding, look.seconds)
         except VideoError as error:
             return _nothing(path, str(error))
-        return replace(scan_file(again, settings, scorer, seconds=look.seconds), file=str(path))
+        report = scan_file(again, settings, scorer, seconds=look.seconds)
+        reason = report.reason and report.reason.replace(str(again), str(path))
+        return replace(report, file=str(path), reason=reason)
 
 
 def _nothing(path: Path, reason: str) -> FileReport:
@@ -166,18 +172,39 @@ def _reencoding(crf: int | None, scale: float | None) -> Reencoding | None:
 
 
 def _with_bar(reports: Iterator[FileReport], total: int) -> Iterator[FileReport]:
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+    with Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
         yield from bar.track(reports, total=total, description="scoring")
 
 
 def _write_csv(path: Path, rows: list[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors=ESCAPED) as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _summarise(report: dict[str, object], out: Path) -> None:
+def _counted(rows: list[Row], reports: list[FileReport], why: Callable[[FileReport], str | None]) -> dict[str, Counts]:
+    """How many files of each class have which reason."""
+    counts = {label: Counter[str]() for label in LABELS}
+    for row, report in zip(rows, reports, strict=True):
+        reason = why(report)
+        if reason is not None:
+            counts[row["label"]][reason] += 1
+    return {label: dict(reasons.most_common()) for label, reasons in counts.items()}
+
+
+def _summarise(report: dict[str, Any], out: Path) -> None:
     auc, interval = report["auc"], report["auc_95"]
-    figure = f"AUC {auc:.3f} ({interval[0]:.3f} to {interval[1]:.3f})" if auc is not None else "no AUC: one class only"  # type: ignore[index]
-    print(f"{figure}; {report['scored']} of {report['files']} files scored. See {out}/report.json.")
+    figure = f"AUC {auc:.3f} ({interval[0]:.3f} to {interval[1]:.3f})" if auc is not None else "no AUC: one class only"
+    print(f"{figure}; {report['scored']} of {report['files']} files scored{_left_out(report)}. See {out}/report.json.")
+
+
+def _left_out(report: dict[str, Any]) -> str:
+    """The reals and fakes that no figure counts, and those of which it counts a part."""
+    told = [
+        f"; {what}: {sum(reasons.values())} {label} ({', '.join(f'{n} {why}' for why, n in reasons.items())})"
+        for what, counts in (("not scored", report["unscored"]), ("scored in part", report["in_part"]))
+        for label, reasons in counts.items()
+        if reasons
+    ]
+    return one_line("".join(told))

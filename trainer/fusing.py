@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.fusion import DEFAULT_WEIGHTS, Fusion, Quality, logit
 from dfd_core.models.store import CARD, read_card, write_card
@@ -251,7 +251,7 @@ def _scored(takes: Sequence[Take], settings: Settings, pool: FacePool, args: arg
     shared = replace(settings, worker=replace(settings.worker, threads=1))
     with (
         processes(args.jobs, _prepare, shared, pool) as executor,
-        Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar,
+        Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar,
     ):
         yield from bar.track(executor.map(_score, range(len(takes)), takes), total=len(takes), description="clips")
 

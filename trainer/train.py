@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.models.store import sha256_of
 from dfd_core.settings import Settings
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, or go on training, and keep everything in the run folder."""
-    console = Console()
+    console = PlainConsole()
     recipe = changed(recipe_named(args.recipe), args.change)
     initial = None if args.start is None else network_file(args.start)
     pool = _pool(args.data, args.out, recipe, console)

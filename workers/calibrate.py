@@ -7,10 +7,10 @@ import math
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from dfd_core.calibration import fit_thresholds, read_thresholds, write_thresholds
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError, VideoError
 from dfd_core.offline import score_source
 from dfd_core.scoring import Scorer, load_scorer
@@ -70,7 +70,7 @@ def _watched(
     times = [0.0]
     results: list[WindowResult] = []
     columns = (TextColumn("{task.completed} s of footage"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=PlainConsole(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(stream)
 
         def seen(time_s: float) -> None:

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from dfd_core.errors import DfdError, VideoError
-from dfd_core.files import find_files
+from dfd_core.console import PlainConsole
+from dfd_core.errors import DataError, DfdError, VideoError
+from dfd_core.files import search_files
+from dfd_core.models.store import sha256_of
+from dfd_core.names import ESCAPED, json_line, one_line
 from dfd_core.offline import FileReport, scan_file
 from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import State
-from dfd_core.verdict import format_time
 from dfd_core.video import probe
+from workers.page import PageRow, html_page
+from workers.reports import full_report, pictures_of, table_of
 
 HELP = "score videos, images and folders here and now, without Redis"
 EXAMPLES = """examples:
   dfd scan clip.mp4
-  dfd scan ~/Videos portrait.jpg
+  dfd scan ~/Videos portrait.jpg --out report.html     # and a page with timelines and the worst frames
   dfd scan --json clip.mp4 | jq .fake_probability
 
-Exit code: 0 if anything could be scored, 1 if nothing could."""
-
-_STYLES = {State.FAKE: "bold red", State.SUSPECT: "yellow", State.AUTHENTIC: "green", State.UNKNOWN: "dim"}
+Exit code: 0 if all files were scored, 2 if some were not or only in part, 1 if none was or the command is wrong."""
+NONE, SOME = 1, 2  # exit codes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,35 +40,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="video, image or folder (searched in depth)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a file, instead of a table")
+    parser.add_argument("--out", type=Path, metavar="PAGE.html", help="write one HTML page too, as dfd results does")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Scan all paths; a file that cannot be scored gets its row and reason, and the others go on."""
-    files = find_files(args.paths)
-    if not files:
+    if args.out is not None and (args.out.suffix.lower() not in (".html", ".htm") or not args.out.parent.is_dir()):
+        raise DataError(f"--out {args.out}: give the name of an HTML page, as report.html, in a folder that is there.")
+    found = search_files(args.paths)
+    if found.left_out:
+        print(f"dfd: {found.sentence()}", file=sys.stderr)
+    if not found.files:
         raise VideoError(f"There is no video or image in {', '.join(map(str, args.paths))}.")
-    scorer = load_scorer(settings)
-    scored = 0
-    table = _new_table()
-    for report in _scan_all(files, settings, scorer):
-        scored += report.scored
+    scorer, reports, rows = load_scorer(settings), list[FileReport](), list[PageRow]()
+    began = time.monotonic()
+    for path, report in _scan_all(found.files, settings, scorer):
+        reports.append(report)
         if args.json:
-            print(json.dumps(report.as_json(), ensure_ascii=False), flush=True)
-        else:
-            _add_row(table, report)
+            print(json_line(report.as_json()), flush=True)
+        if args.out is not None:
+            rows.append(_page_row(path, report, settings, scorer, time.monotonic() - began))
+        began = time.monotonic()
     if not args.json:
-        Console().print(table)
-    return 0 if scored else DfdError.exit_code
+        PlainConsole().print(table_of((report.file, report) for report in reports))
+    print(summary(reports), file=sys.stderr if args.json else sys.stdout)
+    if args.out is not None:
+        _write(args.out, html_page(rows, settings))
+    return exit_code(reports)
 
 
-def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator[FileReport]:
+def summary(reports: Sequence[FileReport]) -> str:
+    """One line: how many were scored, found fake, read in part, and not scorable by reason."""
+    scored = [report for report in reports if report.scored]
+    fake, partial = sum(r.state is State.FAKE for r in reports), sum(r.in_part for r in reports)
+    reasons = Counter(report.why for report in reports if not report.scored)
+    parts = [f"{len(scored)} scored", f"{fake} fake"] + ([f"{partial} read in part"] if partial else [])
+    parts += [f"{len(reports) - len(scored)} not scorable"] if reasons else []
+    told = "; ".join(f"{count} {one_line(reason)}" for reason, count in reasons.most_common())
+    files = f"{len(reports)} file{'s' if len(reports) != 1 else ''}"
+    return f"{files}: {', '.join(parts)}" + (f" ({told})" if told else "")
+
+
+def exit_code(reports: Sequence[FileReport]) -> int:
+    """0 if all were scored whole, SOME if only some or in part, NONE if none."""
+    if not any(report.scored for report in reports):
+        return NONE
+    return 0 if all(report.scored and not report.in_part for report in reports) else SOME
+
+
+def _page_row(path: Path, report: FileReport, settings: Settings, scorer: Scorer, seconds: float) -> PageRow:
+    pictures = pictures_of(report, path, settings.video)
+    more = [("SHA-256", sha256_of(path))] if report.state is State.FAKE else []
+    return PageRow(report.file, full_report(report, report.file, scorer, seconds), pictures, more)
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8", errors=ESCAPED)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror}).") from None
+
+
+def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator[tuple[Path, FileReport]]:
     """The report of each file, with a bar on stderr where that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = PlainConsole(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         of_files = bar.add_task("files", total=len(files))
         for path in files:
-            of_file = bar.add_task(path.name, total=_length_s(path, settings.video))
-            yield scan_file(path, settings, scorer, lambda time_s, task=of_file: _move(bar, task, time_s))
+            of_file = bar.add_task(one_line(path.name), total=_length_s(path, settings.video))
+            yield path, scan_file(path, settings, scorer, lambda time_s, task=of_file: _move(bar, task, time_s))
             bar.remove_task(of_file)
             bar.advance(of_files)
 
@@ -84,27 +127,3 @@ def _length_s(path: Path, settings: VideoSettings) -> float | None:
     except DfdError:
         return None
     return None if length is None else max(1, int(length))
-
-
-def _new_table() -> Table:
-    table = Table("file", "verdict", "fake probability", "worst interval", "faces", box=None, pad_edge=False)
-    table.columns[0].overflow = "fold"
-    for column in table.columns[2:]:
-        column.justify = "right"
-    return table
-
-
-def _add_row(table: Table, report: FileReport) -> None:
-    verdict = report.verdict if report.reason is None else f"{report.verdict}: {report.reason}"
-    table.add_row(
-        report.file,
-        f"[{_STYLES[report.state]}]{_plain(verdict)}[/]",
-        "-" if report.fake_probability is None else f"{report.fake_probability:.2f}",
-        "-" if report.worst is None else f"{format_time(report.worst[0])}-{format_time(report.worst[1])}",
-        str(report.faces),
-    )
-
-
-def _plain(text: str) -> str:
-    """Text in which brackets are no markup."""
-    return text.replace("[", "\\[")

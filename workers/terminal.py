@@ -9,9 +9,9 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
+from dfd_core.console import PlainConsole, shown
 from workers.rows import Row
 from workers.sinks import Notice
 
@@ -39,7 +39,7 @@ class TableScreen:
     """A table that is redrawn in place, with the verdicts above it."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+        self._console = console or PlainConsole()
         self._live = Live(_table([]), console=self._console, auto_refresh=False, redirect_stderr=False)
         self._live.start()
 
@@ -49,12 +49,11 @@ class TableScreen:
 
     def notice(self, notice: Notice) -> None:
         """A coloured line."""
-        colour = _COLOURS.get(notice.verdict.state.value, "default")
-        self._live.console.print(f"[{colour}]{escape(notice.line())}[/]", highlight=False)
+        self._live.console.print(shown(notice.line(), _COLOURS.get(notice.verdict.state.value, "")))
 
     def say(self, sentence: str) -> None:
         """A dim line."""
-        self._live.console.print(escape(sentence), style="dim", highlight=False)
+        self._live.console.print(shown(sentence, "dim"))
 
     def close(self) -> None:
         """Stop redrawing."""
@@ -130,11 +129,10 @@ def _table(rows: list[Row]) -> Table:
     for name in ("fake probability", "fps", "latency s", "queue", "dropped"):
         table.add_column(name, justify="right")
     for row in rows:
-        colour = _COLOURS.get(row.state, "default")
         table.add_row(
-            escape(row.stream),
-            escape(row.source if row.error is None else f"{row.source}: {row.error}"),
-            f"[{colour}]{escape(row.text or row.state)}[/]",
+            shown(row.stream),
+            shown(row.source if row.error is None else f"{row.source}: {row.error}"),
+            shown(row.text or row.state, _COLOURS.get(row.state, "")),
             _number(row.fake_probability, 2),
             f"{row.fps:.1f}",
             _number(row.latency_s, 1),

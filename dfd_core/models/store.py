@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ CARD = "card.json"
 LITERT_FILE = "model.tflite"
 KERAS_FILE = "model.keras"
 SHIPPED = Path(__file__).parent / "files" / "appearance"  # the model that comes with dfd
+_CHUNK = 2**20  # bytes read at once
 DEFAULT_THRESHOLDS = Thresholds(enter=0.5, exit=0.4)
 
 
@@ -97,10 +98,14 @@ def model_name(card: ModelCard) -> str:
     return f"{card.name}-{card.version}"
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, hex."""
+def sha256_of(path: Path, alive: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of a file's bytes, hex; `alive` is called after each mebibyte, for slow disks take minutes."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            alive()
+    return digest.hexdigest()
 
 
 def _card_of(values: Mapping[str, Any]) -> ModelCard:

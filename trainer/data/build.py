@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.settings import Settings
 from trainer.data import splits
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Build the data set; 0 if it holds windows of each class in each split."""
     if min(args.frames, args.windows, args.jobs) < 1 or (args.limit is not None and args.limit < 1):
         raise DataError("--frames, --windows, --jobs and --limit must be at least 1.")
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     files = limited(layout_named(args.layout).files(args.source), args.limit, _classes(args))
     kind = args.split or (OFFICIAL if any(f.split for f in files) else splits.GROUP)
     files, left_out = _split(files, kind, args, console)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dfd_core.blending import blend_with, draw_alteration
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.settings import Settings
 from trainer.children import processes
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _in_turn(make: Maker, rows: Sequence[int]) -> Iterator[tuple[int, Pair | None]]:
     """Each row with its pair, a batch of windows at a time, so that no more than that waits in memory."""
     columns = (TextColumn("making fakes"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=PlainConsole(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=len(rows))
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
@@ -128,7 +128,7 @@ def _write(
 
 
 def _report(counts: Counter[str], failed: list[tuple[str, str]], out: Path) -> None:
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     for path, reason in failed:
         console.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
     each = ", ".join(f"{split} {counts[split]}" for split in SPLITS)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.console import PlainConsole
 from dfd_core.settings import Settings
 from dfd_core.types import UInt8Array
 from trainer.data.dataset import Dataset
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the facts, and write the sheet if asked to."""
     data = Dataset(args.dataset)
-    console = Console()
+    console = PlainConsole()
     header = data.header
     raw = len(data) * header.frames * header.crop_px**2 * 3
     console.print(

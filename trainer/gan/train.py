@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array, UInt8Array
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     use_fast_arithmetic(args.threads)
     (args.out / "samples").mkdir(parents=True, exist_ok=True)
     (args.out / "run.json").write_text(json.dumps(asdict(plan), indent=2) + "\n", encoding="utf-8")
-    console, adversaries = Console(), Adversaries(plan)
+    console, adversaries = PlainConsole(), Adversaries(plan)
     first = adversaries.restore(args.out)
     losses: list[tuple[float, ...]] = []
     saved = time.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     plan = Plan(**{f: tuple(value) if isinstance(value, list) else value for f, value in values.items()})
     check_packages()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    console, data = Console(), Dataset(args.data)
+    console, data = PlainConsole(), Dataset(args.data)
     if data.header.split == RANDOM_FRAMES:
         console.print(WHY_NOT_RANDOM, style="yellow", soft_wrap=True)
     rows = rows_of(data, "train", plan.limit, args.seed), rows_of(data, "validation")

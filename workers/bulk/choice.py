@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Sequence
 
 from dfd_core.bulk import BulkQueue, BulkState, Entry
 from dfd_core.errors import QueueError
@@ -11,7 +12,9 @@ from dfd_core.errors import QueueError
 
 def add_choice(parser: argparse.ArgumentParser, all_help: str) -> None:
     """Paths, or --all."""
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="as it was submitted; dfd jobs --json lists them")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="as submitted, or absolute; dfd jobs --json lists both"
+    )
     parser.add_argument("--all", action="store_true", help=all_help)
 
 
@@ -19,8 +22,19 @@ def chosen(args: argparse.Namespace, book: BulkQueue, states: Collection[BulkSta
     """The entries that `args` name and that are in one of `states`; QueueError for a path that was not submitted."""
     if not args.paths and not args.all:
         raise QueueError("Which files? Give their paths as submitted, or --all.")
-    entries = book.entries(None if args.all else args.paths)
-    unknown = set(args.paths) - {entry.file.path for entry in entries}
-    if unknown:
-        raise QueueError(f"{min(unknown)} was not submitted: dfd jobs --json lists what was.")
+    entries = book.entries()
+    if not args.all:
+        entries = [entry for path in dict.fromkeys(args.paths) for entry in _named(path, entries)]
     return [entry for entry in entries if entry.state in states]
+
+
+def _named(path: str, entries: Sequence[Entry]) -> list[Entry]:
+    """The rows of the file that is at `path`, or else of the one that was submitted under that name."""
+    absolute = os.path.realpath(path)
+    here = [entry for entry in entries if entry.file.absolute == absolute]
+    named = here or [entry for entry in entries if entry.file.path == path]
+    if not named:
+        raise QueueError(f"{path} was not submitted: dfd jobs --json lists what was.")
+    if len({entry.file.absolute for entry in named}) > 1:
+        raise QueueError(f"{path} was submitted from several folders: give the whole path, as dfd jobs --json has it.")
+    return named

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from dfd_core.broker import REDIS_AWAY, connect
 from dfd_core.bulk import BulkQueue, BulkState, Entry
+from dfd_core.console import PlainConsole, shown
+from dfd_core.names import json_line
 from dfd_core.settings import Settings
 from dfd_core.verdict import format_time
 from workers.signals import stop_on_signals
@@ -32,7 +32,7 @@ EXAMPLES = """examples:
 Exit code: 0, or 1 if any file has failed for good or got lost (dfd jobs retry)."""
 LOOK_S = 1.0
 RATE_S = 60.0  # over which the rate is taken
-_SHOWN = 10  # running files and failures on a screen
+_MOST = 10  # running files and failures on a screen
 _OPEN = (BulkState.WAITING, BulkState.RUNNING, BulkState.RETRYING)
 _BAD = (BulkState.FAILED, BulkState.LOST)
 
@@ -51,9 +51,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     entries = book.entries()
     if args.json:
         for entry in entries:
-            print(json.dumps(_as_json(entry), ensure_ascii=False))
+            print(json_line(_as_json(entry)))
     else:
-        Console().print(picture(entries, Rate(), shown=len(entries)))
+        PlainConsole().print(picture(entries, Rate(), most=len(entries)))
     return _code(entries)
 
 
@@ -87,7 +87,7 @@ class Rate:
         return (last[what] - first[what]) / max(1e-6, last[0] - first[0])
 
 
-def picture(entries: Sequence[Entry], rate: Rate, shown: int = _SHOWN) -> RenderableType:
+def picture(entries: Sequence[Entry], rate: Rate, most: int = _MOST) -> RenderableType:
     """All that there is to see: a bar, counts and rates, what runs, and what failed."""
     if not entries:
         return Text("Nothing was submitted: dfd submit PATH...")
@@ -103,11 +103,11 @@ def picture(entries: Sequence[Entry], rate: Rate, shown: int = _SHOWN) -> Render
         parts.append(Text(f"{pace}, about {format_time(left_s)} left"))
     running = [entry for entry in entries if entry.state is BulkState.RUNNING]
     if running:
-        parts.append(_running(running[:shown]))
+        parts.append(_running(running[:most]))
     bad = [entry for entry in entries if entry.reason and entry.state is not BulkState.DONE]
-    parts += [Text.from_markup(f"[red]{e.state}[/] {escape(f'{e.file.path}: {e.reason}')}") for e in bad[:shown]]
-    if len(bad) > shown:
-        parts.append(Text(f"... and {len(bad) - shown} more: dfd jobs"))
+    parts += [Text.assemble((e.state, "red"), " ", shown(f"{e.file.path}: {e.reason}")) for e in bad[:most]]
+    if len(bad) > most:
+        parts.append(Text(f"... and {len(bad) - most} more: dfd jobs"))
     return Group(*parts)
 
 
@@ -118,7 +118,7 @@ def _running(entries: Sequence[Entry]) -> Table:
         done = progress.time_s if progress else 0.0
         total = progress.duration_s if progress else None
         table.add_row(
-            escape(entry.file.path),
+            shown(entry.file.path),
             ProgressBar(total=max(total, done, 1e-3) if total else None, completed=done, width=20, pulse=total is None),
             f"{format_time(done)} of {format_time(total)}" if total else format_time(done),
         )
@@ -126,7 +126,7 @@ def _running(entries: Sequence[Entry]) -> Table:
 
 
 def _watch(book: BulkQueue) -> int:
-    rate, console = Rate(), Console()
+    rate, console = Rate(), PlainConsole()
     with stop_on_signals() as stop, Live(console=console, auto_refresh=False) as screen:
         entries = book.entries()
         while True:
@@ -142,7 +142,8 @@ def _watch(book: BulkQueue) -> int:
 
 def _as_json(entry: Entry) -> dict[str, object]:
     progress = asdict(entry.progress) if entry.progress else None
-    return {"path": entry.file.path, "state": entry.state, "reason": entry.reason, "progress": progress}
+    where = {"path": entry.file.path, "absolute_path": entry.file.absolute}
+    return {**where, "state": entry.state, "reason": entry.reason, "progress": progress}
 
 
 def _code(entries: Sequence[Entry]) -> int:

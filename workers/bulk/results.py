@@ -5,33 +5,34 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
+import sys
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from dfd_core.broker import connect
-from dfd_core.bulk import BulkQueue, BulkState, Entry
+from dfd_core.bulk import BulkFile, BulkQueue, BulkState, Entry
+from dfd_core.console import PlainConsole
 from dfd_core.errors import QueueError
-from dfd_core.models.store import SHIPPED, model_folder, model_name, read_card
+from dfd_core.names import ESCAPED, json_line
 from dfd_core.settings import Settings
 from dfd_core.types import State
-from dfd_core.verdict import format_time
-from workers.bulk.page import html_page
+from workers.page import PageRow, html_page
+from workers.reports import FullReport, parse_pictures, parse_report, table_of
 
 HELP = "what was found in the submitted files"
 EXAMPLES = """examples:
   dfd results                                   # a table, fakes first
   dfd results --state fake --format csv --out fakes.csv
   dfd results --format jsonl | jq .fake_probability
-  dfd results --format html --out report.html   # one page to send on: summary, timelines, worst frames"""
+  dfd results --format html --out report.html   # one page to send on: summary, timelines, worst frames
+
+Each file has its row, and so has each row of a manifest, with its other columns. Bytes of a name that are no UTF-8 are
+written as \\\\udcXX, which JSON reads back as the same name."""
 FORMATS = ("table", "csv", "jsonl", "html")
 _RANK = {state: rank for rank, state in enumerate(State)}
-_STYLES = {State.FAKE: "bold red", State.SUSPECT: "yellow", State.AUTHENTIC: "green", State.UNKNOWN: "dim"}
 _PLAIN = (
     "state",
     "verdict",
@@ -41,8 +42,19 @@ _PLAIN = (
     "frames",
     "duration_s",
     "reason",
+    "partial",
+    "read_s",
+    "of_s",
     "model",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A submitted file and its report."""
+
+    file: BulkFile
+    report: FullReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,63 +66,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write them; files that wait or failed are no results (dfd jobs has those)."""
-    entries = ranked(BulkQueue(connect(settings.redis)).entries(), args.state)
+    book = BulkQueue(connect(settings.redis))
+    results = ranked(book.entries(), args.state)
     if args.format == "table" and args.out is None:
-        Console().print(_table(entries))
+        PlainConsole().print(_table(results))
         return 0
-    text = render(entries, args.format, settings)
+    text = render(results, args.format, settings, book)
     if args.out is None:
-        print(text, end="")
+        sys.stdout.write(text)
         return 0
     try:
-        args.out.write_text(text, encoding="utf-8")
+        args.out.write_text(text, encoding="utf-8", errors=ESCAPED)
     except OSError as error:
         raise QueueError(f"{args.out} cannot be written ({error.strerror}).") from None
-    print(f"{len(entries)} results in {args.out}")
+    print(f"{len(results)} results in {args.out}")
     return 0
 
 
-def ranked(entries: Sequence[Entry], state: str | None = None) -> list[Entry]:
-    """Those with a report (of `state`), the most alarming first."""
-    done = [e for e in entries if e.state is BulkState.DONE and e.report and state in (None, e.report["state"])]
-    return sorted(done, key=lambda e: (-_RANK[State(e.report["state"])], -(e.report["fake_probability"] or 0.0)))
+def ranked(entries: Sequence[Entry], state: str | None = None) -> list[Result]:
+    """Those with a report (of `state`), the most alarming first; WireError for a report that is foreign."""
+    done = [Result(e.file, parse_report(e.report)) for e in entries if e.state is BulkState.DONE]
+    wanted = [result for result in done if state in (None, result.report.state)]
+    return sorted(wanted, key=lambda r: (-_RANK[r.report.state], -(r.report.fake_probability or 0.0)))
 
 
-def render(entries: Sequence[Entry], kind: str, settings: Settings) -> str:
+def render(results: Sequence[Result], kind: str, settings: Settings, book: BulkQueue) -> str:
     """The results as text of one of FORMATS."""
     if kind == "csv":
-        return _csv(entries)
+        return _csv(results)
     if kind == "jsonl":
-        return "".join(json.dumps(_row(entry), ensure_ascii=False) + "\n" for entry in entries)
+        return "".join(json_line(_row(result)) + "\n" for result in results)
     if kind == "html":
-        return html_page(entries, _model_text({entry.file.model for entry in entries}, settings))
-    console = Console(file=io.StringIO(), width=160)
-    console.print(_table(entries))
+        return _page(results, settings, book)
+    console = PlainConsole(file=io.StringIO(), width=160)
+    console.print(_table(results))
     return console.file.getvalue()
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    """Everything but the pictures, and the manifest's columns where no field of ours has their name."""
-    report = {key: value for key, value in entry.report.items() if key != "pictures"}
-    return {**entry.file.columns, **report, "file": entry.file.path, "sha256": entry.file.digest}
+def _row(result: Result) -> dict[str, Any]:
+    """Everything but the pictures, beside the manifest's columns; none has a name of ours (dfd_core.manifests)."""
+    return {**result.file.columns, **result.report.as_json(), **_where(result.file)}
 
 
-def _csv(entries: Sequence[Entry]) -> str:
+def _where(file: BulkFile) -> dict[str, str]:
+    return {"file": file.path, "absolute_path": file.absolute, "sha256": file.digest}
+
+
+def _csv(results: Sequence[Result]) -> str:
     rows = []
-    for entry in entries:
-        report = entry.report
-        worst = report["worst"] or (None, None)
-        rows.append(
-            {
-                **entry.file.columns,
-                "file": entry.file.path,
-                **{name: report.get(name) for name in _PLAIN},
-                "worst_start_s": worst[0],
-                "worst_end_s": worst[1],
-                **report["checks"],
-                "sha256": entry.file.digest,
-            }
-        )
+    for result in results:
+        report = result.report
+        worst = report.worst or (None, None)
+        own = {name: getattr(report, name) for name in _PLAIN}
+        own |= {"worst_start_s": worst[0], "worst_end_s": worst[1], **report.checks, **_where(result.file)}
+        rows.append({**result.file.columns, **own})
     names = ["file", *_PLAIN, "worst_start_s", "worst_end_s"]
     names += [name for name in dict.fromkeys(name for row in rows for name in row) if name not in names]
     out = io.StringIO()
@@ -120,28 +129,29 @@ def _csv(entries: Sequence[Entry]) -> str:
     return out.getvalue()
 
 
-def _table(entries: Sequence[Entry]) -> Table:
-    table = Table("file", "verdict", "fake probability", "worst interval", "faces", box=None, pad_edge=False)
-    table.columns[0].overflow = "fold"
-    for entry in entries:
-        report = entry.report
-        verdict = report["verdict"] + (f": {report['reason']}" if report["reason"] else "")
-        probability, worst = report["fake_probability"], report["worst"]
-        table.add_row(
-            escape(entry.file.path),
-            f"[{_STYLES[State(report['state'])]}]{escape(verdict)}[/]",
-            "-" if probability is None else f"{probability:.2f}",
-            "-" if worst is None else f"{format_time(worst[0])}-{format_time(worst[1])}",
-            str(report["faces"]),
+def _table(results: Sequence[Result]) -> Any:
+    names = _names([result.file for result in results])
+    return table_of((names[result.file.key], result.report) for result in results)
+
+
+def _names(files: Sequence[BulkFile]) -> dict[str, str]:
+    """What each file is called, by key: as submitted, or by its absolute path where that could be another one."""
+    places = defaultdict[str, set[str]](set)
+    for file in files:
+        places[file.path].add(file.absolute)
+    return {file.key: file.path if len(places[file.path]) == 1 else file.absolute for file in files}
+
+
+def _page(results: Sequence[Result], settings: Settings, book: BulkQueue) -> str:
+    names = _names([result.file for result in results])
+    pictures = book.pictures(result.file for result in results if result.report.state is State.FAKE)
+    rows = [
+        PageRow(
+            names[result.file.key],
+            result.report,
+            parse_pictures(pictures.get(result.file.id, [])),
+            [("SHA-256", result.file.digest), *result.file.columns.items()],
         )
-    return table
-
-
-def _model_text(models: set[str], settings: Settings) -> dict[str, str]:
-    """What is known here of each model: its card in words, for those whose folder is at hand."""
-    known = {}
-    for folder in (model_folder(settings.model.path), SHIPPED):
-        name, words = model_name(read_card(folder)), folder / "README.md"
-        if words.is_file():
-            known[name] = words.read_text(encoding="utf-8")
-    return {model: known.get(model, "Its card is not on this machine.") for model in sorted(models)}
+        for result in results
+    ]
+    return html_page(rows, settings)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 from redis import Redis
 
 from dfd_core import wire
 from dfd_core.bulk import BulkFile, BulkQueue, Progress
-from dfd_core.errors import DfdError, ModelError, QueueError, VideoError
+from dfd_core.errors import DfdError, ModelError, QueueError
 from dfd_core.models.store import sha256_of
 from dfd_core.offline import FileReport, scan_file
 from dfd_core.scoring import Scorer
 from dfd_core.settings import Settings, VideoSettings
-from dfd_core.types import SegmentFeatures, State, WindowResult
-from dfd_core.video import probe, read_frames
+from dfd_core.types import SegmentFeatures, WindowResult
+from dfd_core.video import probe
+from workers.reports import full_report, pictures_of
 
 PROGRESS_S = 0.5  # between two looks at Redis: how far, and still wanted?
 LIVE_WAIT_S = 10.0  # so long a bulk batch waits for live windows at most: there may be no worker for those
 _POLL_S = 0.02
-_WORST = 3  # frames of a flagged file that its report shows
-_APART_S = 1.0
-_PICTURE_PX = 360  # longer side of those
-_JPEG_QUALITY = 80
 
 
 class Cancelled(Exception):
@@ -78,10 +74,13 @@ class BulkRunner:
                 "submit it again with the settings of the workers."
             )
         try:
-            with opened(file, self._redis, self._settings.bulk.roots) as path:
+            with self._opened(file) as path:
                 started = time.monotonic()
                 report = scan_file(path, self._settings, self._scorer, self._teller(file, path))
-                self._book.end(file, self._as_json(file, report, path, time.monotonic() - started))
+                seconds = time.monotonic() - started
+                told = full_report(report, file.path, self._scorer, seconds).as_json()
+                pictures = pictures_of(report, path, self._settings.video, self._alive)
+                self._book.end(file, told, [asdict(picture) for picture in pictures])
         except Cancelled:
             self._book.end(file, None)
             return None
@@ -102,69 +101,43 @@ class BulkRunner:
 
         return tell
 
-    def _as_json(self, file: BulkFile, report: FileReport, path: Path, seconds: float) -> dict[str, Any]:
-        pictures = []
-        if report.state is State.FAKE:
-            pictures = worst_frames(path, report.timeline, self._settings.video, self._alive)
-        return {
-            **report.as_json(),
-            "file": file.path,
-            "model": file.model,
-            "seconds": round(seconds, 3),
-            "scored_at_s": time.time(),
-            "thresholds": [self._scorer.thresholds.enter, self._scorer.thresholds.exit],
-            "pictures": pictures,
-        }
+    @contextmanager
+    def _opened(self, file: BulkFile) -> Iterator[Path]:
+        """Path of the content, at any place that it was submitted from; QueueError where it is at none."""
+        try:
+            found = self._content(file)
+        except QueueError:
+            others = (other for other in self._book.files() if other.id == file.id and other.key != file.key)
+            found = next((content for other in others if (content := self._content_or_none(other))), None)
+            if found is None:
+                raise
+        if isinstance(found, Path):
+            yield found
+            return
+        with tempfile.TemporaryDirectory(prefix="dfd-bulk-") as folder:
+            path = Path(folder) / f"upload{Path(file.path).suffix}"
+            path.write_bytes(found)
+            yield path
 
+    def _content_or_none(self, file: BulkFile) -> Path | bytes | None:
+        try:
+            return self._content(file)
+        except QueueError:
+            return None
 
-@contextmanager
-def opened(file: BulkFile, redis: Redis, roots: str) -> Iterator[Path]:
-    """Path of the file's content, which is what was submitted; QueueError otherwise."""
-    if file.place:
-        path = _below(file, roots)
+    def _content(self, file: BulkFile) -> Path | bytes:
+        """Where the file is, or what was uploaded, if that is what was submitted; QueueError otherwise."""
+        if not file.place:
+            content: Any = self._redis.get(wire.upload_key(file.id))
+            if content is None:
+                raise QueueError(f"The upload of {file.path} has expired: submit it again.")
+            return bytes(content)
+        path = _below(file, self._settings.bulk.roots)
         if not path.is_file():
             raise QueueError(f"{file.path} is not there for this worker: mount it, name its folder in bulk.roots.")
-        if sha256_of(path) != file.digest:
+        if sha256_of(path, self._alive) != file.digest:
             raise QueueError(f"{file.path} has changed since it was submitted: submit it again.")
-        yield path
-        return
-    content = redis.get(wire.upload_key(file.digest))
-    if content is None:
-        raise QueueError(f"The upload of {file.path} has expired: submit it again.")
-    with tempfile.TemporaryDirectory(prefix="dfd-bulk-") as folder:
-        path = Path(folder) / f"upload{Path(file.path).suffix}"
-        path.write_bytes(content)
-        yield path
-
-
-def worst_frames(
-    path: Path, timeline: Sequence[tuple[float, float]], settings: VideoSettings, alive: Callable[[], None]
-) -> list[dict[str, Any]]:
-    """The frames at the ends of the worst windows, at least a second apart: time_s, probability, and JPEG as base64."""
-    chosen: list[tuple[float, float]] = []
-    for time_s, probability in sorted(timeline, key=lambda point: -point[1]):
-        if len(chosen) < _WORST and all(abs(time_s - other) >= _APART_S for other, _ in chosen):
-            chosen.append((time_s, probability))
-    chosen.sort()
-    pictures: list[dict[str, Any]] = []
-    try:
-        for frame in read_frames(str(path), "evidence", settings, live=False):
-            alive()
-            if len(pictures) == len(chosen):
-                break
-            time_s, probability = chosen[len(pictures)]
-            if frame.time_s >= time_s - 1e-3:
-                pictures.append({"time_s": time_s, "probability": probability, "jpeg": _jpeg(frame.image)})
-    except VideoError:
-        pass  # broken further on: it was scored up to there, and so it is shown
-    return pictures
-
-
-def _jpeg(image: Any) -> str:
-    scale = min(1.0, _PICTURE_PX / max(image.shape[:2]))
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    return base64.b64encode(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]).decode()
+        return path
 
 
 def _below(file: BulkFile, roots: str) -> Path:

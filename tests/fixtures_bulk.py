@@ -1,0 +1,48 @@
+"""The bulk queue by its commands, on a real server, with a worker in the test's own process."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from dfd_core.bulk import BulkQueue
+from dfd_core.cli import main
+from dfd_core.scoring import load_scorer
+from dfd_core.settings import Settings
+from tests.clips import write_clip
+from workers.bulk.runner import BulkRunner
+from workers.bulk.worker import BulkWorker
+from workers.metrics import BulkMetrics
+
+
+class Rig:
+    """The command line, and a worker of the bulk queue in this process, on one Redis."""
+
+    def __init__(self, redis, url, model):
+        self.redis, self.url, self.model = redis, url, model
+        self.settings = Settings().with_values({"redis.url": url, "model.path": str(model)})
+        self.book = BulkQueue(redis)
+        self.registry = CollectorRegistry()
+
+    def dfd(self, *words):
+        return main([*map(str, words), "--redis", self.url, "--set", f"model.path={self.model}"])
+
+    def work(self, scorer=None, alive=lambda: None, **values):
+        settings = self.settings.with_values(values)
+        run = BulkRunner(self.redis, scorer or load_scorer(settings), settings, "w", alive).run
+        metrics = BulkMetrics(CollectorRegistry())
+        BulkWorker(self.redis, "w", run, settings.worker, metrics=metrics).work(burst=True, logging_level="ERROR")
+
+    def entry(self, path):
+        return self.book.entries([str(path)])[0]
+
+
+@pytest.fixture
+def rig(redis_client, redis_url, tiny_model, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
+    return Rig(redis_client, redis_url, tiny_model)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / "clip.mp4", frames=20)
