@@ -40,7 +40,7 @@ def main() -> None:
         for compression in ("none", "lzf", "gzip", "blosc2"):
             try:
                 with DatasetWriter(folder / f"{compression}.h5", header, compression) as writer:
-                    file = writer.add_file(FileRow("clip.mp4", "a", "", ""))
+                    file = writer.add_file(FileRow("clip.mp4", ("a",)))
                     for n in range(args.windows):
                         writer.add(windows[n % len(windows)], file, n % 2 == 1, "train")
                     writer.close()

@@ -53,7 +53,7 @@ def make_set(path: Path) -> None:
             crops = np.clip(still.crops + noise, 0, 255).astype(np.uint8)
             repeated = {name: np.repeat(getattr(still, name), FRAMES, axis=0) for name in ("present", "boxes", "mesh")}
             window = replace(still, crops=crops, times_s=np.arange(FRAMES) / 8, **repeated)
-            file = writer.add_file(FileRow(f"{n}.mp4", str(n), "", ""))
+            file = writer.add_file(FileRow(f"{n}.mp4", (str(n),)))
             writer.add(window, file, False, "train" if n < WINDOWS - 8 else "validation")
         writer.close()
 

@@ -47,7 +47,7 @@ def face_set(path: Path, pool: FacePool, methods: tuple[str, ...], moments: int 
         for n, split in enumerate(splits):
             for method in ("", *methods):
                 name = f"{n}.png" if method.startswith(("generated", "restored")) else f"{n}{method}.png"
-                file = writer.add_file(FileRow(name, f"person-{n}", method, ""))
+                file = writer.add_file(FileRow(name, (f"person-{n}",), method))
                 writer.add(face_window(pool, n, moments, darker=bool(method)), file, bool(method), split)
         writer.close()
     return path
@@ -71,7 +71,7 @@ def noise_pool(path: Path) -> FacePool:
         rng = np.random.default_rng(1)
         with DatasetWriter(path, Header(96, 1, 8.0, "folders", "group")) as writer:
             for n in range(12):
-                file = writer.add_file(FileRow(f"{n}.png", str(n), "swap" if n % 2 else "", ""))
+                file = writer.add_file(FileRow(f"{n}.png", (str(n),), "swap" if n % 2 else ""))
                 crops, box = rng.integers(0, 255, (1, 96, 96, 3), np.uint8), np.array([[20, 20, 76, 76]], np.float32)
                 mesh = np.full((1, 468, 2), np.nan, np.float16)
                 window = FaceWindow(crops, 96.0, np.ones(1, np.uint8), np.zeros(1), box, mesh)

@@ -87,6 +87,15 @@ TREES: dict[str, dict[str, object]] = {
         "more/four.jpg": None,
         "more/generated.csv": "file,generator\nfour.jpg,stable-diffusion-3\n",
     },
+    "clips": {
+        "one.mp4": None,
+        "two.mp4": None,
+        "three.mp4": None,
+        "manifest.csv": "file,id,label,family,method,group,use,region,repo,blob,path,pair,licence,licence_where\n"
+        "one.mp4,one,real,real,real,ann,train,,a/page,0,x,,MIT,LICENSE\n"
+        'two.mp4,two,fake,swap,SimSwap,ann,train,"0,0,0.5,1",a/page,0,x,one,MIT,LICENSE\n'
+        "three.mp4,three,real,real,GRID corpus,s1,evaluate,,b/page,0,x,,CC-BY-4.0,zenodo\n",
+    },
 }
 
 # name without folder -> fake, identities, method, compression, split
@@ -114,6 +123,11 @@ EXPECTED = {
         ("two.jpg", False, ("us",), "us_congress", "", None),
         ("three.jpg", False, ("ca",), "ca_odi", "", None),
         ("four.jpg", True, ("generated-four",), "stable-diffusion-3", "", None),
+    },
+    "clips": {
+        ("one.mp4", False, ("ann",), "real", "", "train"),
+        ("two.mp4", True, ("ann",), "SimSwap", "", "train"),
+        ("three.mp4", False, ("s1", "GRID"), "GRID corpus", "", "validation"),
     },
 }  # fmt: skip
 
@@ -282,7 +296,9 @@ def test_portraits_are_built_when_told_that_they_are_real_only(
     data = Dataset(out)
     assert [len(data.rows(split)) for split in ("train", "validation", "test")] == [2, 1, 1]
     assert not data.labels.any()
-    assert {(f.path, f.method, f.group) for f in data.files} == {(f, s, s.split("_")[0]) for f, s in sources.items()}
+    assert {(f.path, f.method, f.groups) for f in data.files} == {
+        (f, s, (s.split("_")[0],)) for f, s in sources.items()
+    }
     capsys.readouterr()
     assert main(["data", "info", str(out), "--sheet", str(tmp_path / "sheet.png")]) == 0
     assert "layout portraits" in capsys.readouterr().out
@@ -330,7 +346,7 @@ def small_set(path: Path, split: str = "group", groups: tuple[str, str] = ("a", 
     rng = np.random.default_rng(1)
     with DatasetWriter(path, Header(64, 2, 8.0, "folders", split)) as writer:
         for n, group in enumerate(groups):
-            file = writer.add_file(FileRow(f"{n}.mp4", group, "", ""))
+            file = writer.add_file(FileRow(f"{n}.mp4", tuple(group.split("+"))))
             writer.add(window_of(rng, n + 1), file, n == 1, ("train", "test")[n])
         writer.close()
     return path

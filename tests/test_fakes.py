@@ -50,7 +50,7 @@ def test_every_real_window_gets_a_fake(source: Path, tmp_path: Path, capsys: pyt
             assert np.array_equal(getattr(was, name), getattr(fake, name), equal_nan=True)
         entries = [new.files[new.file_of[2 * n + k]] for k in (0, 1)]
         assert [e.method for e in entries] == ["", "self-blended"]
-        assert {(e.path, e.group) for e in entries} == {(old.files[old.file_of[row]].path, old.groups(row)[0])}
+        assert {(e.path, e.groups) for e in entries} == {(old.files[old.file_of[row]].path, tuple(old.groups(row)))}
         assert new.splits[2 * n] == new.splits[2 * n + 1] == old.splits[row]
     assert main(["data", "info", str(tmp_path / "out.h5")]) == 0
     assert "self-blended" in capsys.readouterr().out

@@ -21,7 +21,7 @@ def noise_set(path: Path, classes: tuple[tuple[str, bool], ...]) -> Path:
     rng = np.random.default_rng(1)
     with DatasetWriter(path, Header(64, 2, 8.0, "folders", "group")) as writer:
         for number, (split, fake) in enumerate(2 * classes):
-            file = writer.add_file(FileRow(f"{number}.mp4", f"{split}{number}", "", ""))
+            file = writer.add_file(FileRow(f"{number}.mp4", (f"{split}{number}",)))
             writer.add(window_of(rng, 2), file, fake, split)
         writer.close()
     return path

@@ -136,9 +136,7 @@ def test_a_person_may_not_be_on_both_sides_of_two_data_sets(pool: FacePool, tmp_
     one, other = tmp_path / "a.h5", tmp_path / "b.h5"
     for path, split in ((one, "train"), (other, "validation")):
         with DatasetWriter(path, Header(288, 1, 8.0, "folders", "group")) as writer:
-            writer.add(
-                face_window(pool, 0, 1, darker=False), writer.add_file(FileRow("x", "ann", "", "")), False, split
-            )
+            writer.add(face_window(pool, 0, 1, darker=False), writer.add_file(FileRow("x", ("ann",))), False, split)
             writer.close()
     with pytest.raises(DataError, match="'ann' is in both"):
         pool_of([one, other])

@@ -13,7 +13,23 @@ from dfd_core.types import UInt8Array
 from trainer.recipes import Degradation
 
 MACROBLOCK = 16
-_DECODERS = {"libx264": "h264"}  # where it has another name
+_DECODERS = {"libx264": "h264", "libx265": "hevc", "libvpx-vp9": "vp9"}  # where it has another name
+_OF_CODEC = {  # options that a constant rate factor of H.264 becomes; MPEG-2 and MPEG-4 take a quantiser
+    "libx264": lambda crf: {"crf": str(crf), "preset": "superfast", "tune": "zerolatency"},
+    "libx265": lambda crf: {
+        "preset": "superfast",
+        "tune": "zerolatency",
+        "x265-params": f"crf={crf}:pools=none:frame-threads=1:log-level=none",
+    },
+    "libvpx-vp9": lambda crf: {
+        "crf": str(min(63, round(crf * 1.35))),
+        "b": "0",
+        "deadline": "realtime",
+        "cpu-used": "8",
+        "lag-in-frames": "0",
+    },
+}
+_ALIKE, _MOST_BLUR, _HALVINGS = 0.04, 0.03, 8  # of equal sharpness; of the side; halvings of the blur
 _QUANTISERS_A_CRF = 0.7  # of MPEG-2 and MPEG-4: from 2 at 17 to 19 at 41
 
 
@@ -60,6 +76,38 @@ def degrade(
     return [np.ascontiguousarray(i, dtype=np.uint8) for i in out]
 
 
+def equally_sharp(images: Sequence[UInt8Array], size: int) -> list[UInt8Array]:
+    """`images` uint8 (S, S, 3) RGB, each blurred (Gaussian) until it is as sharp as the least sharp one.
+
+    Sharpness is what a network sees that looks at them at `size` px.
+    """
+    sharpness = [sharpness_of(image, size) for image in images]
+    return [_blurred_to(image, min(sharpness), size) for image in images]
+
+
+def sharpness_of(image: UInt8Array, size: int) -> float:
+    """Energy of the Laplacian over the variance of grey, of `image` uint8 (S, S, 3) at `size` px."""
+    shrinks = image.shape[0] > size
+    seen = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var() / (grey.var() + 4))
+
+
+def _blurred_to(image: UInt8Array, sharpness: float, size: int) -> UInt8Array:
+    """`image`, blurred until it is as sharp as `sharpness`, to a few per cent; as it is where it is not sharper."""
+    if sharpness_of(image, size) <= sharpness * (1 + _ALIKE):
+        return image
+    low, high = 0.0, _MOST_BLUR * image.shape[0]
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), middle), np.uint8)
+        now = sharpness_of(blurred, size)
+        if abs(now - sharpness) <= _ALIKE * sharpness:
+            break
+        low, high = (middle, high) if now > sharpness else (low, middle)
+    return blurred
+
+
 def through_jpeg(image: UInt8Array, quality: int) -> UInt8Array:
     """`image` uint8 (H, W, 3) RGB, encoded and decoded as JPEG of `quality` 1 to 100."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -82,7 +130,7 @@ def through_video(
 ) -> UInt8Array:
     """`image` uint8 (H, W, 3) RGB as the second, predicted frame of a short clip.
 
-    `crf` is H.264's constant rate factor (for MPEG-2 and MPEG-4 a like quantiser), `offset` px moves the picture
+    `crf` is H.264's constant rate factor (for other codecs what is like it), `offset` px moves the picture
     against the macroblock grid, and `drift` px is how far the first frame, which it is predicted from, was away.
     """
     height, width = image.shape[:2]
@@ -96,8 +144,8 @@ def through_video(
     encoder.width, encoder.height, encoder.pix_fmt = full[1], full[0], "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     quantiser = str(max(2, round((crf - 14) * _QUANTISERS_A_CRF)))
-    of_codec = {"libx264": {"crf": str(crf), "preset": "superfast", "tune": "zerolatency"}}
-    encoder.options = {"threads": "1", **of_codec.get(codec, {"qmin": quantiser, "qmax": quantiser})}
+    of_codec = _OF_CODEC[codec](crf) if codec in _OF_CODEC else {"qmin": quantiser, "qmax": quantiser}
+    encoder.options = {"threads": "1", **of_codec}
     packets = []
     for number, picture in enumerate((before, board)):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dfd_core.errors import DataError
-from dfd_core.types import Float32Array, UInt8Array
+from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.data.dataset import Dataset
 from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, check_disjoint
 
 GENERATED, RESTORED = "generated", "restored"  # how the method of a fake begins that dfd made
 TRAIN, VALIDATION = SPLITS[:2]
+_PAIRED = 0.7  # how often a fake is set against the real one that it was made from, where that is known
+_SAME_PAGE = 0.6  # how often else against one that was found where it was: encoded alike, lit alike
 _COMPARED = 12  # real faces, of which the one as light as a generated one is set against it
 _SAME_FACE = 1e-5  # of its size: landmarks that are nearer than this are the same picture's
 
@@ -47,12 +49,15 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class FacePool:
-    """N faces of `pictures`, each with its source, groups (identities), class and split."""
+    """N faces of `pictures`, each with its method or collection, page, groups (identities), class and split."""
 
     pictures: Pictures
     numbers: npt.NDArray[np.intp]
-    sources: npt.NDArray[np.str_]
+    sources: npt.NDArray[np.str_]  # of a fake its method, of a real face its collection
+    pages: npt.NDArray[np.str_]  # where it was found; its source where nothing else is known
     files: npt.NDArray[np.intp]  # faces of one file share a number
+    pairs: npt.NDArray[np.intp]  # the file of the real one that a fake was made from; -1: unknown
+    times_s: npt.NDArray[np.float64]  # media seconds in that file
     groups: tuple[tuple[str, ...], ...]
     fake: npt.NDArray[np.bool_]
     splits: npt.NDArray[np.str_]
@@ -67,9 +72,9 @@ class FacePool:
     def only(self, chosen: npt.NDArray[np.bool_]) -> FacePool:
         """The faces where `chosen` (N,) is true."""
         at = np.flatnonzero(chosen)
-        groups = tuple(self.groups[n] for n in at)
-        arrays = {name: getattr(self, name)[at] for name in ("numbers", "sources", "files", "fake", "splits")}
-        return replace(self, groups=groups, **arrays)
+        names = ("numbers", "sources", "pages", "files", "pairs", "times_s", "fake", "splits")
+        arrays = {name: getattr(self, name)[at] for name in names}
+        return replace(self, groups=tuple(self.groups[n] for n in at), **arrays)
 
     @cached_property
     def reals(self) -> npt.NDArray[np.intp]:
@@ -83,19 +88,61 @@ class FacePool:
         others = self.fake & ~np.logical_or.reduce(list(made.values()))
         return {kind: np.flatnonzero(where) for kind, where in {**made, "real": others}.items()}
 
-    def partner(self, fake: int, rng: np.random.Generator) -> int:
-        """A real face to set against a fake: the one that it was made of, else one of its people, else one as light.
+    def draw_fake(self, kind: str, rng: np.random.Generator) -> int:
+        """A fake of `kind`: methods are drawn evenly, then files of a method, then faces of a file."""
+        methods = self._files_of_method[kind]
+        files = methods[int(rng.integers(len(methods)))]
+        faces = files[int(rng.integers(len(files)))]
+        return int(faces[int(rng.integers(len(faces)))])
 
-        Generated portraits may show other complexions than the real ones do, and that must tell nothing.
+    def partner(self, fake: int, rng: np.random.Generator) -> int:
+        """A real face to set against a fake.
+
+        The one that it was made of, if it lies in the same file. Else, mostly, the one of the same moment of the file
+        that it was made from; or one of its page; or, where pages are unknown, of its people; or one as light:
+        generated portraits may show other complexions than the real ones do, and that must tell nothing.
         """
         same_file = [n for n in self._reals_of_file.get(int(self.files[fake]), ()) if n < fake]
         if same_file:
             return same_file[-1]
+        pair = self._reals_of_file.get(int(self.pairs[fake]), [])
+        if pair and rng.random() < _PAIRED:
+            return min(pair, key=lambda real: abs(float(self.times_s[real] - self.times_s[fake])))
+        page = self._real_files_of_page.get(str(self.pages[fake]), [])
+        if page and rng.random() < _SAME_PAGE:
+            return int(rng.choice(page[int(rng.integers(len(page)))]))
         people = [n for group in self.groups[fake] for n in self._reals_of_group.get(group, ())]
-        if people:
+        if people and not page:
             return int(rng.choice(people))
-        drawn = rng.choice(self.reals, min(_COMPARED, len(self.reals)), replace=False)
+        drawn = rng.choice(self.reals, min(_COMPARED, len(self.reals)), replace=False, p=self.chances)
         return int(min(drawn, key=lambda real: abs(self._lightness(int(real)) - self._lightness(fake))))
+
+    @cached_property
+    def chances(self) -> Float64Array:
+        """Of each real face to be drawn, float64 (R,): pages by the root of their files, evenly within these.
+
+        So a large collection counts for more than a small one, and drowns none.
+        """
+        pages, files = self.pages[self.reals], self.files[self.reals]
+        _, page_of = np.unique(pages, return_inverse=True)
+        _, file_of, faces = np.unique(files, return_inverse=True, return_counts=True)
+        files_of_page = np.bincount(page_of[np.unique(file_of, return_index=True)[1]])
+        chances = 1 / (faces[file_of] * np.sqrt(files_of_page[page_of]))
+        return np.asarray(chances / chances.sum(), np.float64)
+
+    @cached_property
+    def _files_of_method(self) -> dict[str, list[list[list[int]]]]:
+        """Of each kind its methods, of each of these its files, of each of these its faces."""
+        found = {}
+        for kind, rows in self.fakes.items():
+            methods = _grouped((str(self.sources[n]), int(n)) for n in rows)
+            found[kind] = [list(_grouped((int(self.files[n]), n) for n in own).values()) for own in methods.values()]
+        return found
+
+    @cached_property
+    def _real_files_of_page(self) -> dict[str, list[list[int]]]:
+        pages = _grouped((str(self.pages[n]), int(n)) for n in self.reals)
+        return {page: list(_grouped((int(self.files[n]), n) for n in own).values()) for page, own in pages.items()}
 
     def _lightness(self, index: int) -> float:
         """Mean grey level of the inner half of a face's box, 0 to 255."""
@@ -176,8 +223,10 @@ def pool_of(paths: Sequence[Path]) -> FacePool:
     """The faces of data sets, train and validation; DataError where a person is on both sides across them."""
     datasets = [Dataset(path) for path in paths]
     rows = [(d, n) for d in datasets for n in range(len(d))]
-    files = [(id(d), d.files[d.file_of[n]].path) for d, n in rows]
+    entries = [d.files[d.file_of[n]] for d, n in rows]
+    files = [(id(d), entry.path) for (d, _), entry in zip(rows, entries, strict=True)]
     number_of = {file: number for number, file in enumerate(dict.fromkeys(files))}
+    pairs = [number_of.get((id(d), entry.pair), -1) for (d, _), entry in zip(rows, entries, strict=True)]
     groups = tuple(tuple(d.groups(n)) for d, n in rows)
     splits = np.array([SPLITS[d.splits[n]] for d, n in rows], dtype=np.str_)
     if not any(d.header.split == RANDOM_FRAMES for d in datasets):
@@ -185,8 +234,11 @@ def pool_of(paths: Sequence[Path]) -> FacePool:
     pool = FacePool(
         Windows(datasets),
         np.arange(len(rows)),
-        np.array([d.files[d.file_of[n]].method for d, n in rows], dtype=np.str_),
+        np.array([entry.method for entry in entries], dtype=np.str_),
+        np.array([entry.source or entry.method for entry in entries], dtype=np.str_),
         np.array([number_of[file] for file in files], dtype=np.intp),
+        np.array(pairs, dtype=np.intp),
+        np.concatenate([d.starts_s for d in datasets]),
         groups,
         np.array([d.labels[n] == 1 for d, n in rows], dtype=bool),
         splits,

@@ -6,14 +6,14 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from dfd_core.errors import DataError
 from dfd_core.facemesh import FaceMesh
 from dfd_core.faces import FaceFinder
 from dfd_core.settings import FaceSettings
-from dfd_core.types import Float32Array, UInt8Array
+from dfd_core.types import Float32Array
+from trainer.data.extract import read_image
 from trainer.pool import TRAIN, VALIDATION, FacePool, Picture
 
 
@@ -63,19 +63,14 @@ def load_portraits(
         Portraits([folder / name for name in names], boxes, landmarks),
         np.arange(len(names)),
         sources,
+        sources,
         np.arange(len(names)),
+        np.full(len(names), -1),
+        np.zeros(len(names)),
         tuple((name,) for name in names),
         np.zeros(len(names), bool),
         np.where(validates, VALIDATION, TRAIN),
     )
-
-
-def read_image(path: Path) -> UInt8Array:
-    """A picture file as uint8 (H, W, 3) RGB; DataError when it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path} is not a picture that OpenCV can read.")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _measure(

@@ -12,7 +12,7 @@ from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError
 from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, Float64Array, UInt8Array
-from trainer.degrade import degrade
+from trainer.degrade import degrade, equally_sharp
 from trainer.manipulations import LIP_SYNCED, LIP_SYNCED_PARTS, MOUTH, SELF_BLENDED, SWAPPED, lip_sync, pasted
 from trainer.pool import RESTORED, FacePool, Picture
 from trainer.recipes import Mixture, Recipe
@@ -23,6 +23,7 @@ CROP_SCALE = FaceSettings().crop_scale
 CROP_CAP = FaceSettings().crop_cap_px
 RESYNTHESISED = "resynthesised"
 MADE = (SELF_BLENDED, SWAPPED, LIP_SYNCED, RESYNTHESISED)  # kinds of fakes that are made on the way, of a real face
+_LEAST_SIDE = 64  # px, of a crop
 _TRIES = 20  # faces that are drawn until one has landmarks
 _RESTORED_FROM_PX = 128  # side of a crop: in smaller ones a restored face looks like any other
 _MADE_AT = 0.35, 0.85  # of a lip-synced face's size, so that its lower part is coarser
@@ -47,7 +48,9 @@ def draw_pair(
     elif kind == RESYNTHESISED:
         pair = _resynthesised(pool, recipe, side, rng, index)
     else:
-        pair = _of_data_set(pool, int(rng.choice(pool.fakes[kind])) if index is None else index, side, rng)
+        pair = _of_data_set(pool, pool.draw_fake(kind, rng) if index is None else index, side, rng)
+        if rng.random() < recipe.degradation.equal_sharpness_share:
+            pair = equally_sharp(pair, recipe.size)
     return _degraded(pair, recipe, rng)
 
 
@@ -90,7 +93,12 @@ def shares_of(pool: FacePool, mixture: Mixture) -> dict[str, float]:
 
 
 def weights_of(pool: FacePool, recipe: Recipe) -> Float64Array:
-    """Chance of each real face, float64 (R,), such that the capped sources make up at most half of a batch."""
+    """Chance of each real face, float64 (R,): even, but that the capped sources make up at most half of a batch.
+
+    Where the recipe caps none, pages count by the root of their files.
+    """
+    if not recipe.capped:
+        return pool.chances
     capped = np.char.startswith(pool.sources[pool.reals], recipe.capped)
     chances = np.ones(len(capped))
     if 0 < capped.sum() < len(capped) and capped.mean() > 0.5:
@@ -184,17 +192,27 @@ def _resynthesised(
 
 
 def _of_data_set(pool: FacePool, fake: int, side: int, rng: np.random.Generator) -> list[UInt8Array]:
-    """A real face and fake `fake`, cut and lit alike, both `side` px; of some restored ones only the face is taken."""
+    """A real face and fake `fake`, cut and lit alike; of some restored ones only the face is taken.
+
+    Both are `side` px, or as large as the smaller of the two is: enlarging one of them would tell it.
+    """
     moment, seed, mirrored = rng.random(), int(rng.integers(1 << 32)), rng.random() < 0.5
     partner, pair = pool.partner(fake, rng), []
-    for index in (partner, fake):
+    pictures = [pool.read(index, moment) for index in (partner, fake)]
+    side = min(side, *(max(_LEAST_SIDE, round(native_side(picture))) for picture in pictures))
+    for picture in pictures:
         alike = np.random.default_rng(seed)
-        crop, points = _cut(_mirrored(pool.read(index, moment), mirrored), side, alike)
+        crop, points = _cut(_mirrored(picture, mirrored), side, alike)
         pair.append(_light(crop, alike))
     restored = pool.sources[fake].startswith(RESTORED) and pool.is_made_of(fake, partner)
     if restored and np.isfinite(points).all() and rng.random() < _PASTED:
         pair[1] = pasted(pair[1], pair[0], face_mask(pair[0].shape, points, draw_alteration(rng)))
     return pair
+
+
+def native_side(picture: Picture) -> float:
+    """Side of the serving crop in px of the picture."""
+    return float((picture.box[2:] - picture.box[:2]).max()) * CROP_SCALE
 
 
 def _mirrored(picture: Picture, mirrored: bool) -> Picture:
@@ -217,7 +235,7 @@ def _mirror(
 def _cut(picture: Picture, side: int, rng: np.random.Generator) -> tuple[UInt8Array, Float32Array]:
     """The serving crop at `side` px with the detector's jitter, and the landmarks in it."""
     image, box, landmarks = picture.image, picture.box, picture.landmarks
-    native = float((box[2:] - box[:2]).max()) * CROP_SCALE * rng.uniform(0.88, 1.12)
+    native = native_side(picture) * rng.uniform(0.88, 1.12)
     centre = (box[:2] + box[2:]) / 2 + rng.uniform(-0.04, 0.04, 2) * native
     scale = side / native
     angle = np.deg2rad(rng.uniform(-8, 8))

@@ -96,7 +96,7 @@ def fingerprint(data: Sequence[Path]) -> str:
             digest.update("\n".join(f"{p.name} {p.stat().st_size}" for p in files).encode())
         else:
             dataset = Dataset(path)
-            digest.update("\n".join(f"{f.path} {f.group}" for f in dataset.files).encode())
+            digest.update("\n".join(f"{f.path} {'+'.join(f.groups)}" for f in dataset.files).encode())
             digest.update(dataset.labels.tobytes() + dataset.splits.tobytes() + dataset.file_of.tobytes())
     return digest.hexdigest()[:16]
 

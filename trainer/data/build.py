@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   dfd data build videos/ --layout folders --out faces.h5             # videos/Real/ and videos/Fake/
   dfd data build FaceForensics/ --layout faceforensics --out ff.h5 --jobs 8
   dfd data build list.csv --layout manifest --out mine.h5 --frames 1
+  dfd data build clips/ --layout clips --frames 1 --windows 10 --out clips.h5
   dfd data build faces/ --layout portraits --real-only --frames 1 --windows 1 --out real.h5   # then: dfd data fakes
   dfd data build videos/ --layout folders --limit 100 --frames 1 --split random-frames --out original.h5
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     plan = Extraction(args.frames, args.windows, args.all_faces)
     parts = Parts(args.out, settings, plan)
     failed = [(str(f.path), "its people are on both sides of the split") for f in left_out]
-    failed += parts.cut([f.path for f in files], args.jobs, console)
+    failed += parts.cut(files, args.jobs, console)
     header = Header(settings.faces.crop_cap_px, args.frames, settings.video.sample_fps, args.layout, kind)
     counts = _assemble(args, header, files, parts, failed)
     parts.remove()
@@ -95,11 +96,10 @@ def _assemble(
     root = args.source if args.source.is_dir() else args.source.parent
     with DatasetWriter(args.out, header, args.compression) as writer:
         for file in files:
-            windows = parts.windows(file.path)
+            windows = parts.windows(file)
             if not windows:
                 continue  # it is among the failed ones
-            name = file.path.relative_to(root) if file.path.is_relative_to(root) else file.path
-            row = writer.add_file(FileRow(name.as_posix(), "+".join(file.identities), file.method, file.compression))
+            row = writer.add_file(_row_of(file, root))
             for window in windows:
                 split = file.split or str(rng.choice(list(wanted), p=list(wanted.values())))
                 writer.add(window, row, file.fake, split)
@@ -109,6 +109,24 @@ def _assemble(
             raise DataError(f"A split has no window of a class left, {len(failed)} files gave none ({names}).")
         writer.close(failed)
     return counts
+
+
+def _row_of(file: LabelledFile, root: Path) -> FileRow:
+    """What the data set says of a file; names are relative to `root` where they lie below it."""
+    return FileRow(
+        path=_name(file.path, root),
+        groups=file.identities,
+        method=file.method,
+        compression=file.compression,
+        family=file.family,
+        source=file.source,
+        pair=_name(file.pair, root) if file.pair else "",
+        licence=file.licence,
+    )
+
+
+def _name(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def _report(counts: Counter[tuple[str, bool]], failed: list[tuple[str, str]], out: Path, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The HDF5 file of face windows: schema 1, written once, read by any HDF5 tool.
+"""The HDF5 file of face windows: schema 2, written once, read by any HDF5 tool.
 
 A row is a window: up to T frames of one face of one file. Root attributes: `format` ("dfd-dataset"), `version`,
 `crop_px` (S), `frames` (T), `sample_fps`, `layout`, `split` (group, official or random-frames), `created_by`.
@@ -13,13 +13,17 @@ A row is a window: up to T frames of one face of one file. Root attributes: `for
     label    uint8   (W,)             0 real, 1 fake
     split    uint8   (W,)             0 train, 1 validation, 2 test
     file     int32   (W,)             row of files/*
-    files/path, group, method, compression   UTF-8 (F,); group joins identities by +
+    files/path, method, compression, family, source, pair, licence   UTF-8 (F,); pair is the path of another file
+    files/groups                             UTF-8 (F,); identities, a JSON list
     failed/path, reason                      UTF-8 (E,); what could not be used, and why
+
+Bytes of a name that are no UTF-8 are written as \\xNN.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -38,11 +42,10 @@ from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, check_disjoint
 
-FORMAT, VERSION = "dfd-dataset", 1
+FORMAT, VERSION = "dfd-dataset", 2
 MESH_POINTS = 468
 _FULL_DISK = "the disk is full; free some space, and run the same command again."
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_FILE_COLUMNS = ("path", "group", "method", "compression")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,16 @@ class FaceWindow:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One entry of files/*."""
+    """One entry of files/*: what `LabelledFile` says of a file; `pair` is the path of another one."""
 
     path: str
-    group: str
-    method: str
-    compression: str
+    groups: tuple[str, ...]
+    method: str = ""
+    compression: str = ""
+    family: str = ""
+    source: str = ""
+    pair: str = ""
+    licence: str = ""
 
 
 class DatasetWriter:
@@ -119,8 +126,9 @@ class DatasetWriter:
     def close(self, failed: Sequence[tuple[str, str]] = ()) -> None:
         """Finish the file and give it its name."""
         with disk_errors(self._path):
-            for name in _FILE_COLUMNS:
+            for name in (f.name for f in fields(FileRow) if f.name != "groups"):
                 self._texts(f"files/{name}", [getattr(file, name) for file in self._files])
+            self._texts("files/groups", [json.dumps(file.groups) for file in self._files])
             self._texts("failed/path", [path for path, _ in failed])
             self._texts("failed/reason", [reason for _, reason in failed])
             self._h5.close()
@@ -149,14 +157,16 @@ class DatasetWriter:
             self._h5.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape))
 
     def _texts(self, name: str, values: Sequence[str]) -> None:
-        self._h5.create_dataset(name, data=list(values), dtype=h5py.string_dtype(), shape=(len(values),))
+        texts = [value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for value in values]
+        self._h5.create_dataset(name, data=texts, dtype=h5py.string_dtype(), shape=(len(values),))
 
 
 class Dataset:
     """A data set that is read window by window; may be sent to other processes, each of which opens it anew.
 
-    `labels` uint8 (W,), `splits` uint8 (W,), `file_of` int32 (W,), `files` the rows of files/*, `failed` pairs of path
-    and reason. DataError for a file that is truncated, foreign or newer, and for groups on both sides of a split.
+    `labels` uint8 (W,), `splits` uint8 (W,), `file_of` int32 (W,), `starts_s` float64 (W,) media seconds, `files` the
+    rows of files/*, `failed` pairs of path and reason. DataError for a file that is truncated, foreign or newer, and
+    for groups on both sides of a split.
     """
 
     def __init__(self, path: Path) -> None:
@@ -167,12 +177,12 @@ class Dataset:
             self.header = Header(**{f.name: _plain(h5.attrs[f.name]) for f in fields(Header)})
             self.labels, self.splits, self.file_of = h5["label"][:], h5["split"][:], h5["file"][:]
             self.pixels, self.present = h5["pixels"][:], h5["present"][:].astype(bool)
-            columns = [h5[f"files/{name}"].asstr()[:].tolist() for name in _FILE_COLUMNS]
+            self.starts_s = h5["times_s"][:, 0]
+            self.files = _files(h5["files"])
             self.failed = list(zip(h5["failed/path"].asstr()[:], h5["failed/reason"].asstr()[:], strict=True))
             self.bytes_stored = int(h5["crops"].id.get_storage_size())
         except (KeyError, OSError, TypeError) as error:
             raise DataError(f"{path} is a damaged data set ({error}): build it again.") from None
-        self.files = [FileRow(*row) for row in zip(*columns, strict=True)]
         if self.header.split != RANDOM_FRAMES:
             check_disjoint((SPLITS[s], self.groups(n)) for n, s in enumerate(self.splits))
 
@@ -184,7 +194,7 @@ class Dataset:
 
     def groups(self, row: int) -> list[str]:
         """The identities of a window."""
-        return self.files[self.file_of[row]].group.split("+")
+        return list(self.files[self.file_of[row]].groups)
 
     def rows(self, split: str, fake: bool | None = None) -> npt.NDArray[np.intp]:
         """Rows of a split, and of one class if told so."""
@@ -220,6 +230,16 @@ class Dataset:
         if self._h5 is None:
             self._h5 = open_checked(self.path)
         return self._h5
+
+
+def _files(columns: h5py.Group) -> list[FileRow]:
+    """The rows of files/*; schema 1 had four columns, and joined the groups by +."""
+    texts = {name: column.asstr()[:].tolist() for name, column in columns.items()}
+    if "groups" in texts:
+        texts["groups"] = [tuple(json.loads(text)) for text in texts["groups"]]
+    else:
+        texts["groups"] = [tuple(text.split("+")) for text in texts.pop("group")]
+    return [FileRow(**dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
 
 
 def open_checked(path: Path) -> h5py.File:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
+from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError
 from dfd_core.facemesh import FaceMesh
 from dfd_core.faces import Face, FaceFinder, crop_origin
 from dfd_core.settings import Settings
-from dfd_core.types import FaceTrack, Float32Array, Segment
+from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array
 from dfd_core.video import read_frames
 from dfd_core.windows import SegmentBuilder
 from trainer.data.dataset import MESH_POINTS, FaceWindow
+from trainer.data.layouts import Crop, LabelledFile, Region
 
 _ENOUGH = 0.5  # of a window's frames, in which the face must be seen; a picture has one frame
 
@@ -38,12 +43,14 @@ class Extractor:
         self._finder = FaceFinder(settings.faces)
         self._mesh = FaceMesh()
 
-    def windows_of(self, path: Path) -> list[FaceWindow]:
-        """The windows of a video or picture, in order; a DfdError where there is none, with the reason."""
+    def windows_of(self, file: LabelledFile) -> list[FaceWindow]:
+        """The windows of a video, a picture or crops, in order; a DfdError where there is none, with the reason."""
+        if file.crops:
+            return [self._cut_before(crop) for crop in file.crops[: self._plan.windows]]
         builder = SegmentBuilder("build", self._finder, self._settings.faces, self._windows)
         found: list[FaceWindow] = []
-        for frame in read_frames(str(path), "build", self._settings.video, live=False):
-            for segment in builder.push(frame):
+        for frame in read_frames(str(file.path), "build", self._settings.video, live=False):
+            for segment in builder.push(frame if file.region is None else _within(frame, file.region)):
                 found += self._take(segment)
             if len(found) >= self._plan.windows:
                 break
@@ -53,6 +60,29 @@ class Extractor:
         if not found:
             raise DataError("no face is seen for long enough")
         return found[: self._plan.windows]
+
+    def _cut_before(self, crop: Crop) -> FaceWindow:
+        """The window of one frame that a crop is; its box is where serving would have found the face."""
+        if self._plan.frames != 1:
+            raise DataError("crops are single frames: say --frames 1, or build from the videos")
+        image, faces = read_image(crop.path), self._settings.faces
+        if image.shape[0] > faces.crop_cap_px:
+            image = network_input(image, faces.crop_cap_px)
+        pixels = image.shape[0]
+        half = pixels / faces.crop_scale / 2
+        window = FaceWindow(
+            crops=image[None],
+            side=crop.face_px * faces.crop_scale,
+            present=np.ones(1, np.uint8),
+            times_s=np.array([crop.time_s]),
+            boxes=np.array([[pixels / 2 - half] * 2 + [pixels / 2 + half] * 2], np.float32),
+            mesh=np.full((1, MESH_POINTS, 2), np.nan, np.float16),
+        )
+        seen = min(self._finder.find(image), key=lambda face: _off_centre(face, pixels), default=None)
+        points = None if seen is None else self._mesh.landmarks(image, seen)
+        if points is not None:
+            window.mesh[0] = points
+        return window
 
     def _take(self, segment: Segment) -> list[FaceWindow]:
         needed = max(1, _ENOUGH * min(self._plan.frames, len(segment.times_s)))
@@ -79,6 +109,38 @@ class Extractor:
             if points is not None:
                 window.mesh[row] = points
         return window
+
+
+def read_image(path: Path) -> UInt8Array:
+    """A picture file as uint8 (H, W, 3) RGB; DataError when it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path} is not a picture that OpenCV can read.")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _within(frame: Frame, region: Region) -> Frame:
+    """The frame's part inside the region, with what the codec says of that part."""
+    return replace(
+        frame,
+        image=_part(frame.image, region),
+        quantisers=None if frame.quantisers is None else _part(frame.quantisers, region),
+    )
+
+
+def _part(array: npt.NDArray[Any], region: Region) -> npt.NDArray[Any]:
+    """Rows and columns of `array` (H, W, ...) inside the region, at least one of each."""
+    height, width = array.shape[:2]
+    left, top, right, bottom = region
+    x0, y0 = min(int(left * width), width - 1), min(int(top * height), height - 1)
+    x1, y1 = max(round(right * width), x0 + 1), max(round(bottom * height), y0 + 1)
+    return np.ascontiguousarray(array[y0:y1, x0:x1])
+
+
+def _off_centre(face: Face, side: int) -> float:
+    """Distance of the face's middle from that of a picture of `side` px, squared px."""
+    middle = (face.box[:2] + face.box[2:]) / 2
+    return float(((middle - side / 2) ** 2).sum())
 
 
 def _in_crop(track: FaceTrack, row: int) -> Face:

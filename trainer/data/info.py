@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.console import PlainConsole
@@ -18,11 +19,12 @@ from trainer.data.dataset import Dataset
 from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, WHY_NOT_RANDOM
 
-HELP = "counts, splits, groups and sizes of a data set, and a contact sheet"
+HELP = "counts by split, group, method and licence of a data set, and a contact sheet"
 EXAMPLES = """examples:
   dfd data info faces.h5
   dfd data info faces.h5 --sheet sheet.png      # real faces above, fake ones below; mind who may see them"""
 
+_BY = (("family", "method", "compression"), ("licence", "source"))  # what files are counted by
 _TILE, _COLUMNS = 96, 12  # px; faces a row of the sheet
 
 
@@ -47,7 +49,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     )  # fmt: skip
     if header.split == RANDOM_FRAMES:
         console.print(WHY_NOT_RANDOM, style="yellow", soft_wrap=True)
-    console.print(_splits_table(data), _methods_table(data))
+    console.print(_splits_table(data))
+    for columns in _BY:
+        table = _files_table(data, *columns)
+        if table is not None:
+            console.print(table)
     sides = np.percentile(data.pixels, (5, 50, 95)).round().astype(int)
     console.print(f"Sides of crops, px: {sides[0]} to {sides[2]} (5 to 95 %), median {sides[1]}.", highlight=False)
     for path, reason in data.failed:
@@ -83,14 +89,19 @@ def _splits_table(data: Dataset) -> Table:
     return table
 
 
-def _methods_table(data: Dataset) -> Table:
-    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for row, file in enumerate(data.file_of):
-        entry = data.files[file]
-        counts[entry.method or "-", entry.compression or "-"][SPLITS[data.splits[row]]] += 1
-    table = Table("method", "compression", *SPLITS, box=None)
-    for column in table.columns[2:]:
+def _files_table(data: Dataset, *columns: str) -> Table | None:
+    """Files, groups and windows by split for each value of those columns of files/*; None where all are empty."""
+    files: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, file in enumerate(data.files):
+        files[tuple(getattr(file, column) or "-" for column in columns)].append(number)
+    if set(files) <= {("-",) * len(columns)}:
+        return None
+    windows = Counter(zip(data.file_of.tolist(), data.splits.tolist(), strict=True))
+    table = Table(*columns, "files", "groups", *SPLITS, box=None)
+    for column in table.columns[len(columns) :]:
         column.justify = "right"
-    for key, by_split in sorted(counts.items()):
-        table.add_row(*key, *(str(by_split[split]) for split in SPLITS))
+    for key, numbers in sorted(files.items()):
+        groups = {group for number in numbers for group in data.files[number].groups}
+        by_split = [sum(windows[number, split] for number in numbers) for split in range(len(SPLITS))]
+        table.add_row(*map(Text, key), *map(str, (len(numbers), len(groups), *by_split)))
     return table

@@ -26,6 +26,7 @@ from dfd_core.settings import Settings
 from trainer.children import processes
 from trainer.data.dataset import FaceWindow, disk_errors
 from trainer.data.extract import Extraction, Extractor
+from trainer.data.layouts import LabelledFile
 
 
 class Parts:
@@ -37,35 +38,36 @@ class Parts:
         self._settings, self._plan = settings, plan
         Extractor(settings, plan)  # what cannot work fails here, before any process is started
 
-    def cut(self, paths: list[Path], jobs: int, console: Console) -> list[tuple[str, str]]:
+    def cut(self, files: list[LabelledFile], jobs: int, console: Console) -> list[tuple[str, str]]:
         """Cut the files that are not there yet; those that failed, with the reason."""
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        todo = [path for path in paths if not self._part(path).is_file()]
+        todo = [file for file in files if not self._part(file).is_file()]
         columns = (TextColumn("cutting faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         failed: list[tuple[str, str]] = []
         with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("", total=len(paths), completed=len(paths) - len(todo))
-            for path, reason in self._cut(todo, jobs):
-                failed += [(str(path), reason)] if reason else []
+            task = bar.add_task("", total=len(files), completed=len(files) - len(todo))
+            for file, reason in self._cut(todo, jobs):
+                failed += [(str(file.path), reason)] if reason else []
                 bar.advance(task)
         return sorted(failed)
 
-    def windows(self, path: Path) -> list[FaceWindow]:
+    def windows(self, file: LabelledFile) -> list[FaceWindow]:
         """What was cut out of a file; empty where it failed."""
-        part = self._part(path)
+        part = self._part(file)
         return load_windows(part) if part.is_file() else []
 
     def remove(self) -> None:
         """Delete the folder, once the data set is written."""
         shutil.rmtree(self.folder)
 
-    def _part(self, path: Path) -> Path:
-        return self.folder / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]}.npz"
+    def _part(self, file: LabelledFile) -> Path:
+        taken = os.fsencode(f"{file.path.resolve()} {file.region} {[crop.path.name for crop in file.crops]}")
+        return self.folder / f"{hashlib.sha256(taken).hexdigest()[:24]}.npz"
 
-    def _cut(self, paths: list[Path], jobs: int) -> Iterator[tuple[Path, str]]:
+    def _cut(self, files: list[LabelledFile], jobs: int) -> Iterator[tuple[LabelledFile, str]]:
         with processes(jobs, _prepare, self._settings, self._plan) as executor:
-            waiting = {executor.submit(_cut_file, path, self._part(path)): path for path in paths}
+            waiting = {executor.submit(_cut_file, file, self._part(file)): file for file in files}
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
 
@@ -77,10 +79,10 @@ def _prepare(settings: Settings, plan: Extraction) -> None:
     _extractor.append(Extractor(settings, plan))
 
 
-def _cut_file(path: Path, part: Path) -> str:
+def _cut_file(file: LabelledFile, part: Path) -> str:
     """Nothing, or why the file gave no windows."""
     try:
-        windows = _extractor[0].windows_of(path)
+        windows = _extractor[0].windows_of(file)
     except DfdError as error:
         return str(error)
     with disk_errors(part.parent):

@@ -45,18 +45,15 @@ def split_files(
 ) -> tuple[list[LabelledFile], list[LabelledFile]]:
     """Files with their splits, and those left out since their identities are on different sides.
 
-    With `official` the collection's own choice stands where it makes one; a test file is never given up for a
-    training file. DataError where there are too few groups, or a split without one of `classes`.
+    With `official` the collection's own choice stands where it makes one. Who is on several sides there stays in test,
+    or else where most of his files are. DataError where there are too few groups, or a split without one of `classes`.
     """
-    side_of: dict[str, str] = {}
+    fixed = [f for f in files if f.split is not None] if official else []
+    side_of = _official_sides(fixed)
     placed: list[LabelledFile] = []
     left_out: list[LabelledFile] = []
-    fixed = [f for f in files if f.split is not None] if official else []
-    for split in reversed(SPLITS):
-        for file in (f for f in fixed if f.split == split):
-            fits = {side_of.get(i, split) for i in file.identities} == {split}
-            (placed if fits else left_out).append(file)
-            side_of |= dict.fromkeys(file.identities, split) if fits else {}
+    for file in fixed:
+        (placed if {side_of[i] for i in file.identities} == {file.split} else left_out).append(file)
     free = [f for f in files if not (official and f.split is not None)]
     side_of |= _sides_of_clusters(free, side_of, shares, seed)
     for file in free:
@@ -68,6 +65,18 @@ def split_files(
     check_disjoint((f.split or "", f.identities) for f in placed)
     _check_classes(placed, shares, classes)
     return placed, left_out
+
+
+def _official_sides(files: Sequence[LabelledFile]) -> dict[str, str]:
+    """The side of each identity: test where a file of it is, else that of most of its files."""
+    claims: dict[str, Counter[str]] = defaultdict(Counter)
+    for file in files:
+        for identity in file.identities:
+            claims[identity][file.split or ""] += 1
+    return {
+        identity: max(counts, key=lambda split: (split == SPLITS[2], counts[split], split))
+        for identity, counts in claims.items()
+    }
 
 
 def check_disjoint(rows: Iterable[tuple[str, Sequence[str]]]) -> None:

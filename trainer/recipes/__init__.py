@@ -33,6 +33,7 @@ class Degradation:
     blur_sigma: tuple[float, float] = (0.3, 1.3)
     noise_share: float = 0.3
     noise_sigma: tuple[float, float] = (1.0, 8.0)  # of 255
+    equal_sharpness_share: float = 0.0  # of pairs of a data set: the sharper one is blurred to the other's, before
     sharpen_share: float = 0.0  # as cameras do: an unsharp mask
     smooth_share: float = 0.0  # as beauty filters do: grain away, edges kept
 

@@ -15,6 +15,7 @@ from dfd_core.video import MEDIA_SUFFIXES
 
 SPLITS = ("train", "validation", "test")
 CLASSES = (False, True)  # real, fake
+Region = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,10 @@ class LabelledFile:
     """A video or picture of a collection.
 
     `identities` are the people, or the source videos, that it shows or was made of: what must not be on both sides of
-    a split. `split` is the collection's own choice, None where it makes none.
+    a split. `split` is the collection's own choice, None where it makes none. `pair` is the real file that a fake was
+    made from or is shown beside, `source` where both come from (a page, a repository), `licence` what is stated there.
+    Only the `region` of each frame is looked at: left, top, right and bottom as shares of its sides. Where `crops` are
+    given, those pictures of one face each are taken, and the file itself is not read.
     """
 
     path: Path
@@ -31,6 +35,31 @@ class LabelledFile:
     method: str = ""
     compression: str = ""
     split: str | None = None
+    family: str = ""
+    source: str = ""
+    pair: Path | None = None
+    licence: str = ""
+    region: Region | None = None
+    crops: tuple[Crop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A picture of a face that was cut as in serving, its media time in seconds, and the face's width in frame px."""
+
+    path: Path
+    time_s: float
+    face_px: int
+
+
+def parse_region(text: str) -> Region | None:
+    """`x0,y0,x1,y1`, shares of the frame's sides; None for an empty text, ValueError for any other."""
+    if not text.strip():
+        return None
+    x0, y0, x1, y1 = map(float, text.split(","))
+    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+        raise ValueError(text)
+    return x0, y0, x1, y1
 
 
 class Layout(Protocol):
@@ -77,10 +106,11 @@ def limited(files: Iterable[LabelledFile], limit: int | None, classes: Sequence[
 
 def _layouts() -> tuple[Layout, ...]:
     from trainer.data.layouts.celeb_df import CelebDF
+    from trainer.data.layouts.clips import Clips
     from trainer.data.layouts.dfdc import Dfdc
     from trainer.data.layouts.faceforensics import FaceForensics
     from trainer.data.layouts.folders import Folders
     from trainer.data.layouts.manifest import Manifest
     from trainer.data.layouts.portraits import Portraits
 
-    return (Folders(), FaceForensics(), CelebDF(), Dfdc(), Manifest(), Portraits())
+    return (Folders(), FaceForensics(), CelebDF(), Dfdc(), Manifest(), Portraits(), Clips())

@@ -3,38 +3,81 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from dfd_core.errors import DataError
-from trainer.data.layouts import SPLITS, LabelledFile
+from trainer.data.layouts import SPLITS, LabelledFile, Region, parse_region
+
+Row = Mapping[str, str]
 
 
 class Manifest:
-    """Columns file and label (real or fake); group (identities, joined by +), method, compression, split if known."""
+    """Columns file and label (real or fake); where known split, group, and what else `LabelledFile` says of a file.
+
+    A group names the identities, joined by +; without one the file is its own. A pair is the file of another row.
+    """
 
     name = "manifest"
-    help = "a CSV with columns file, label, and group, method, compression, split where known"
+    help = "a CSV with columns file, label; group, method, family, compression, split, pair, region, source, licence"
 
     def files(self, root: Path) -> list[LabelledFile]:
         """The files of the CSV `root`, relative to its folder."""
-        try:
-            with root.open(newline="", encoding="utf-8-sig") as handle:
-                rows = list(csv.DictReader(handle))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"Cannot read the manifest {root}: {error}.") from None
-        if not rows or not {"file", "label"} <= set(rows[0]):
-            raise DataError(f"The manifest {root} needs rows, and the columns file and label.")
-        return [_file(root, number, row) for number, row in enumerate(rows, start=2)]
+        rows = read_rows(root)
+        known = {row["file"] for row in rows}
+        return [_file(root, number, row, known) for number, row in enumerate(rows, start=2)]
 
 
-def _file(manifest: Path, number: int, row: dict[str, str]) -> LabelledFile:
-    label, split = (row["label"] or "").strip().lower(), (row.get("split") or "").strip().lower() or None
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV with columns file and label, cells without spaces around them; DataError says what is wrong."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = [
+                {name: (cell or "").strip() for name, cell in row.items() if name} for row in csv.DictReader(handle)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"Cannot read the manifest {path}: {error}.") from None
+    if not rows or not {"file", "label"} <= set(rows[0]):
+        raise DataError(f"The manifest {path} needs rows, and the columns file and label.")
+    return rows
+
+
+def is_fake(path: Path, number: int, row: Row) -> bool:
+    """The label of line `number`; DataError unless it is real or fake."""
+    label = row["label"].lower()
     if label not in {"real", "fake"}:
-        raise DataError(f"Line {number} of {manifest}: the label must be real or fake, not '{row['label']}'.")
+        raise DataError(f"Line {number} of {path}: the label must be real or fake, not '{row['label']}'.")
+    return label == "fake"
+
+
+def region_of(path: Path, number: int, row: Row) -> Region | None:
+    """The region of line `number`, None where it has none; DataError for a wrong one."""
+    try:
+        return parse_region(row.get("region", ""))
+    except ValueError:
+        raise DataError(
+            f"Line {number} of {path}: a region is left,top,right,bottom as shares of the frame, "
+            f"as 0,0,0.5,1 for its left half; not '{row['region']}'."
+        ) from None
+
+
+def _file(manifest: Path, number: int, row: Row, known: set[str]) -> LabelledFile:
+    split, pair = row.get("split", "").lower() or None, row.get("pair", "")
     if split not in {None, *SPLITS}:
         raise DataError(f"Line {number} of {manifest}: the split must be one of {', '.join(SPLITS)}, not '{split}'.")
-    path = manifest.parent / row["file"]
-    group = (row.get("group") or "").strip() or Path(row["file"]).with_suffix("").as_posix()
+    if pair and pair not in known:
+        raise DataError(f"Line {number} of {manifest}: the pair '{pair}' is the file of no row.")
+    group = row.get("group", "")
     return LabelledFile(
-        path, label == "fake", tuple(group.split("+")), row.get("method") or "", row.get("compression") or "", split
+        path=manifest.parent / row["file"],
+        fake=is_fake(manifest, number, row),
+        identities=tuple(group.split("+")) if group else (Path(row["file"]).with_suffix("").as_posix(),),
+        method=row.get("method", ""),
+        compression=row.get("compression", ""),
+        split=split,
+        family=row.get("family", ""),
+        source=row.get("source", ""),
+        pair=manifest.parent / pair if pair else None,
+        licence=row.get("licence", ""),
+        region=region_of(manifest, number, row),
     )

@@ -1,0 +1,31 @@
+"""Real-world fakes against the real faces of their pages, with blended ones beside them; from a blended start."""
+
+from trainer.recipes import Degradation, Mixture, Recipe
+
+RECIPE = Recipe(
+    name="clips",
+    size=192,
+    epochs=10,
+    steps=300,
+    pairs=16,
+    rate=4e-4,
+    frozen=((0, 4),),
+    ema=0.998,
+    capped="",
+    fakes=Mixture(self_blended=0.3, swapped=0.1, real=0.6),
+    degradation=Degradation(
+        codecs=("libx264", "libx264", "libx264", "libx264", "libx265", "libvpx-vp9", "libvpx-vp9", "mpeg4"),
+        crf=(18, 44),
+        codec_share=0.6,
+        saturation=(0.7, 1.5),
+        equal_sharpness_share=0.8,
+        rescale_share=0.45,
+        rescale=3.5,
+        jpeg_share=0.25,
+        jpeg_quality=(30, 95),
+        blur_share=0.25,
+        noise_share=0.35,
+        sharpen_share=0.15,
+        smooth_share=0.1,
+    ),
+)
