@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
@@ -34,6 +35,8 @@ from trainer.recipes import Recipe
 from trainer.samples import MADE, draw_pair, draw_real, labels_of, shares_of
 
 _DRAWS = 16  # of each held-out real face: thresholds lie in the tail of their scores, where few are
+_MOST_REALS = 300  # of these
+_MOST_PAIRS = 1200  # held out
 _VALIDATION_SEED = 20_000_000  # far from any training step, so that no validation draw repeats one
 
 
@@ -115,11 +118,11 @@ def save(model: keras.Model, path: Path) -> None:
 def validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Array, Float32Array]:
     """Pairs of held-out faces, always the same: uint8 (2 N, S, S, 3) and labels float32 (2 N, 1)."""
     rng = np.random.default_rng([seed, _VALIDATION_SEED])
-    shares, most = shares_of(pool, recipe.fakes), min(len(pool), 8 * recipe.steps)
+    shares, most = shares_of(pool, recipe.fakes), min(len(pool), 8 * recipe.steps, _MOST_PAIRS)
     pairs = []
     for kind, share in shares.items():
         rows = pool.reals if kind in MADE else pool.fakes[kind]
-        for index in rows[: max(1, round(share * most))]:
+        for index in _spread(rows, max(1, round(share * most))):
             pairs.append(draw_pair(pool, kind, recipe, rng, int(index)))
     return np.concatenate(pairs), labels_of(len(pairs))
 
@@ -127,8 +130,13 @@ def validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Arra
 def real_set(pool: FacePool, recipe: Recipe, seed: int) -> UInt8Array:
     """Held-out real faces, each degraded in several ways, always the same: uint8 (N, S, S, 3)."""
     rng = np.random.default_rng([seed, _VALIDATION_SEED, 1])
-    rows = pool.reals[: 8 * recipe.steps]
+    rows = _spread(pool.reals, min(_MOST_REALS, 8 * recipe.steps))
     return np.stack([draw_real(pool, recipe, rng, int(row)) for _ in range(_DRAWS) for row in rows])
+
+
+def _spread(rows: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    """At most that many of `rows` (N,), from all over."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)]
 
 
 def write_run_card(run: Path, facts: dict[str, object]) -> None:

@@ -5,8 +5,8 @@ from trainer.recipes import Degradation, Mixture, Recipe
 RECIPE = Recipe(
     name="clips",
     size=192,
-    epochs=10,
-    steps=300,
+    epochs=5,
+    steps=400,
     pairs=16,
     rate=4e-4,
     frozen=((0, 4),),
