@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-GROUP_COLUMNS = ("dataset", "method", "compression")
+GROUP_COLUMNS = ("dataset", "family", "method", "compression", "fold")
 _BINS = 10  # of the calibration error
 _MOST_CURVES = 8  # groups in the picture besides the whole
 Row = Mapping[str, str]

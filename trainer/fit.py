@@ -52,7 +52,7 @@ def fit(
     checkpoint_s: float = 300.0,
     initial: Path | None = None,
 ) -> keras.Model:
-    """Train into the folder `run`, going on from its checkpoint if there is one; the model with the best weights.
+    """Train into the folder `run`, going on from its checkpoint if there is one; the best weights, as they serve.
 
     `threads` and `feeders` are those of each of the recipe's learners; a new run starts from the network in the file
     `initial`, where one is given, else from ImageNet's. DataError when the loss is not finite, a
@@ -80,7 +80,7 @@ def fit(
     best = load_network(run / BEST)
     served = as_served(best, asdict(recipe))
     journal.close(served, real_set(held_out, replace(recipe, size=int(served.input_shape[1])), seed))
-    return best
+    return served
 
 
 def _train(model: keras.Model, course: Course, journal: Journal, checkpoint_s: float) -> None:

@@ -46,6 +46,14 @@ class Pictures(Protocol):
         """Landmarks float32 (468, 2) px of picture `number`, NaN if unknown, without reading its pixels."""
         ...
 
+    def crops(self, number: int) -> UInt8Array:
+        """All moments of picture `number` as serving would cut them, uint8 (P, S, S, 3) RGB."""
+        ...
+
+    def name(self, number: int) -> str:
+        """The file that it is of."""
+        ...
+
 
 @dataclass(frozen=True)
 class FacePool:
@@ -54,6 +62,7 @@ class FacePool:
     pictures: Pictures
     numbers: npt.NDArray[np.intp]
     sources: npt.NDArray[np.str_]  # of a fake its method, of a real face its collection
+    families: npt.NDArray[np.str_]  # of methods: swap, talking-head, ..., and real; empty where unknown
     pages: npt.NDArray[np.str_]  # where it was found; its source where nothing else is known
     files: npt.NDArray[np.intp]  # faces of one file share a number
     pairs: npt.NDArray[np.intp]  # the file of the real one that a fake was made from; -1: unknown
@@ -72,7 +81,7 @@ class FacePool:
     def only(self, chosen: npt.NDArray[np.bool_]) -> FacePool:
         """The faces where `chosen` (N,) is true."""
         at = np.flatnonzero(chosen)
-        names = ("numbers", "sources", "pages", "files", "pairs", "times_s", "fake", "splits")
+        names = ("numbers", "sources", "families", "pages", "files", "pairs", "times_s", "fake", "splits")
         arrays = {name: getattr(self, name)[at] for name in names}
         return replace(self, groups=tuple(self.groups[n] for n in at), **arrays)
 
@@ -208,15 +217,28 @@ class Windows:
 
     def read(self, number: int, moment: float) -> Picture:
         """One of the frames of window `number` in which the face was seen."""
-        at = int(np.searchsorted(self._starts, number, side="right")) - 1
-        dataset, row = self._datasets[at], number - int(self._starts[at])
+        dataset, row = self._row(number)
         frame = min(int(moment * dataset.present[row].sum()), int(dataset.present[row].sum()) - 1)
         return Picture(dataset.crops(row)[frame], dataset.boxes(row)[frame], dataset.mesh(row)[frame])
 
     def shape(self, number: int) -> Float32Array:
         """Of the first of those frames."""
+        dataset, row = self._row(number)
+        return dataset.mesh(row)[0]
+
+    def crops(self, number: int) -> UInt8Array:
+        """Those frames."""
+        dataset, row = self._row(number)
+        return dataset.crops(row)
+
+    def name(self, number: int) -> str:
+        """The file's path as the data set has it."""
+        dataset, row = self._row(number)
+        return dataset.files[dataset.file_of[row]].path
+
+    def _row(self, number: int) -> tuple[Dataset, int]:
         at = int(np.searchsorted(self._starts, number, side="right")) - 1
-        return self._datasets[at].mesh(number - int(self._starts[at]))[0]
+        return self._datasets[at], number - int(self._starts[at])
 
 
 def pool_of(paths: Sequence[Path]) -> FacePool:
@@ -235,6 +257,7 @@ def pool_of(paths: Sequence[Path]) -> FacePool:
         Windows(datasets),
         np.arange(len(rows)),
         np.array([entry.method for entry in entries], dtype=np.str_),
+        np.array([entry.family for entry in entries], dtype=np.str_),
         np.array([entry.source or entry.method for entry in entries], dtype=np.str_),
         np.array([number_of[file] for file in files], dtype=np.intp),
         np.array(pairs, dtype=np.intp),

@@ -10,9 +10,9 @@ import numpy as np
 
 from dfd_core.errors import DataError
 from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import FaceFinder
+from dfd_core.faces import FaceFinder, crop, crop_side
 from dfd_core.settings import FaceSettings
-from dfd_core.types import Float32Array
+from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.extract import read_image
 from trainer.pool import TRAIN, VALIDATION, FacePool, Picture
 
@@ -30,6 +30,15 @@ class Portraits:
     def shape(self, number: int) -> Float32Array:
         """Its landmarks."""
         return np.asarray(self.landmarks[number], np.float32)
+
+    def crops(self, number: int) -> UInt8Array:
+        """Its serving crop."""
+        settings, box = FaceSettings(), self.boxes[number]
+        return crop(read_image(self.files[number]), box, crop_side(box, settings), settings.crop_cap_px)[None]
+
+    def name(self, number: int) -> str:
+        """The picture's path."""
+        return str(self.files[number])
 
 
 def load_portraits(
@@ -63,6 +72,7 @@ def load_portraits(
         Portraits([folder / name for name in names], boxes, landmarks),
         np.arange(len(names)),
         sources,
+        np.full(len(names), ""),
         sources,
         np.arange(len(names)),
         np.full(len(names), -1),

@@ -7,10 +7,13 @@ import hashlib
 import importlib.metadata
 import os
 import subprocess
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
@@ -19,8 +22,9 @@ from dfd_core.errors import DataError
 from dfd_core.models.store import sha256_of
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
+from trainer.data.layouts import SPLITS
 from trainer.networks import network_file
-from trainer.pool import FacePool, pool_of
+from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Recipe, changed, recipe_named, recipe_names
 
@@ -31,6 +35,7 @@ EXAMPLES = """examples:
   dfd train selfblend --data portraits/ --out runs/first          # a folder of real faces is enough
   dfd train finetune --data ff.h5 --out runs/mine --start models/first   # from your own model instead of ImageNet
   KERAS_BACKEND=torch dfd train selfblend --data real.h5 --out runs/first
+  dfd train clips --data clips.h5 --folds 3 --out runs/folds      # how good is the recipe on methods never seen?
   dfd export runs/mine --out models/mine                          # then: what dfd work and dfd scan can load
 
 --data is a data set of 'dfd data build' or 'dfd data fakes', given as often as there are some, whose validation part
@@ -50,6 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="train K times, and judge each time by methods, pages and people left out",
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="FAMILY", help="likewise, and judge by a family of methods"
+    )
+    parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="of each learner's arithmetic on a CPU"
     )
     parser.add_argument("--feeders", type=int, default=2, help="processes that make samples, for each learner")
@@ -63,28 +77,60 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     pool = _pool(args.data, args.out, recipe, console)
     from trainer.fit import fit, write_run_card  # Keras takes seconds to import
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_run_card(
-        args.out,
-        {
-            "recipe": asdict(recipe),
-            "seed": args.seed,
-            "start": None if initial is None else sha256_of(initial),
-            "commit": current_commit(),
-            "data": {"faces": len(pool), "fingerprint": fingerprint(args.data)},
-            "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
-        },
-    )
-    log = args.out / "log.txt"
+    facts = {
+        "recipe": asdict(recipe),
+        "seed": args.seed,
+        "start": None if initial is None else sha256_of(initial),
+        "commit": current_commit(),
+        "data": {"faces": len(pool), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)},
+        "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
+    }
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False)
-        with log.open("a", encoding="utf-8") as handle:
-            handle.write(line + "\n")
+    def train(faces: FacePool, out: Path) -> Any:
+        out.mkdir(parents=True, exist_ok=True)
+        write_run_card(out, facts)
+        say = _teller(console, out)
+        return fit(faces, recipe, out, args.seed, say, threads=args.threads, feeders=args.feeders, initial=initial)
 
-    fit(pool, recipe, args.out, args.seed, say, threads=args.threads, feeders=args.feeders, initial=initial)
+    if args.folds or args.without:
+        from trainer.folds import folds_of, run_folds, without_family
+
+        folds = folds_of(pool, args.folds, args.seed) if args.folds else []
+        folds += [without_family(pool, family) for family in args.without]
+        run_folds(pool, folds, args.out, args.seed, train=train, say=_teller(console, args.out))
+        console.print(f"Done: see {args.out / 'report.json'}.")
+        return 0
+    train(pool, args.out)
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
     return 0
+
+
+def _teller(console: Console, out: Path) -> Callable[[str], None]:
+    """What prints a line and adds it to the log of a folder."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "log.txt").open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+
+    return say
+
+
+def data_statement(data: Sequence[Path]) -> list[dict[str, Any]]:
+    """What data sets say of where their files are from: source, licence, and how many real and fake files train."""
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for dataset in (Dataset(path) for path in data if not path.is_dir()):
+        trains = np.flatnonzero(dataset.splits == SPLITS.index(TRAIN))
+        for file, fake in dict(
+            zip(dataset.file_of[trains].tolist(), dataset.labels[trains].tolist(), strict=True)
+        ).items():
+            row = dataset.files[file]
+            counts[row.source or row.method, row.licence]["fake" if fake else "real"] += 1
+    return [
+        {"source": source, "licence": licence, "real": files["real"], "fake": files["fake"]}
+        for (source, licence), files in sorted(counts.items())
+    ]
 
 
 def fingerprint(data: Sequence[Path]) -> str:
