@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from av.sidedata.encparams import VideoEncParamsType
 from av.video.frame import VideoFrame
 
@@ -15,7 +14,7 @@ _KEY = "VIDEO_ENC_PARAMS"  # FFmpeg's, once the decoder was opened with export_s
 
 
 def quantisers_of(picture: VideoFrame) -> Float32Array | None:
-    """What the encoder rounded by, on H.264's scale, float32 (h, w) of macroblocks, upright; None for other codecs."""
+    """What the encoder rounded by, on H.264's scale, float32 (h, w) of macroblocks as stored; None for other codecs."""
     try:
         told: Any = picture.side_data.get(_KEY)
     except ValueError:  # FFmpeg tells of more than PyAV has names for
@@ -28,10 +27,4 @@ def quantisers_of(picture: VideoFrame) -> Float32Array | None:
         quantisers = 4 + 6 * np.log2(np.maximum(told.qp_map(), 1))
     else:
         return None
-    return np.ascontiguousarray(upright(quantisers, picture), np.float32)
-
-
-def upright(array: npt.NDArray[Any], picture: VideoFrame) -> npt.NDArray[Any]:
-    """Rows and columns of a picture, turned as it is to be shown."""
-    quarter_turns = round(picture.rotation / 90) % 4  # the display matrix turns counterclockwise, as rot90 does
-    return np.rot90(array, quarter_turns) if quarter_turns else array
+    return np.asarray(quantisers, np.float32)

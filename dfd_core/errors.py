@@ -3,6 +3,7 @@
 DfdError                  one clear sentence that says what to do
 ├── SettingsError         a wrong or unknown setting, flag or environment variable
 ├── VideoError            a source that cannot be opened, decoded or that has no picture
+│   ├── PartialError      a file of which only a part could be read
 │   └── StreamLostError   a live source that stopped giving frames; worth reconnecting
 ├── ModelError            a model file that is missing, foreign, or not the one its card names
 ├── WireError             bytes or JSON from Redis that are not ours or of another version
@@ -25,6 +26,14 @@ class SettingsError(DfdError):
 
 class VideoError(DfdError):
     """A source that cannot be opened, decoded, or that has no picture."""
+
+
+class PartialError(VideoError):
+    """A file of which less was read than it says to hold: `read_s` of `of_s` media seconds, None where unknown."""
+
+    def __init__(self, text: str, read_s: float | None = None, of_s: float | None = None) -> None:
+        super().__init__(text)
+        self.read_s, self.of_s = read_s, of_s
 
 
 class StreamLostError(VideoError):

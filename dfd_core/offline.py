@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dfd_core.calibration import settings_by_stream
-from dfd_core.errors import DfdError, VideoError
+from dfd_core.errors import DfdError, PartialError, VideoError
 from dfd_core.faces import FaceFinder
 from dfd_core.scoring import NO_FACE, Scorer
 from dfd_core.settings import Settings
@@ -18,6 +19,8 @@ from dfd_core.types import Segment, State, Verdict, WindowResult, WindowScore
 from dfd_core.verdict import Summary, VerdictMachine
 from dfd_core.video import read_frames, stream_name
 from dfd_core.windows import SegmentBuilder, WindowSlider
+
+_log = logging.getLogger("dfd.offline")
 
 _LASTING = 0.25  # of the windows of the longest-seen face: faces seen for less do not speak for the whole file
 _BATCH = 4  # windows a network call
@@ -85,17 +88,19 @@ def scan_file(
 ) -> FileReport:
     """Score a video or an image; what cannot be read comes back with its reason, never as an exception.
 
-    `on_time` is called with the media time of each sampled frame, seconds, for progress; frames from `seconds` on are
-    not looked at.
+    `on_time` is called with the media time of each sampled frame, seconds, for progress; of the video only
+    the first `seconds` are looked at.
     """
     stream = stream_name(str(path))
-    scan, reason = _Scan(settings, scorer, stream), None
+    scan, trouble, notes = _Scan(settings, scorer, stream), None, list[str]()
     try:
-        for result in score_source(str(path), stream, settings, scorer, scan.see(on_time), seconds=seconds, live=False):
+        for result in score_source(
+            str(path), stream, settings, scorer, scan.see(on_time), seconds=seconds, live=False, note=notes.append
+        ):
             scan.note(result)
     except DfdError as error:
-        reason = str(error)
-    return scan.report(str(path), reason)
+        trouble = error
+    return replace(scan.report(str(path), trouble), notes=tuple(notes))
 
 
 def score_source(
@@ -107,15 +112,16 @@ def score_source(
     *,
     seconds: float = math.inf,
     live: bool | None = None,
+    note: Callable[[str], None] = _log.info,
 ) -> Iterator[WindowResult]:
-    """The result of each window of a source, in order, of all frames before media time `seconds`.
+    """The result of each window of a source, in order, of all frames of its first `seconds`.
 
-    `on_time` is called with the media time of each sampled frame, seconds. VideoError for a source that cannot be read
-    to its end, once what was read is scored.
+    `on_time` is called with the media time of each sampled frame, seconds; `note` is told what is left out.
+    VideoError for a source that cannot be read to its end, once what was read is scored.
     """
     waiting, trouble = list[tuple[Segment, ...]](), None
     try:
-        for window in windows_of(url, stream, settings, on_time, seconds=seconds, live=live):
+        for window in windows_of(url, stream, settings, on_time, seconds=seconds, live=live, note=note):
             waiting.append(window)
             if len(waiting) >= _BATCH:
                 yield from (result for result, _ in scorer.score(waiting))
@@ -135,13 +141,15 @@ def windows_of(
     *,
     seconds: float = math.inf,
     live: bool | None = None,
+    note: Callable[[str], None] = _log.info,
 ) -> Iterator[tuple[Segment, ...]]:
     """Each window of a source, as its segments, in order; arguments and errors are those of `score_source`."""
     builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
-    slider, trouble = WindowSlider(settings.windows), None
+    slider, trouble, first_s = WindowSlider(settings.windows), None, None
     try:
-        for frame in read_frames(url, stream, settings.video, live=live):
-            if frame.time_s >= seconds:
+        for frame in read_frames(url, stream, settings.video, live=live, note=note):
+            first_s = frame.time_s if first_s is None else first_s
+            if frame.time_s - first_s >= seconds:
                 break
             yield from (slider.push(segment).segments for segment in builder.push(frame))
             on_time(frame.time_s)
@@ -185,7 +193,9 @@ class _Scan:
         for score in result.scores:
             self._scores.setdefault(score.track, []).append(score)
 
-    def report(self, file: str, reason: str | None) -> FileReport:
+    def report(self, file: str, trouble: DfdError | None) -> FileReport:
+        reason = None if trouble is None else str(trouble)
+        part = trouble if isinstance(trouble, PartialError) else None
         summary = self._machine.summary()
         worst = self._worst_face()
         if reason is None and summary.fake_probability is None:
@@ -203,6 +213,9 @@ class _Scan:
             duration_s=self._times[-1] - self._times[0] if self._times else 0.0,
             checks={name: _mean([s.checks[name] for s in worst]) for name in (worst[0].checks if worst else ())},
             reason=reason,
+            partial=part is not None,
+            read_s=None if part is None else part.read_s,
+            of_s=None if part is None else part.of_s,
             verdicts=tuple(self._verdicts),
             timeline=tuple(self._timeline),
         )

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dfd_core.settings import VerdictSettings
-from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, WindowScore
+from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, WindowScore, format_time
 
 NO_TRACK = -1  # the track of a verdict on a stream in which no face is known
 _STOPPED = -1.0  # a clock that has not started
@@ -215,13 +215,6 @@ class VerdictMachine:
         return Verdict(
             self._stream, track.id, track.state, track.since_s, self._time_s, track.probability, dict(track.checks)
         )
-
-
-def format_time(seconds: float) -> str:
-    """Media seconds as `mm:ss`, or `h:mm:ss` from one hour on; parts of a second are cut off."""
-    whole = max(0, int(seconds))
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def _interval(track: _Track, *, is_open: bool) -> Interval:

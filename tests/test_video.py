@@ -6,13 +6,14 @@ import struct
 import time
 import traceback
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 
-from dfd_core.errors import StreamLostError, VideoError
+from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 from dfd_core.video import is_live, local_path, probe, read_frames, redact, stream_name, stream_names
@@ -147,12 +148,16 @@ def test_one_frame_is_enough(tmp_path: Path) -> None:
 def test_a_cut_off_file_gives_what_is_left(tmp_path: Path) -> None:
     whole = write_clip(tmp_path / "whole.mp4", faststart=True).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
-    assert 4 < len(read(tmp_path / "cut.mp4")) < 16
+    frames = read_frames(str(tmp_path / "cut.mp4"), "s", SETTINGS)
+    assert 4 < len(list(islice(frames, 5))) < 16
+    with pytest.raises(PartialError, match=r"cut\.mp4 was read to 00:01 of 00:02") as caught:
+        list(frames)
+    assert caught.value.of_s == pytest.approx(2.0)
 
 
 def test_damaged_packets_are_skipped_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = bytearray(write_clip(tmp_path / "whole.mp4", faststart=True).read_bytes())
-    data[len(data) // 3 : len(data) // 2] = b"\xff" * (len(data) // 2 - len(data) // 3)
+    data[len(data) * 12 // 25 : len(data) // 2] = b"\xff" * (len(data) // 2 - len(data) * 12 // 25)
     (tmp_path / "damaged.mp4").write_bytes(data)
     with caplog.at_level(logging.WARNING):
         frames = read(tmp_path / "damaged.mp4")

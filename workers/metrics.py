@@ -41,7 +41,7 @@ class BulkMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.files = Counter(
-            "dfd_bulk_files_total", "Files that this process ended, or failed at once.", ["outcome"], registry=registry
+            "dfd_bulk_files_total", "Files that this process scored whole or in part, or failed at once.", ["outcome"], registry=registry
         )
         self.seconds = Histogram(
             "dfd_bulk_file_seconds",
@@ -49,5 +49,5 @@ class BulkMetrics:
             buckets=(0.1, 0.5, 2, 10, 60, 300, 1800),
             registry=registry,
         )
-        for outcome in ("done", "failed"):
+        for outcome in ("done", "partial", "failed"):
             self.files.labels(outcome)

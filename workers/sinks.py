@@ -18,8 +18,7 @@ from redis.exceptions import RedisError
 
 from dfd_core import wire
 from dfd_core.errors import DataError
-from dfd_core.types import State, Verdict
-from dfd_core.verdict import format_time
+from dfd_core.types import State, Verdict, format_time
 
 TAIL_BYTES = 256 * 1024  # of a file: how far back a sink looks for what it wrote before
 TAIL_ENTRIES = 1000  # of a Redis stream

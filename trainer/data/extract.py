@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfd_core.checks.appearance import network_input
-from dfd_core.errors import DataError
+from dfd_core.errors import DataError, PartialError
 from dfd_core.facemesh import FaceMesh
 from dfd_core.faces import Face, FaceFinder, crop_origin
 from dfd_core.settings import Settings
@@ -49,7 +51,7 @@ class Extractor:
             return [self._cut_before(crop) for crop in file.crops[: self._plan.windows]]
         builder = SegmentBuilder("build", self._finder, self._settings.faces, self._windows)
         found: list[FaceWindow] = []
-        for frame in read_frames(str(file.path), "build", self._settings.video, live=False):
+        for frame in self._frames(file.path):
             for segment in builder.push(frame if file.region is None else _within(frame, file.region)):
                 found += self._take(segment)
             if len(found) >= self._plan.windows:
@@ -60,6 +62,11 @@ class Extractor:
         if not found:
             raise DataError("no face is seen for long enough")
         return found[: self._plan.windows]
+
+    def _frames(self, path: Path) -> Iterator[Frame]:
+        """What can be read of a file, be it only a part."""
+        with suppress(PartialError):
+            yield from read_frames(str(path), "build", self._settings.video, live=False)
 
     def _cut_before(self, crop: Crop) -> FaceWindow:
         """The window of one frame that a crop is; its box is where serving would have found the face."""

@@ -20,7 +20,7 @@ from dfd_core.bulk import BulkQueue, BulkState, Entry
 from dfd_core.console import PlainConsole, shown
 from dfd_core.names import json_line
 from dfd_core.settings import Settings
-from dfd_core.verdict import format_time
+from dfd_core.types import format_time
 from workers.signals import stop_on_signals
 
 HELP = "tell how far the submitted files are"

@@ -48,14 +48,14 @@ class BulkWorker(BatchWorker):
         try:
             file = parse_file(job.kwargs["file"])
             with self._metrics.seconds.time():
-                self._scan(file)
+                report = self._scan(file)
         except (WireError, KeyError) as foreign:
             self._metrics.files.labels("failed").inc()
             return foreign
         except Exception as error:  # noqa: BLE001  one bad file must not take the worker down; RQ records the error
             self._metrics.files.labels("failed").inc()
             return error
-        self._metrics.files.labels("done").inc()
+        self._metrics.files.labels("partial" if getattr(report, "partial", False) else "done").inc()
         return None
 
 

@@ -1,0 +1,113 @@
+"""Decodes the pictures of a film, and keeps count of how much of it could be read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from dfd_core.errors import PartialError, StreamLostError, VideoError
+from dfd_core.settings import VideoSettings
+from dfd_core.types import format_time
+from dfd_core.video.coverage import Coverage, is_partial
+from dfd_core.video.display import Orientation
+from dfd_core.video.opening import others_than, reason_of
+
+_log = logging.getLogger("dfd.video")
+
+
+class Film:
+    """A `Reader` of a video stream, of a file or live."""
+
+    orientation: Orientation | None = None
+
+    def __init__(
+        self,
+        container: InputContainer,
+        video: VideoStream,
+        name: str,
+        settings: VideoSettings,
+        *,
+        live: bool,
+        note: Callable[[str], None],
+    ) -> None:
+        self._container, self._video, self._name = container, video, name
+        self._settings, self._live = settings, live
+        self._coverage = None if live else Coverage(container, video)
+        self._damaged = 0
+        self.start_s = None if live or container.start_time is None else container.start_time / av.time_base
+        video.codec_context.options = {"export_side_data": "venc_params"}  # for quantisers_of
+        video.thread_type = "SLICE" if live else "AUTO"  # threads by frame are faster, but each holds a frame back
+        others = None if live else others_than(container, video)
+        if others is not None:
+            note(others)
+
+    @property
+    def pixel(self) -> Fraction | None:
+        """Width over height of a pixel; None where unknown."""
+        return self._video.sample_aspect_ratio
+
+    def pictures(self) -> Iterator[VideoFrame]:
+        """Every whole picture in order of presentation; damaged ones are skipped."""
+        last_at = time.monotonic() + self._settings.open_timeout_s  # joined between key frames, the first takes a while
+        try:
+            for packet in self._container.demux():
+                for picture in self._decoded(packet):
+                    yield picture
+                    last_at = time.monotonic()
+                if self._live and time.monotonic() - last_at > self._settings.read_timeout_s:
+                    raise StreamLostError(f"{self._name} gave no picture for {self._settings.read_timeout_s:g} s.")
+        except (av.ExitError, TimeoutError):
+            raise self._lost(f"sent nothing for {self._settings.read_timeout_s:g} s") from None
+        except (av.FFmpegError, OSError) as error:
+            if self._live or "://" in self._name:
+                raise self._lost(f"was lost: {reason_of(error)}") from None
+            self._damaged += 1
+
+    def check(self) -> None:
+        """PartialError where pictures are missing for more than a tenth of the film, or for more than ten seconds."""
+        if self._coverage is None:
+            return
+        read_s, of_s, from_the_start = self._coverage.result()
+        if is_partial(read_s, of_s):
+            how_far = f"read to {format_time(read_s)} of" if from_the_start else f"read for {format_time(read_s)} of"
+            text = f"{self._name} was {how_far} {format_time(of_s)}; the rest is missing or damaged."
+            raise PartialError(text, round(read_s, 3), round(of_s, 3))
+        if self._damaged:
+            _log.warning("%s has %d damaged packets, which were skipped.", self._name, self._damaged)
+
+    def _decoded(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        """The whole pictures that a packet completes; none of other streams."""
+        if self._coverage is not None:
+            self._coverage.packet(packet)
+        if packet.stream_index != self._video.index:
+            return
+        try:
+            pictures = packet.decode()
+        except av.InvalidDataError:
+            self._damage()
+            return
+        for picture in pictures:
+            if picture.is_corrupt:
+                self._damage()
+                continue
+            if self._coverage is not None and picture.time is not None:
+                self._coverage.picture(picture.time)
+            yield picture
+
+    def _damage(self) -> None:
+        self._damaged += 1
+        if self._coverage is not None:
+            self._coverage.damage()
+
+    def _lost(self, why: str) -> VideoError:
+        kind = StreamLostError if self._live else VideoError
+        return kind(f"{self._name} {why}.")
