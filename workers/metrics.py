@@ -41,7 +41,10 @@ class BulkMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.files = Counter(
-            "dfd_bulk_files_total", "Files that this process scored whole or in part, or failed at once.", ["outcome"], registry=registry
+            "dfd_bulk_files_total",
+            "Files that this process scored whole or in part, or failed at once.",
+            ["outcome"],
+            registry=registry,
         )
         self.seconds = Histogram(
             "dfd_bulk_file_seconds",

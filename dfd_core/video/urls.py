@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 STILL_SUFFIXES = frozenset(
-    {".apng", ".avif", ".bmp", ".heic", ".heif", ".hif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+    {".apng", ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 )
 VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv"}
-    | {".ts", ".webm", ".wmv"}
+    {".3gp", ".asf", ".avi", ".flv", ".gif", ".insv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 )
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | STILL_SUFFIXES
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "srt", "udp", "rtp"})
