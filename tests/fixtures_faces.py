@@ -62,7 +62,8 @@ def face_window(pool: FacePool, index: int, moments: int, *, darker: bool) -> Fa
     crops = np.stack([np.clip(crop.astype(int) + 20 * n, 0, 255).astype(np.uint8) for n in range(moments)])
     boxes = np.repeat((picture.box * scale)[None], moments, axis=0)
     mesh = np.repeat((picture.landmarks * scale)[None], moments, axis=0).astype(np.float16)
-    return FaceWindow(crops, 288.0, np.ones(moments, np.uint8), np.arange(moments) / 8, boxes, mesh)
+    unknown = np.full((moments, 6, 2), np.nan, np.float32), np.full(moments, np.nan, np.float32)
+    return FaceWindow(crops, 288.0, np.ones(moments, np.uint8), np.arange(moments) / 8, boxes, mesh, *unknown)
 
 
 def noise_pool(path: Path) -> FacePool:
@@ -74,7 +75,8 @@ def noise_pool(path: Path) -> FacePool:
                 file = writer.add_file(FileRow(f"{n}.png", (str(n),), "swap" if n % 2 else ""))
                 crops, box = rng.integers(0, 255, (1, 96, 96, 3), np.uint8), np.array([[20, 20, 76, 76]], np.float32)
                 mesh = np.full((1, 468, 2), np.nan, np.float16)
-                window = FaceWindow(crops, 96.0, np.ones(1, np.uint8), np.zeros(1), box, mesh)
+                unknown = np.full((1, 6, 2), np.nan, np.float32), np.full(1, np.nan, np.float32)
+                window = FaceWindow(crops, 96.0, np.ones(1, np.uint8), np.zeros(1), box, mesh, *unknown)
                 writer.add(window, file, n % 2 == 1, "validation" if n >= 8 else "train")
             writer.close()
     return pool_of([path])

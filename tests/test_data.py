@@ -338,7 +338,8 @@ def window_of(rng: np.random.Generator, seen: int) -> FaceWindow:
     """A window of two frames of noise, in the first `seen` of which there is a face."""
     present, times = np.array([1, seen - 1], np.uint8), np.array([0.0, 0.125])
     crops, boxes = rng.integers(0, 255, (2, 48, 48, 3), np.uint8), np.full((2, 4), 8, np.float32)
-    return FaceWindow(crops, 48.0, present, times, boxes, np.full((2, MESH_POINTS, 2), 24, np.float16))
+    mesh, landmarks = np.full((2, MESH_POINTS, 2), 24, np.float16), np.full((2, 6, 2), 24, np.float32)
+    return FaceWindow(crops, 48.0, present, times, boxes, mesh, landmarks, np.full(2, 30, np.float32))
 
 
 def small_set(path: Path, split: str = "group", groups: tuple[str, str] = ("a", "b")) -> Path:

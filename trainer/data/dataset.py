@@ -10,6 +10,8 @@ A row is a window: up to T frames of one face of one file. Root attributes: `for
     times_s  float64 (W, T)           media seconds; NaN beyond the end
     boxes    float32 (W, T, 4)        face box xyxy in px of the crop; NaN where absent
     mesh     float16 (W, T, 468, 2)   landmarks in px of the crop; NaN where unknown
+    landmarks float32 (W, T, 6, 2)    the face finder's (eyes, nose, mouth, ears), in px of the crop; NaN where absent
+    quantisers float32 (W, T)         the codec's on H.264's scale, mean over the face; NaN where unknown
     label    uint8   (W,)             0 real, 1 fake
     split    uint8   (W,)             0 train, 1 validation, 2 test
     file     int32   (W,)             row of files/*
@@ -44,6 +46,7 @@ from trainer.data.splits import RANDOM_FRAMES, check_disjoint
 
 FORMAT, VERSION = "dfd-dataset", 2
 MESH_POINTS = 468
+_SINCE_2 = {"landmarks": (6, 2), "quantisers": ()}  # columns that schema 1 has not, and their shape in a frame
 _FULL_DISK = "the disk is full; free some space, and run the same command again."
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
@@ -69,6 +72,8 @@ class FaceWindow:
     times_s: Float64Array
     boxes: Float32Array
     mesh: npt.NDArray[np.float16]
+    landmarks: Float32Array
+    quantisers: Float32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,7 @@ class DatasetWriter:
         shapes: dict[str, tuple[tuple[int, ...], Any]] = {
             "pixels": ((), np.int32), "side": ((), np.float32), "present": ((t,), np.uint8),
             "times_s": ((t,), np.float64), "boxes": ((t, 4), np.float32), "mesh": ((t, MESH_POINTS, 2), np.float16),
+            "landmarks": ((t, 6, 2), np.float32), "quantisers": ((t,), np.float32),
             "label": ((), np.uint8), "split": ((), np.uint8), "file": ((), np.int32),
         }  # fmt: skip
         self._h5.create_dataset("crops", (0, t, s, s, 3), np.uint8, maxshape=(None, t, s, s, 3), **crops)
@@ -217,7 +223,10 @@ class Dataset:
     def window(self, row: int) -> FaceWindow:
         """A row as it was written, absent frames too."""
         side = int(self.pixels[row])
-        values = {f.name: self._read(f.name, row) for f in fields(FaceWindow)}
+        values = {f.name: self._read(f.name, row) for f in fields(FaceWindow) if f.name in self._open()}
+        values |= {
+            n: np.full((self.header.frames, *s), np.nan, np.float32) for n, s in _SINCE_2.items() if n not in values
+        }
         return FaceWindow(**{**values, "crops": values["crops"][:, :side, :side], "side": float(values["side"])})
 
     def _read(self, name: str, row: int) -> Any:

@@ -84,6 +84,8 @@ class Extractor:
             times_s=np.array([crop.time_s]),
             boxes=np.array([[pixels / 2 - half] * 2 + [pixels / 2 + half] * 2], np.float32),
             mesh=np.full((1, MESH_POINTS, 2), np.nan, np.float16),
+            landmarks=np.full((1, 6, 2), np.nan, np.float32),
+            quantisers=np.full(1, np.nan, np.float32),
         )
         seen = min(self._finder.find(image), key=lambda face: _off_centre(face, pixels), default=None)
         points = None if seen is None else self._mesh.landmarks(image, seen)
@@ -107,11 +109,15 @@ class Extractor:
             times_s=np.full(total, np.nan),
             boxes=np.full((total, 4), np.nan, np.float32),
             mesh=np.full((total, MESH_POINTS, 2), np.nan, np.float16),
+            landmarks=np.full((total, 6, 2), np.nan, np.float32),
+            quantisers=np.full(total, np.nan, np.float32),
         )
+        if track.quantisers is not None:
+            window.quantisers[:n] = track.quantisers
         window.crops[:n], window.times_s[:n], window.present[:n] = track.crops, segment.times_s, track.present
         for row in np.flatnonzero(track.present):
             face = _in_crop(track, row)
-            window.boxes[row] = face.box
+            window.boxes[row], window.landmarks[row] = face.box, face.landmarks
             points = self._mesh.landmarks(track.crops[row], face)
             if points is not None:
                 window.mesh[row] = points
