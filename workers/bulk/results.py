@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         sys.stdout.write(text)
         return 0
     try:
-        args.out.write_text(text, encoding="utf-8", errors=ESCAPED)
+        args.out.write_text(text, encoding="utf-8", errors=ESCAPED, newline="")
     except OSError as error:
         raise QueueError(f"{args.out} cannot be written ({error.strerror}).") from None
     print(f"{len(results)} results in {args.out}")
@@ -123,7 +123,9 @@ def _csv(results: Sequence[Result]) -> str:
     names = ["file", *_PLAIN, "worst_start_s", "worst_end_s"]
     names += [name for name in dict.fromkeys(name for row in rows for name in row) if name not in names]
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer = csv.DictWriter(
+        out, names
+    )  # \r\n ends a line (RFC 4180); with \n alone, Python leaves a \r in a cell unquoted
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
