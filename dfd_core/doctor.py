@@ -22,7 +22,6 @@ from dfd_core.models.store import model_folder, read_card, verified_file
 from dfd_core.names import json_line
 from dfd_core.settings import Settings
 
-HELP = "say what is installed, which model and runtime score, and whether Redis is reachable"
 EXAMPLES = """examples:
   dfd doctor
   dfd doctor --redis redis://host:6379/0

@@ -27,7 +27,6 @@ from dfd_core.video import redact, stream_names
 from ingest.metrics import StreamCollector
 from ingest.stream import EXIT_FAILED, Report, run_stream
 
-HELP = "read sources and queue their faces in Redis"
 EXAMPLES = """examples:
   dfd ingest rtsp://camera/stream --redis redis://queue:6379/0
   dfd ingest clip.mp4 'synthetic://?duration=24&fake_from=12' --redis redis://queue:6379/0

@@ -25,7 +25,6 @@ from dfd_core.models.store import model_folder, model_name, read_card, sha256_of
 from dfd_core.names import one_line
 from dfd_core.settings import BulkSettings, Settings
 
-HELP = "put files on the bulk queue"
 EXAMPLES = """examples:
   dfd submit clip.mp4 portrait.jpg --redis redis://queue:6379/0
   dfd submit --recursive /mnt/cases/2026-11 --set bulk.roots=/mnt/cases

@@ -17,13 +17,12 @@ from dfd_core.settings import Settings
 def command(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """A command `probe` that keeps the settings it was given."""
     module = types.ModuleType("probe_command")
-    module.HELP = "Probe."
     module.EXAMPLES = "dfd probe --word x"
     module.add_arguments = lambda parser: parser.add_argument("--word")
     module.seen = []
     module.run = lambda args, settings: module.seen.append((args, settings)) or 3
     monkeypatch.setitem(sys.modules, "probe_command", module)
-    monkeypatch.setitem(cli.COMMANDS, "probe", "probe_command")
+    monkeypatch.setitem(cli.COMMANDS, "probe", cli.Command("probe_command", "Probe."))
     return module
 
 
@@ -92,3 +91,91 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "dfd_core.cli", "--version"], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"dfd {__version__}\n", "")
+
+
+HEAVY = (
+    "numpy",
+    "cv2",
+    "av",
+    "redis",
+    "rq",
+    "rich",
+    "sklearn",
+    "scipy",
+    "h5py",
+    "keras",
+    "tensorflow",
+    "torch",
+    "jinja2",
+)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = "import sys; from dfd_core.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    assert "dfd COMMAND --help explains each" in done.stdout
+    assert not set(HEAVY) & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_table_names_modules_that_are_there(name: str) -> None:
+    path = Path(cli.__file__).parents[1] / (cli.COMMANDS[name].module.replace(".", "/") + ".py")
+    text = path.read_text()
+    for needed in ("EXAMPLES = ", "def add_arguments(", "def run("):
+        assert needed in text
+
+
+def test_a_package_that_is_missing_is_one_sentence(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "probe_command")
+    assert cli.main(["probe"]) == 1
+    assert capsys.readouterr().err == "dfd: dfd probe needs the package probe_command: pip install 'dfd'.\n"
+
+
+def test_help_of_a_command_and_wrong_flags(command: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["probe", "--help"]) == 0
+    assert cli.main(["probe", "--no-such-flag"]) == 2
+    assert cli.main(["scan", "--no-such-flag"]) == 1  # 2 means: some files were not scored
+    assert cli.main(["scan", "x.mp4", "--set", "worker.proceses=2"]) == 1
+
+
+def test_control_characters_in_an_error_do_not_reach_the_terminal(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(args: argparse.Namespace, settings: Settings) -> int:
+        raise DfdError("no \x1b[2J\n here")
+
+    command.run = fail
+    assert cli.main(["probe"]) == 1
+    assert capsys.readouterr().err == "dfd: no \\x1b[2J\\n here\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("by", ["print(line, file=sys.STREAM)", "PlainConsole(file=sys.STREAM).print(line)"])
+def test_a_reader_that_goes_away_is_no_traceback(stream: str, by: str) -> None:
+    script = (
+        "import sys, types; from dfd_core import cli; from dfd_core.console import PlainConsole\n"
+        "line = 'x' * 999\n"
+        f"def run(args, settings):\n    while True: {by.replace('STREAM', stream)}\n"
+        "sys.modules['endless'] = types.SimpleNamespace(EXAMPLES='', add_arguments=lambda parser: None, run=run)\n"
+        "cli.COMMANDS['endless'] = cli.Command('endless', 'Talks.')\n"
+        "sys.exit(cli.main(['endless']))"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
+        pipe = getattr(process, stream)
+        assert pipe.read(1) == b"x"
+        pipe.close()
+        other = process.stderr if stream == "stdout" else process.stdout
+        assert other.read() == b""
+        assert process.wait(timeout=60) == cli.READER_GONE
+
+
+def test_another_broken_pipe_is_not_hidden(command: types.ModuleType) -> None:
+    def fail(args: argparse.Namespace, settings: Settings) -> int:
+        raise BrokenPipeError
+
+    command.run = fail
+    with pytest.raises(BrokenPipeError):
+        cli.main(["probe"])

@@ -30,7 +30,6 @@ from trainer.children import processes
 from trainer.figures import draw_roc, report_of
 from trainer.reencode import Reencoding, reencode
 
-HELP = "measure the model on a manifest of labelled files: scores.csv, report.json, roc.png"
 EXAMPLES = """examples:
   dfd evaluate videos/manifest.csv --out runs/evaluation
   dfd evaluate manifest.csv --out out --jobs 4 --set model.path=runs/mine

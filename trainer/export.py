@@ -30,7 +30,6 @@ from trainer.networks import BEST, network_file, take_mean
 from trainer.search.plan import SEARCH
 from trainer.search.trusted import trusted
 
-HELP = "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs, and a card with their hashes"
 EXAMPLES = """examples:
   dfd export runs/first --out models/mine
   dfd export runs/first --out models/small --precision int8

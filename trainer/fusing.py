@@ -32,7 +32,6 @@ from trainer.figures import calibration_error
 from trainer.manipulations import MANIPULATIONS, OVER_TIME, SELF_BLENDED, SWAPPED
 from trainer.pool import FacePool, pool_of
 
-HELP = "fit the fusion, the calibration and the thresholds of a model on clips of held-out faces and real videos"
 EXAMPLES = """examples:
   dfd fuse models/mine --data faces.h5 --data restored.h5 --out models/fused
   dfd fuse models/mine --data faces.h5 --real videos/authentic/ --out models/fused

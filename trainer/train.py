@@ -28,7 +28,6 @@ from trainer.pool import TRAIN, FacePool, pool_of
 from trainer.portraits import load_portraits
 from trainer.recipes import Recipe, changed, recipe_named, recipe_names
 
-HELP = "train a detector: transfer learning on faces, with fakes of your own, or made on the way"
 EXAMPLES = """examples:
   dfd train finetune --data ff.h5 --out runs/mine                # again after a kill: goes on from the checkpoint
   dfd train finetune --data ff.h5 --data generated.h5 --out runs/more

@@ -18,7 +18,6 @@ from dfd_core.settings import Settings
 from dfd_core.types import WindowResult
 from dfd_core.video import is_live, redact, stream_name
 
-HELP = "fit a stream's own alarm threshold to footage of it that is known to be real"
 EXAMPLES = """examples:
   dfd calibrate rtsp://lobby-cam/main --seconds 600 --out thresholds.toml
   dfd calibrate monday.mp4 --stream lobby-cam-main --out thresholds.toml

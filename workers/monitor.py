@@ -39,7 +39,6 @@ from workers.signals import stop_on_signals
 from workers.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink
 from workers.traces import NoTraces, Traces, open_traces
 
-HELP = "turn window results into verdicts and serve /metrics"
 EXAMPLES = """examples:
   dfd monitor --redis redis://host:6379/0
   dfd monitor --verdicts verdicts.jsonl --json"""

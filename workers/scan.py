@@ -24,7 +24,6 @@ from dfd_core.video import probe
 from workers.page import PageRow, html_page
 from workers.reports import full_report, pictures_of, table_of
 
-HELP = "score videos, images and folders here and now, without Redis"
 EXAMPLES = """examples:
   dfd scan clip.mp4
   dfd scan ~/Videos portrait.jpg --out report.html     # and a page with timelines and the worst frames

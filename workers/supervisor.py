@@ -21,7 +21,6 @@ from dfd_core.settings import Settings
 from workers.child import EXIT_FATAL, Errand, work
 from workers.recovery import Recovery
 
-HELP = "score the windows and the files that wait in Redis"
 EXAMPLES = """examples:
   dfd work --redis redis://queue:6379/0
   dfd work --redis redis://queue:6379/0 --set worker.processes=4 --set worker.threads=1

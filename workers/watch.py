@@ -24,7 +24,6 @@ from workers.signals import stop_on_signals
 from workers.sinks import Notice
 from workers.terminal import Screen, open_screen, parse_rows
 
-HELP = "watch cameras and files: verdicts, metrics, everything started for you"
 EXAMPLES = """examples:
   dfd watch rtsp://camera/stream clip.mp4
   dfd watch 'synthetic://?duration=24&fake_from=12&live=1'

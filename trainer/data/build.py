@@ -20,7 +20,6 @@ from trainer.data.layouts import CLASSES, SPLITS, LabelledFile, layout_named, la
 from trainer.data.parts import Parts
 from trainer.data.splits import KINDS, OFFICIAL, RANDOM_FRAMES, Shares, split_files
 
-HELP = "cut the faces out of a collection of videos and pictures, into one HDF5 data set"
 EXAMPLES = """examples:
   dfd data build videos/ --layout folders --out faces.h5             # videos/Real/ and videos/Fake/
   dfd data build FaceForensics/ --layout faceforensics --out ff.h5 --jobs 8

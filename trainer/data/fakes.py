@@ -28,7 +28,6 @@ from trainer.degrade import degrade
 from trainer.recipes import Degradation
 from trainer.restoration import draw_restoration, require_networks, restore
 
-HELP = "make a fake of every real window of a data set: a data set of pairs"
 EXAMPLES = """examples:
   dfd data fakes real.h5 --out blended.h5                                # self-blended: needs landmarks only
   dfd data fakes real.h5 --out blended.h5 --degrade                      # both of a pair as after a camera and a codec

@@ -19,7 +19,6 @@ from trainer.data.dataset import Dataset
 from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, WHY_NOT_RANDOM
 
-HELP = "counts by split, group, method and licence of a data set, and a contact sheet"
 EXAMPLES = """examples:
   dfd data info faces.h5
   dfd data info faces.h5 --sheet sheet.png      # real faces above, fake ones below; mind who may see them"""

@@ -21,7 +21,6 @@ from dfd_core.settings import Settings
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.dataset import Dataset
 
-HELP = "train a GAN on the faces of a data set; its generator makes whole faces as pseudo-fakes"
 EXAMPLES = """examples:
   dfd gan --data faces.h5 --out runs/gan                               # convolutional, 128 px
   dfd gan --data faces.h5 --out runs/shuffle --decoder shuffle --steps 5000

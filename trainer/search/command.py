@@ -23,7 +23,6 @@ from trainer.search.plan import AUTOKERAS, DFD, SEARCH, Plan, read_trials, table
 from trainer.search.quirks import check_packages
 from trainer.train import current_commit, fingerprint
 
-HELP = "let AutoKeras search for a network that can be deployed"
 EXAMPLES = """examples:
   dfd search --data faces.h5 --out runs/search                       # 2 trials of 4 epochs; again after a kill: goes on
   dfd search --data faces.h5 --out runs/search --trials 20           # goes on with 18 more

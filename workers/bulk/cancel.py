@@ -9,7 +9,6 @@ from dfd_core.bulk import BulkQueue, BulkState
 from dfd_core.settings import Settings
 from workers.bulk.choice import add_choice, chosen
 
-HELP = "take files off the bulk queue that have no report yet"
 EXAMPLES = """examples:
   dfd jobs cancel clips/a.mp4
   dfd jobs cancel --all            # one that is being scored stops at its next frame"""

@@ -23,7 +23,6 @@ from dfd_core.settings import Settings
 from dfd_core.types import format_time
 from workers.signals import stop_on_signals
 
-HELP = "tell how far the submitted files are"
 EXAMPLES = """examples:
   dfd jobs                       # counts, what runs now, and every failure with its reason
   dfd jobs --watch               # until nothing waits any more

@@ -22,7 +22,6 @@ from dfd_core.types import State
 from workers.page import PageRow, html_page
 from workers.reports import FullReport, parse_pictures, parse_report, table_of
 
-HELP = "what was found in the submitted files"
 EXAMPLES = """examples:
   dfd results                                   # a table, fakes first
   dfd results --state fake --format csv --out fakes.csv

@@ -9,7 +9,6 @@ from dfd_core.bulk import BulkQueue, BulkState
 from dfd_core.settings import Settings
 from workers.bulk.choice import add_choice, chosen
 
-HELP = "queue failed files of the bulk queue again"
 EXAMPLES = """examples:
   dfd jobs retry clips/a.mp4
   dfd jobs retry --all             # every file that failed, waits for another attempt, or got lost"""

@@ -107,7 +107,7 @@ class BulkRunner:
         try:
             found = self._content(file)
         except QueueError:
-            others = (other for other in self._book.files() if other.id == file.id and other.key != file.key)
+            others = (other for other in self._book.files() if other.id == file.id and other != file)
             found = next((content for other in others if (content := self._content_or_none(other))), None)
             if found is None:
                 raise
