@@ -21,10 +21,12 @@ def quantisers_of(picture: VideoFrame) -> Float32Array | None:
         return None
     if told is None or not told.nb_blocks:
         return None
-    if told.codec_type == VideoEncParamsType.H264:
-        quantisers = told.qp_map()
-    elif told.codec_type == VideoEncParamsType.MPEG2:  # steps of grey levels; H.264 counts sixths of their octaves
-        quantisers = 4 + 6 * np.log2(np.maximum(told.qp_map(), 1))
-    else:
+    if told.codec_type not in (VideoEncParamsType.H264, VideoEncParamsType.MPEG2):
         return None
+    try:
+        quantisers = told.qp_map()
+    except RuntimeError:  # interlaced: PyAV counts other blocks than FFmpeg does
+        return None
+    if told.codec_type == VideoEncParamsType.MPEG2:  # steps of grey levels; H.264 counts sixths of their octaves
+        quantisers = 4 + 6 * np.log2(np.maximum(quantisers, 1))
     return np.asarray(quantisers, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -16,11 +17,28 @@ ENOUGH = 0.9  # of a file; what was read of less is told as a part
 _MOST_LOST_S = 10.0  # of a file of any length
 _ROUNDING_S = 0.002
 _GAP_STEPS = 2.5  # between pictures that follow each other there is less
+_PAUSE_S = 1.0  # a gap that a film of even steps does not have
+_EVEN = (50, 0.02)  # such a film: after so many pictures, with so small a share of uneven steps
 _TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
 _BACK_S = 1.0  # a jump back by more is a stream that begins anew
 _HOLE = 64 * 1024  # bytes between packets in which there should have been some
-_LENGTH_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf")  # of others FFmpeg guesses it
+_LENGTH_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # of others FFmpeg guesses it
+_TS_PACKETS = (188, 192, 204)  # bytes
 _INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Seconds of pictures that were read, of those that there are (None: cut off, and it is not known where)."""
+
+    read_s: float
+    of_s: float | None
+    from_the_start: bool  # what was read has no gap
+
+    @property
+    def partial(self) -> bool:
+        """Whether so little was read that the verdict must say so."""
+        return self.of_s is None or self.of_s - self.read_s > min((1 - ENOUGH) * self.of_s, _MOST_LOST_S)
 
 
 class Coverage:
@@ -33,37 +51,49 @@ class Coverage:
         self._video = video
         self._kind = container.format.name.split(",")[0]
         self._size = container.size
+        self._attached = len(container.streams) > len(container.streams.video) + len(container.streams.audio)
         self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
         self._declared_s = _declared_end_s(container, video)
         self._waiting: list[float] = []  # times of packets whose pictures have not come
         self._packets_end_s = self._others_end_s = 0.0
+        self._bytes_start: int | None = None
         self._bytes_end = 0
-        self._damaged = self._restarted = False
+        self._begins_whole: bool | None = None  # recordings of broadcasts begin between two key frames
+        self._damaged = self._restarted = self._ends_in_damage = False
         self._last_s: float | None = None
         self._first_s = self._spent_s = self._lost_s = 0.0
-        self._begins_whole: bool | None = None  # recordings of broadcasts begin between two key frames
+        self._pictures = self._uneven = 0
 
     def damage(self) -> None:
         """Something could not be decoded."""
-        self._damaged = True
+        self._damaged = self._ends_in_damage = True
 
     def packet(self, packet: Packet[Any]) -> None:
         """A packet of any stream came."""
+        if not packet.size:
+            return
+        ours = packet.stream_index == self._video.index
         if packet.pts is not None and packet.time_base:
             start_s = float(packet.pts * packet.time_base)
             end_s = start_s + float((packet.duration or 0) * packet.time_base)
-            if packet.stream_index == self._video.index:
+            if ours:
                 heapq.heappush(self._waiting, start_s)
-                if self._begins_whole is None:
-                    self._begins_whole = bool(packet.is_keyframe)
                 self._packets_end_s = max(self._packets_end_s, end_s)
             else:
                 self._others_end_s = max(self._others_end_s, end_s)
+        if ours:
+            self._begins_whole = bool(packet.is_keyframe) if self._begins_whole is None else self._begins_whole
         self._damaged |= bool(packet.is_corrupt)
-        if packet.pos is not None and packet.pos >= 0:
-            hole = packet.pos - self._bytes_end
-            self._damaged |= bool(self._bytes_end and hole > _HOLE and self._kind not in _INDEXED)
-            self._bytes_end = max(self._bytes_end, packet.pos + packet.size)
+        self._place(packet)
+
+    def _place(self, packet: Packet[Any]) -> None:
+        """Where its bytes are in the file; what lies between packets is none of ours, unless it is much."""
+        if packet.pos is None or packet.pos < 0:
+            return
+        if self._bytes_start is None:
+            self._bytes_start = self._bytes_end = packet.pos
+        self._damaged |= packet.pos - self._bytes_end > _HOLE and self._kind not in _INDEXED
+        self._bytes_end = max(self._bytes_end, packet.pos + packet.size)
 
     def picture(self, time_s: float) -> None:
         """A whole picture came."""
@@ -73,24 +103,46 @@ class Coverage:
             passed += self._last_s is None or packet_s > self._last_s + _ROUNDING_S
         if self._last_s is None:
             self._first_s = time_s
-            if self._begins_whole and passed > _GAP_STEPS:
+            if self._begins_whole and (passed > _GAP_STEPS or (self._damaged and time_s - earliest_s > _TAIL_S)):
                 self._spent_s = self._lost_s = time_s - earliest_s
         elif time_s < self._last_s - _BACK_S:
             self._restarted, self._waiting = True, []
         else:
             gap_s = max(0.0, time_s - self._last_s)
             self._spent_s += gap_s
-            if gap_s > _GAP_STEPS * self._step_s and (self._damaged or passed > _GAP_STEPS):
-                self._lost_s += gap_s - self._step_s
+            if gap_s > _GAP_STEPS * self._step_s:
+                self._lost_s += gap_s - self._step_s if self._is_loss(gap_s, passed) else 0.0
+            self._uneven += not 0.5 < gap_s / self._step_s < 1.5
+        self._pictures, self._ends_in_damage = self._pictures + 1, False
         self._last_s = time_s
 
-    def result(self) -> tuple[float, float, bool]:
-        """Seconds that were read, seconds that there are, and whether what was read is all from the beginning on."""
+    def _is_loss(self, gap_s: float, passed: int) -> bool:
+        """Whether a gap held pictures: their packets came, something is damaged, or there was no pause so far."""
+        even = self._pictures >= _EVEN[0] and self._uneven <= _EVEN[1] * self._pictures
+        paused = even and gap_s > _PAUSE_S and self._kind not in _INDEXED
+        return self._damaged or passed > _GAP_STEPS or paused
+
+    def result(self) -> Reach:
+        """How far it was read."""
         if self._last_s is None:
-            return 0.0, 0.0, True
-        read_s = self._spent_s + self._step_s
-        tail_s = self._tail_s(self._last_s + self._step_s)
-        return read_s - self._lost_s, read_s + tail_s, self._lost_s < _TAIL_S
+            return Reach(0.0, 0.0, True)
+        spent_s = self._spent_s + self._step_s
+        tail_s, head_s = self._tail_s(self._last_s + self._step_s), self._head_s(spent_s)
+        reach = Reach(spent_s - self._lost_s, spent_s + head_s + tail_s, self._lost_s + head_s < _TAIL_S)
+        return replace(reach, of_s=None) if self._is_torn() and not reach.partial else reach
+
+    def _is_torn(self) -> bool:
+        """Whether a stream that does not say how long it is breaks off: within a packet, as no recorder ends one."""
+        if self._kind == "mpegts":
+            return self._damaged and all(self._size % length for length in _TS_PACKETS)
+        return self._kind == "mpeg" and self._ends_in_damage
+
+    def _head_s(self, spent_s: float) -> float:
+        """What is missing before the first packet, by the bytes there."""
+        head = self._bytes_start or 0
+        if self._kind in _INDEXED or self._attached or head < max(_HOLE, (1 - ENOUGH) * self._size):
+            return 0.0
+        return spent_s * head / max(1, self._size - head)
 
     def _tail_s(self, end_s: float) -> float:
         """What is missing after the last picture."""
@@ -106,16 +158,13 @@ class Coverage:
         return until_s - end_s if until_s - end_s > _TAIL_S else 0.0
 
 
-def is_partial(read_s: float, of_s: float) -> bool:
-    """Whether so little of a file was read that its verdict must say so."""
-    return of_s - read_s > min((1 - ENOUGH) * of_s, _MOST_LOST_S)
-
-
 def _declared_end_s(container: InputContainer, video: VideoStream) -> float | None:
     """When the picture ends, as the headers say, in seconds of the container's clock."""
     if container.format.name.split(",")[0] not in _LENGTH_IN_HEADER:
         return None
     length_s = length_of(video)
+    if container.format.name == "avi" and video.frames and video.average_rate:  # FFmpeg shortens what is cut off
+        length_s = max(length_s or 0.0, video.frames / float(video.average_rate))
     if length_s is not None:
         return start_of(video) + length_s
     if container.duration is None:

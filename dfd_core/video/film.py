@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.settings import VideoSettings
 from dfd_core.types import format_time
-from dfd_core.video.coverage import Coverage, is_partial
+from dfd_core.video.coverage import Coverage
 from dfd_core.video.display import Orientation
 from dfd_core.video.opening import others_than, reason_of
 
@@ -46,6 +46,7 @@ class Film:
         self.start_s = None if live or container.start_time is None else container.start_time / av.time_base
         video.codec_context.options = {"export_side_data": "venc_params"}  # for quantisers_of
         video.thread_type = "SLICE" if live else "AUTO"  # threads by frame are faster, but each holds a frame back
+        self._first_pixel = video.codec_context.sample_aspect_ratio  # broadcasts change it on the way
         others = None if live else others_than(container, video)
         if others is not None:
             note(others)
@@ -53,7 +54,8 @@ class Film:
     @property
     def pixel(self) -> Fraction | None:
         """Width over height of a pixel; None where unknown."""
-        return self._video.sample_aspect_ratio
+        now = self._video.codec_context.sample_aspect_ratio
+        return self._video.sample_aspect_ratio if now in (None, self._first_pixel) else now
 
     def pictures(self) -> Iterator[VideoFrame]:
         """Every whole picture in order of presentation; damaged ones are skipped."""
@@ -71,16 +73,21 @@ class Film:
             if self._live or "://" in self._name:
                 raise self._lost(f"was lost: {reason_of(error)}") from None
             self._damaged += 1
+        except IndexError:  # PyAV's, at the end of a file in which more streams came up on the way
+            self._damage()
 
     def check(self) -> None:
         """PartialError where pictures are missing for more than a tenth of the film, or for more than ten seconds."""
         if self._coverage is None:
             return
-        read_s, of_s, from_the_start = self._coverage.result()
-        if is_partial(read_s, of_s):
-            how_far = f"read to {format_time(read_s)} of" if from_the_start else f"read for {format_time(read_s)} of"
-            text = f"{self._name} was {how_far} {format_time(of_s)}; the rest is missing or damaged."
-            raise PartialError(text, round(read_s, 3), round(of_s, 3))
+        reach = self._coverage.result()
+        if reach.partial:
+            how_far = f"read {'to' if reach.from_the_start else 'for'} {format_time(reach.read_s)}"
+            of_s = None if reach.of_s is None else round(reach.of_s, 3)
+            of_all = (
+                ", where it is cut off" if of_s is None else f" of {format_time(of_s)}; the rest is missing or damaged"
+            )
+            raise PartialError(f"{self._name} was {how_far}{of_all}.", round(reach.read_s, 3), of_s)
         if self._damaged:
             _log.warning("%s has %d damaged packets, which were skipped.", self._name, self._damaged)
 
