@@ -12,10 +12,12 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from rq import Queue
+from rq.exceptions import DeserializationError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from dfd_core import wire
-from dfd_core.errors import QueueError
+from dfd_core.errors import QueueError, WireError
 from dfd_core.settings import RedisSettings
 from dfd_core.types import WindowEvent
 
@@ -67,6 +69,14 @@ def redact_redis(url: str) -> str:
 def rq_queue(client: Redis, live: bool) -> Queue:
     """The RQ queue of live windows or of files."""
     return Queue(wire.LIVE_QUEUE if live else wire.FILE_QUEUE, connection=client, serializer=JSONSerializer)
+
+
+def argument_of(job: Job, name: str) -> object:
+    """A keyword argument of a job; WireError where the job has none of that name, or is not JSON."""
+    try:
+        return job.kwargs[name]
+    except (DeserializationError, KeyError, TypeError):
+        raise WireError(f"A job in Redis does not carry the {name} of dfd.") from None
 
 
 def settle(pipe: Pipeline, pending: str, event: WindowEvent, features: bytes = b"", ttl_s: float = 0) -> None:

@@ -20,7 +20,6 @@ from rq.job import Job, JobStatus, Retry
 from rq.serializers import JSONSerializer
 
 from dfd_core import wire
-from dfd_core.errors import WireError
 from dfd_core.names import utf8
 
 REASON = "reason"  # in a job's meta: why its last attempt failed, in one sentence
@@ -166,7 +165,9 @@ class BulkQueue:
                 file,
                 states[file.id],
                 reports.get(file.id),
-                Progress(**progress[file.id]) if states[file.id] is BulkState.RUNNING and file.id in progress else None,
+                wire.build(Progress, progress[file.id])
+                if states[file.id] is BulkState.RUNNING and file.id in progress
+                else None,
                 reasons.get(file.id),
             )
             for file in files
@@ -293,13 +294,9 @@ class BulkQueue:
         return states, reasons
 
 
-def parse_file(data: dict[str, Any]) -> BulkFile:
+def parse_file(data: object) -> BulkFile:
     """The file in a job's keyword argument; WireError if it is not one of this version."""
-    values = wire.versioned(data)
-    try:
-        return BulkFile(**values)
-    except TypeError:
-        raise WireError("A job of the bulk queue does not name a file of this version of dfd.") from None
+    return wire.build(BulkFile, wire.versioned(data))
 
 
 # Submitted again, these are queued anew; None: it was not submitted before.
@@ -312,7 +309,4 @@ _STATES = {
 
 
 def _file(data: bytes) -> BulkFile:
-    try:
-        return BulkFile(**wire.loads(data))
-    except TypeError:
-        raise WireError("A file of the bulk queue has other fields: run one version of dfd everywhere.") from None
+    return wire.build(BulkFile, wire.loads(data))

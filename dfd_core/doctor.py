@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -168,5 +167,4 @@ def _print_table(found: list[Finding]) -> None:
     table = Table("what", "", "found")
     for finding in found:
         table.add_row(finding.what, marks[finding.ok], shown(finding.value))
-    console = PlainConsole(width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    PlainConsole().print(table)

@@ -30,23 +30,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from dfd_core.errors import WireError
+from dfd_core.names import utf8
 from dfd_core.types import (
     EndEvent,
     FaceTrack,
+    Float64Array,
     ModelInfo,
-    Outcome,
     Segment,
     SegmentFeatures,
-    State,
-    StreamState,
     StreamStatus,
     Verdict,
     WindowEvent,
-    WindowResult,
-    WindowScore,
 )
 
 VERSION = 2
@@ -156,9 +154,9 @@ def pack_segment(segment: Segment) -> bytes:
 
 def unpack_segment(data: bytes) -> Segment:
     """The segment in `data`, its arrays read-only views; WireError if it is foreign, torn or of another version."""
-    header, reader = _unpack(_SEGMENT, data)
-    n = header["n"]
-    times = reader.take("<f8", (n,))
+    header, reader = _unpack(_SegmentHeader, data)
+    n = header.n
+    times = reader.times(n)
     tracks = [
         FaceTrack(
             id=track,
@@ -168,9 +166,9 @@ def unpack_segment(data: bytes) -> Segment:
             side=frame_side,
             quantisers=reader.take("<f4", (n,)),
         )
-        for track, frame_side, side in header["tracks"]
+        for track, frame_side, side in header.tracks
     ]
-    return Segment(header["stream"], header["seq"], times, header["captured_at_s"], tuple(tracks), header["follows"])
+    return Segment(header.stream, header.seq, times, header.captured_at_s, tuple(tracks), header.follows)
 
 
 def pack_features(features: SegmentFeatures) -> bytes:
@@ -181,16 +179,15 @@ def pack_features(features: SegmentFeatures) -> bytes:
 
 def unpack_features(data: bytes) -> SegmentFeatures:
     """The features in `data`; WireError as in `unpack_segment`."""
-    header, reader = _unpack(_FEATURES, data)
-    times = reader.take("<f8", (header["n"],))
-    tracks = {track: reader.take("<f4", (header["n"], width)) for track, width in header["tracks"]}
+    header, reader = _unpack(_FeaturesHeader, data)
+    times = reader.times(header.n)
     return SegmentFeatures(
-        stream=header["stream"],
-        seq=header["seq"],
+        stream=header.stream,
+        seq=header.seq,
         times_s=times,
-        tracks=tracks,
-        follows=header["follows"],
-        captured_at_s=header["captured_at_s"],
+        tracks={track: reader.take("<f4", (header.n, width)) for track, width in header.tracks},
+        follows=header.follows,
+        captured_at_s=header.captured_at_s,
     )
 
 
@@ -199,9 +196,12 @@ def header_json(header: WindowHeader) -> dict[str, Any]:
     return {"v": VERSION, **asdict(header)}
 
 
-def parse_header(data: Mapping[str, Any]) -> WindowHeader:
+def parse_header(data: object) -> WindowHeader:
     """The header in a job's keyword argument; WireError if it is not one of this version."""
-    return _build(WindowHeader, {**versioned(data), "segments": tuple(data.get("segments", ()))})
+    header = build(WindowHeader, versioned(data))
+    if not header.segments or utf8(header.stream + header.run) != header.stream + header.run:
+        raise WireError("A window in Redis has no segment, or a stream whose name is no text.")
+    return header
 
 
 def event_fields(event: WindowEvent | EndEvent) -> dict[str, str]:
@@ -213,13 +213,9 @@ def parse_event(entry: Mapping[bytes, bytes]) -> WindowEvent | EndEvent:
     """The event in an entry of `dfd:results`; WireError for a foreign one or another version."""
     data = loads(entry.get(b"event", b""))
     kind = data.pop("kind", None)
-    if kind == "end":
-        return _build(EndEvent, data)
-    if kind != "window" or not isinstance(data.get("result"), dict):
+    if kind not in ("end", "window"):
         raise WireError("An entry of dfd:results is not an event of dfd.")
-    result = data["result"]
-    result["scores"] = tuple(_build(WindowScore, score) for score in result.get("scores", ()))
-    return WindowEvent(data.get("run", ""), _build(WindowResult, result, outcome=Outcome))
+    return build(EndEvent, data) if kind == "end" else build(WindowEvent, data)
 
 
 def verdict_fields(verdict: Verdict) -> dict[str, str]:
@@ -229,7 +225,7 @@ def verdict_fields(verdict: Verdict) -> dict[str, str]:
 
 def parse_verdict(entry: Mapping[bytes, bytes]) -> Verdict:
     """The verdict in an entry of `dfd:verdicts`; WireError for a foreign one or another version."""
-    return _build(Verdict, loads(entry.get(b"verdict", b"")), state=State)
+    return build(Verdict, loads(entry.get(b"verdict", b"")))
 
 
 def pack_status(status: StreamStatus) -> str:
@@ -239,7 +235,7 @@ def pack_status(status: StreamStatus) -> str:
 
 def parse_status(data: bytes) -> StreamStatus:
     """The status in a value of `dfd:streams`; WireError for a foreign one or another version."""
-    return _build(StreamStatus, loads(data), state=StreamState)
+    return build(StreamStatus, loads(data))
 
 
 def pack_model(model: ModelInfo) -> str:
@@ -249,7 +245,32 @@ def pack_model(model: ModelInfo) -> str:
 
 def parse_model(data: bytes) -> ModelInfo:
     """The model in `dfd:model`; WireError for a foreign one or another version."""
-    return _build(ModelInfo, loads(data))
+    return build(ModelInfo, loads(data))
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What stands before the arrays: `n` frames, and for each track the numbers that its arrays' shapes follow from."""
+
+    stream: str
+    seq: int
+    captured_at_s: float
+    follows: bool
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class _SegmentHeader(_Header):
+    tracks: tuple[tuple[int, int, int], ...]  # id, side in frame px, side of the crops
+
+
+@dataclass(frozen=True, slots=True)
+class _FeaturesHeader(_Header):
+    tracks: tuple[tuple[int, int], ...]  # id, columns
+
+
+_KINDS: dict[type[_Header], int] = {_SegmentHeader: _SEGMENT, _FeaturesHeader: _FEATURES}
+_AnyHeader = TypeVar("_AnyHeader", bound=_Header)
 
 
 class _Reader:
@@ -261,11 +282,18 @@ class _Reader:
     def take(self, dtype: str, shape: tuple[int, ...]) -> Any:
         count = math.prod(shape)
         end = self._offset + count * np.dtype(dtype).itemsize
-        if min(shape) < 0 or end > len(self._data):
+        if min(shape) < 0 or max(shape) > len(self._data) or end > len(self._data):
             raise WireError("A payload in Redis is shorter than its header says; it was cut off.")
         array = np.frombuffer(self._data, dtype, count, self._offset).reshape(shape)
         self._offset = end
         return array
+
+    def times(self, n: int) -> Float64Array:
+        """Media seconds of `n` frames, at least one; float64 (n,)."""
+        times: Float64Array = self.take("<f8", (n,))
+        if not n or not np.isfinite(times).all():
+            raise WireError("A payload in Redis has no frame, or one without a time.")
+        return times
 
 
 def _pack(kind: int, record: Segment | SegmentFeatures, tracks: list[list[int]], arrays: list[Any]) -> bytes:
@@ -283,19 +311,19 @@ def _pack(kind: int, record: Segment | SegmentFeatures, tracks: list[list[int]],
     return b"".join([prefix, header, *(np.ascontiguousarray(a).tobytes() for a in [record.times_s, *arrays])])
 
 
-def _unpack(kind: int, data: bytes) -> tuple[dict[str, Any], _Reader]:
+def _unpack(kind: type[_AnyHeader], data: bytes) -> tuple[_AnyHeader, _Reader]:
     if len(data) < _PREFIX.size or data[:4] != _MAGIC:
         raise WireError("A payload in Redis was not written by dfd.")
     _, version, found, size = _PREFIX.unpack_from(data)
     if version != VERSION:
         raise WireError(f"A payload has wire version {version}, not {VERSION}: run one version of dfd everywhere.")
+    if found != _KINDS[kind]:
+        raise WireError("A payload in Redis is of another kind than its key says.")
     try:
         header = json.loads(data[_PREFIX.size : _PREFIX.size + size])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WireError("A payload in Redis has a damaged header.") from None
-    if found != kind or not isinstance(header, dict) or not {"stream", "seq", "n", "tracks"} <= header.keys():
-        raise WireError("A payload in Redis is of another kind than its key says.")
-    return header, _Reader(data, _PREFIX.size + size)
+    return build(kind, header), _Reader(data, _PREFIX.size + size)
 
 
 def dumps(data: dict[str, Any]) -> str:
@@ -309,22 +337,36 @@ def dumps(data: dict[str, Any]) -> str:
 def loads(text: bytes) -> dict[str, Any]:
     """The fields of a JSON record; WireError for a foreign one or another version."""
     try:
-        return versioned(json.loads(text))
-    except (ValueError, AttributeError):
+        data = json.loads(text)
+    except (ValueError, RecursionError):
         raise WireError("A record in Redis is not JSON of dfd.") from None
+    return versioned(data)
 
 
-def versioned(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a record without its version; WireError for another version."""
+def versioned(data: object) -> dict[str, Any]:
+    """The fields of a record without its version; WireError for another version, or where it is no record."""
+    if not isinstance(data, Mapping):
+        raise WireError("A record in Redis is not one of dfd.")
     if data.get("v") != VERSION:
         raise WireError(f"A record has wire version {data.get('v')}, not {VERSION}: run one version of dfd everywhere.")
     return {key: value for key, value in data.items() if key != "v"}
 
 
-def _build(cls: type[_Record], data: Mapping[str, Any], **convert: type) -> _Record:
+def build(cls: type[_Record], data: object) -> _Record:
+    """The record of plain values, each of its field's type; WireError for anything else."""
     try:
-        values = {key: convert[key](value) if key in convert else value for key, value in data.items()}
-        return cls(**values)
-    except (TypeError, ValueError):
+        if not _finite(data):
+            raise ValueError("a number is not finite")
+        return msgspec.convert(data, cls)
+    except (ValueError, RecursionError):  # a ValidationError is a ValueError
         known = ", ".join(field.name for field in fields(cls))  # type: ignore[arg-type]
-        raise WireError(f"A {cls.__name__} in Redis does not have the fields {known}.") from None
+        raise WireError(f"A {cls.__name__.strip('_')} in Redis does not have the fields {known}.") from None
+
+
+def _finite(data: object) -> bool:
+    """Whether all numbers in plain values are: JSON of Python may hold NaN, and ours must not."""
+    if isinstance(data, Mapping):
+        return all(map(_finite, data.values()))
+    if isinstance(data, list | tuple):
+        return all(map(_finite, data))
+    return not isinstance(data, float) or math.isfinite(data)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 from redis import Redis
@@ -14,8 +15,8 @@ from rq import Callback
 from rq.job import Retry
 
 from dfd_core import wire
-from dfd_core.broker import REDIS_AWAY, rq_queue, settle
-from dfd_core.errors import QueueError
+from dfd_core.broker import REDIS_AWAY, argument_of, rq_queue, settle
+from dfd_core.errors import QueueError, WireError
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
 from dfd_core.wire import Pending, WindowHeader
@@ -182,8 +183,9 @@ class Publisher:
         job = self._queue.fetch_job(job_id)
         start_s = end_s = captured_at_s = 0.0
         if job is not None:
-            header = wire.parse_header(job.kwargs["header"])
-            start_s, end_s, captured_at_s = header.start_s, header.end_s, header.captured_at_s
+            with suppress(WireError):  # a foreign job in our place: it goes all the same
+                header = wire.parse_header(argument_of(job, "header"))
+                start_s, end_s, captured_at_s = header.start_s, header.end_s, header.captured_at_s
         result = WindowResult(self.stream, pending.seq, outcome, start_s, end_s, captured_at_s, reason=reason)
         with self._redis.pipeline() as pipe:
             settle(pipe, f"{pending.run}:{pending.seq}:{pending.size}", WindowEvent(pending.run, result))

@@ -11,6 +11,7 @@ from redis import Redis
 
 from dfd_core import wire
 from dfd_core.broker import settle
+from dfd_core.errors import WireError
 from dfd_core.settings import QueueSettings
 from dfd_core.types import Outcome, Segment, SegmentFeatures, Thresholds, WindowEvent, WindowResult
 from dfd_core.wire import WindowHeader
@@ -58,7 +59,7 @@ class BatchScorer:
             if isinstance(scored, Exception):
                 errors[window.header] = scored
             else:
-                settled.append((window.header, scored[0], wire.pack_features(scored[1])))
+                settled.append((window.header, *_writable(window.header, scored)))
         self._settle(settled)
         return [errors.get(header) for header in headers]
 
@@ -90,6 +91,16 @@ class BatchScorer:
         for (_, result, _), first in zip(settled, replies, strict=True):
             if first:
                 self._metrics.windows.labels(result.outcome).inc()
+
+
+def _writable(header: WindowHeader, scored: Scored) -> tuple[WindowResult, bytes]:
+    """Result and features as bytes; a result that cannot be written, of pixels that are none, is a failure."""
+    result, features = scored
+    try:
+        wire.event_fields(WindowEvent(header.run, result))
+    except WireError as error:
+        return empty_result(header, Outcome.FAILED, str(error)), b""
+    return result, wire.pack_features(features)
 
 
 def _attempt(score: Callable[[], list[Scored]]) -> list[Scored] | Exception:

@@ -43,18 +43,19 @@ def load_windows(redis: Redis, headers: Sequence[WindowHeader]) -> list[LoadedWi
     pieces: dict[_Name, Piece | WireError] = {}
     for name, measured, pixels in zip(names, features, segments, strict=True):
         if measured is not None or pixels is not None:
-            pieces[name] = _unpack(measured, pixels)
+            pieces[name] = _unpack(name, measured, pixels)
     return [_window(h, score is not None, pieces) for h, score in zip(headers, scores, strict=True)]
 
 
-def _unpack(measured: bytes | None, pixels: bytes | None) -> Piece | WireError:
+def _unpack(name: _Name, measured: bytes | None, pixels: bytes | None) -> Piece | WireError:
     try:
-        if measured is not None:
-            return wire.unpack_features(measured)
-        assert pixels is not None
-        return wire.unpack_segment(pixels)
+        piece = wire.unpack_segment(pixels or b"") if measured is None else wire.unpack_features(measured)
     except WireError as error:
         return error
+    stream, _, seq = name
+    if (piece.stream, piece.seq) != (stream, seq):
+        return WireError("A payload in Redis is of another segment than its key says.")
+    return piece
 
 
 def _window(header: WindowHeader, waits: bool, pieces: dict[_Name, Piece | WireError]) -> LoadedWindow:

@@ -12,7 +12,7 @@ from rq import get_current_job
 from rq.job import Job
 
 from dfd_core import wire
-from dfd_core.broker import settle
+from dfd_core.broker import argument_of, settle
 from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import load_settings
 from dfd_core.types import Outcome, WindowEvent
@@ -42,7 +42,7 @@ def window_failed(
     """RQ's failure callback: when no retry is left, the window's outcome is `failed` with what was raised."""
     if job.retries_left:
         return
-    header = wire.parse_header(job.kwargs["header"])
+    header = wire.parse_header(argument_of(job, "header"))
     said = str(error).strip().splitlines()
     reason = f"{kind.__name__}: {said[0]}" if said else _REASONS.get(kind.__name__, kind.__name__)
     with connection.pipeline() as pipe:

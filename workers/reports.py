@@ -51,6 +51,7 @@ class Picture:
 def full_report(report: FileReport, name: str, scorer: Scorer, seconds: float) -> FullReport:
     """The report of the file that people call `name`."""
     values = {field: getattr(report, field) for field in FileReport.__dataclass_fields__} | {"file": name}
+    values["reason"] = report.reason and report.reason.replace(report.file, name)  # the path of a worker says nothing
     thresholds = scorer.thresholds.enter, scorer.thresholds.exit
     made = {"model": scorer.model_name, "seconds": round(seconds, 3), "scored_at_s": time.time()}
     return FullReport(**values, **made, thresholds=thresholds)
@@ -74,8 +75,9 @@ def _converted(data: object, kind: Any) -> Any:
 
 
 def words_of(report: FileReport) -> str:
-    """The verdict, and the reason where there is one."""
-    return report.verdict if report.reason is None else f"{report.verdict}: {report.reason}"
+    """Verdict, reason and notes, as far as there are any, for those who see the name of the file beside it."""
+    notes = f" ({'; '.join(report.notes)})" if report.notes else ""
+    return f"{report.verdict}{': ' if report.reason else ''}{report.why}{notes}".replace(report.file, "the file")
 
 
 def table_of(reports: Iterable[tuple[str, FileReport]]) -> Table:

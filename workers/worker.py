@@ -25,7 +25,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from dfd_core import wire
-from dfd_core.broker import REDIS_AWAY, rq_queue
+from dfd_core.broker import REDIS_AWAY, argument_of, rq_queue
 from dfd_core.errors import WireError
 from dfd_core.settings import WorkerSettings
 from dfd_core.wire import WindowHeader
@@ -118,8 +118,8 @@ class BatchWorker(SimpleWorker):
         errors: list[Exception | None] = [None] * len(batch)
         for index, (job, _) in enumerate(batch):
             try:
-                headers[index] = wire.parse_header(job.kwargs["header"])
-            except (WireError, KeyError) as foreign:
+                headers[index] = wire.parse_header(argument_of(job, "header"))
+            except WireError as foreign:
                 errors[index] = foreign
         for index, error in zip(headers, self._run_batch(list(headers.values())), strict=True):
             errors[index] = error

@@ -97,7 +97,7 @@ def render(results: Sequence[Result], kind: str, settings: Settings, book: BulkQ
         return "".join(json_line(_row(result)) + "\n" for result in results)
     if kind == "html":
         return _page(results, settings, book)
-    console = PlainConsole(file=io.StringIO(), width=160)
+    console = PlainConsole(file=io.StringIO())
     console.print(_table(results))
     return console.file.getvalue()
 

@@ -10,8 +10,8 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
+from dfd_core.broker import argument_of
 from dfd_core.bulk import BulkFile, BulkQueue, parse_file
-from dfd_core.errors import WireError
 from dfd_core.settings import WorkerSettings
 from workers.metrics import BulkMetrics
 from workers.worker import BatchWorker, Task
@@ -46,12 +46,9 @@ class BulkWorker(BatchWorker):
 
     def _run(self, job: Job) -> Exception | None:
         try:
-            file = parse_file(job.kwargs["file"])
+            file = parse_file(argument_of(job, "file"))
             with self._metrics.seconds.time():
                 report = self._scan(file)
-        except (WireError, KeyError) as foreign:
-            self._metrics.files.labels("failed").inc()
-            return foreign
         except Exception as error:  # noqa: BLE001  one bad file must not take the worker down; RQ records the error
             self._metrics.files.labels("failed").inc()
             return error

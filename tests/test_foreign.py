@@ -1,0 +1,197 @@
+"""Whatever lies in Redis under our names: it is a record of ours, or a WireError, and hurts no neighbour."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from dfd_core import wire
+from dfd_core.bulk import BulkQueue, parse_file
+from dfd_core.errors import WireError
+from dfd_core.types import Outcome
+from tests.standins import windows
+from tests.test_wire import segment
+from tests.test_worker import Rig
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+HEADER = wire.header_json(wire.WindowHeader("cam", "a1", 4, (3, 4), 0.5, 2.0, 1.7e9, True, 900))
+FILE = {
+    "v": wire.VERSION,
+    "path": "a",
+    "place": "/a",
+    "digest": "d",
+    "size": 1,
+    "model": "m",
+    "submitted_at_s": 1.0,
+    "absolute": "/a",
+    "columns": {"case": "A"},
+}
+EVENT = {
+    "v": wire.VERSION,
+    "kind": "window",
+    "run": "r",
+    "result": {
+        "stream": "s",
+        "seq": 1,
+        "outcome": "failed",
+        "start_s": 0,
+        "end_s": 1,
+        "captured_at_s": 2,
+        "scores": [],
+    },
+}
+PARSERS = {
+    "header": (wire.parse_header, HEADER),
+    "file": (parse_file, FILE),
+    "event": (lambda data: wire.parse_event({b"event": json.dumps(data).encode()}), EVENT),
+    "verdict": (lambda data: wire.parse_verdict({b"verdict": json.dumps(data).encode()}), {"v": wire.VERSION}),
+    "status": (lambda data: wire.parse_status(json.dumps(data).encode()), {"v": wire.VERSION}),
+    "model": (lambda data: wire.parse_model(json.dumps(data).encode()), {"v": wire.VERSION, "name": "m"}),
+}
+
+
+def parsed(parse, data):
+    """The record, or None where it is foreign: nothing else is raised."""
+    try:
+        return parse(data)
+    except WireError:
+        return None
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_records_of_arbitrary_values_are_ours_or_foreign(kind, data):
+    parse, good = PARSERS[kind]
+    value = data.draw(json_values)
+    parsed(parse, value)
+    key = data.draw(st.sampled_from(sorted(good)))
+    parsed(parse, {**good, key: value})
+    parsed(parse, {**good, data.draw(st.text(max_size=5)): value})
+    parsed(parse, {name: old for name, old in good.items() if name != key})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("stream", 1), ("run", None), ("seq", "x"), ("seq", 1.5), ("seq", True), ("segments", 5), ("segments", []),
+        ("segments", ["1"]), ("start_s", "now"), ("end_s", float("nan")), ("captured_at_s", float("inf")),
+        ("live", "yes"), ("size", "big"), ("size", None), ("stream", "\ud800"), ("stream", [[]]),
+    ],
+)  # fmt: skip
+def test_a_header_of_wrong_types_is_foreign(field, value):
+    assert parsed(wire.parse_header, HEADER) is not None
+    assert parsed(wire.parse_header, {**HEADER, field: value}) is None
+
+
+def payload_with(data, **changes):
+    """A payload whose header differs in some fields."""
+    size = struct.unpack_from("<I", data, 6)[0]
+    header = json.dumps({**json.loads(data[10 : 10 + size]), **changes}).encode()
+    return data[:6] + struct.pack("<I", len(header)) + header + data[10 + size :]
+
+
+def without_times(data):
+    """A payload whose frames have no times: NaN."""
+    start = 10 + struct.unpack_from("<I", data, 6)[0]
+    return data[:start] + b"\xff" * 8 + data[start + 8 :]
+
+
+SEGMENT = wire.pack_segment(segment())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["stream", "seq", "captured_at_s", "follows", "n", "tracks"]), json_values)
+def test_payloads_whose_header_has_arbitrary_values(field, value):
+    for unpack in (wire.unpack_segment, wire.unpack_features):
+        parsed(unpack, payload_with(SEGMENT, **{field: value}))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=80), st.integers(0, len(SEGMENT)), st.integers(0, 200))
+def test_payloads_with_other_bytes_in_them(noise, start, length):
+    for unpack in (wire.unpack_segment, wire.unpack_features):
+        parsed(unpack, noise)
+        parsed(unpack, SEGMENT[:10] + noise)
+        parsed(unpack, SEGMENT[:start] + noise + SEGMENT[start + length :])
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b"1" * 9000, b"\xff\xfe", b'{"v":2,"name":1e999}', b"NaN", b'{"v":2,"v":3}']
+)
+def test_json_that_breaks_readers(text):
+    assert parsed(wire.parse_model, text) is None
+    head = SEGMENT[:6] + struct.pack("<I", len(text))
+    assert parsed(wire.unpack_segment, head + text) is None
+
+
+DAMAGED = {
+    "no features": lambda data: payload_with(data, follows=None),
+    "wrong tracks": lambda data: payload_with(data, tracks=[[1]]),
+    "another segment": lambda data: payload_with(data, seq=77),
+    "another stream": lambda data: payload_with(data, stream="other"),
+    "no time": lambda data: payload_with(data, captured_at_s=float("nan")),
+    "half a frame": lambda data: payload_with(data, n=1.5),
+    "cut": lambda data: data[:-1],
+    "no times": without_times,
+}
+
+
+@pytest.fixture
+def rig(redis_client, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return Rig(redis_client)
+
+
+@pytest.mark.parametrize("spoil", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_payload_settles_its_window_and_hurts_no_neighbour(spoil, rig):
+    publisher = rig.publish(windows(1))
+    for stream in ("two", "three"):
+        rig.publish(windows(1, stream=stream), stream)
+    key = wire.segment_key("cam", publisher.run, 0)
+    rig.redis.set(key, spoil(rig.redis.get(key)))
+    rig.work()
+    results, count = rig.results()
+    outcomes = {stream: result.outcome for (stream, _), result in results.items()}
+    assert outcomes == {"cam": Outcome.FAILED, "two": Outcome.SCORED, "three": Outcome.SCORED}
+    assert count == 3
+    assert rig.redis.keys("dfd:pending:*") == []
+
+
+@pytest.mark.parametrize("kwargs", [{"header": 5}, {"header": {**HEADER, "segments": 5}}, {}, {"header": {"v": 99}}])
+def test_a_foreign_job_hurts_no_neighbour(kwargs, rig):
+    rig.publish(windows(2))
+    queue = rig.worker("unused").queues[0]
+    queue.enqueue_call(wire.JOB_FUNCTION, kwargs=kwargs, job_id="foreign", at_front=True)
+    rig.work()
+    results, _ = rig.results()
+    assert {result.outcome for result in results.values()} == {Outcome.SCORED}
+    assert len(results) == 2
+    assert Job.fetch("foreign", rig.redis, JSONSerializer).is_failed
+
+
+def test_a_job_whose_data_are_no_json_hurts_no_neighbour(rig):
+    rig.publish(windows(2))
+    queue = rig.worker("unused").queues[0]
+    queue.enqueue_call(wire.JOB_FUNCTION, kwargs={"header": 5}, job_id="foreign", at_front=True)
+    rig.redis.hset("rq:job:foreign", "data", b"\x80\x04pickle")
+    rig.work()
+    assert len(rig.results()[0]) == 2
+
+
+def test_a_foreign_file_in_the_bulk_queue_hurts_no_neighbour(request):
+    rig = request.getfixturevalue("redis_client")
+    book = BulkQueue(rig)
+    rig.hset(wire.BULK_FILES_KEY, "x", json.dumps({**FILE, "size": "big"}))
+    with pytest.raises(WireError, match="A BulkFile in Redis does not have the fields path, place"):
+        book.entries()
