@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import mmap
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import av
@@ -18,12 +21,15 @@ _MOST_LOST_S = 10.0  # of a file of any length
 _ROUNDING_S = 0.002
 _GAP_STEPS = 2.5  # between pictures that follow each other there is less
 _PAUSE_S = 1.0  # a gap that a film of even steps does not have
-_EVEN = (50, 0.02)  # such a film: after so many pictures, with so small a share of uneven steps
+_EVEN = (25, 0.02)  # such a film: after so many pictures, with so small a share of uneven steps
 _TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
 _BACK_S = 1.0  # a jump back by more is a stream that begins anew
 _HOLE = 64 * 1024  # bytes between packets in which there should have been some
 _LENGTH_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # of others FFmpeg guesses it
 _TS_PACKETS = (188, 192, 204)  # bytes
+_LEAST_HOLE = 8192  # bytes; metadata are padded with less
+DAMAGED = "{} is cut off or damaged: a part of the picture could not be read."
+_TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}
 _INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
 
 
@@ -52,6 +58,7 @@ class Coverage:
         self._kind = container.format.name.split(",")[0]
         self._size = container.size
         self._attached = len(container.streams) > len(container.streams.video) + len(container.streams.audio)
+        self._lacks_trailer = self._kind in _TRAILERS and not _ending(container).endswith(_TRAILERS[self._kind])
         self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
         self._declared_s = _declared_end_s(container, video)
         self._waiting: list[float] = []  # times of packets whose pictures have not come
@@ -72,7 +79,7 @@ class Coverage:
         """A packet of any stream came."""
         if not packet.size:
             return
-        ours = packet.stream_index == self._video.index
+        ours = packet.stream.index == self._video.index
         if packet.pts is not None and packet.time_base:
             start_s = float(packet.pts * packet.time_base)
             end_s = start_s + float((packet.duration or 0) * packet.time_base)
@@ -122,6 +129,11 @@ class Coverage:
         paused = even and gap_s > _PAUSE_S and self._kind not in _INDEXED
         return self._damaged or passed > _GAP_STEPS or paused
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether one picture was all that came."""
+        return self._pictures == 1
+
     def result(self) -> Reach:
         """How far it was read."""
         if self._last_s is None:
@@ -135,7 +147,7 @@ class Coverage:
         """Whether a stream that does not say how long it is breaks off: within a packet, as no recorder ends one."""
         if self._kind == "mpegts":
             return self._damaged and all(self._size % length for length in _TS_PACKETS)
-        return self._kind == "mpeg" and self._ends_in_damage
+        return (self._kind == "mpeg" and self._ends_in_damage) or self._lacks_trailer
 
     def _head_s(self, spent_s: float) -> float:
         """What is missing before the first packet, by the bytes there."""
@@ -158,6 +170,22 @@ class Coverage:
         return until_s - end_s if until_s - end_s > _TAIL_S else 0.0
 
 
+def path_of(container: InputContainer) -> Path | None:
+    """The file on this machine that was opened; None of another."""
+    path = Path(container.name.removeprefix("file:"))
+    return path if path.is_file() else None
+
+
+def _ending(container: InputContainer) -> bytes:
+    """The last bytes of a file on this machine, but for zeros; none of others."""
+    path = path_of(container)
+    if path is None:
+        return _TRAILERS[container.format.name]
+    with path.open("rb") as file:
+        file.seek(-min(container.size, 512), os.SEEK_END)
+        return file.read().rstrip(b"\0")
+
+
 def _declared_end_s(container: InputContainer, video: VideoStream) -> float | None:
     """When the picture ends, as the headers say, in seconds of the container's clock."""
     if container.format.name.split(",")[0] not in _LENGTH_IN_HEADER:
@@ -170,3 +198,17 @@ def _declared_end_s(container: InputContainer, video: VideoStream) -> float | No
     if container.duration is None:
         return None
     return float(((container.start_time or 0) + container.duration) / av.time_base)
+
+
+def has_hole(file: Path | bytes) -> bool:
+    """Whether a tenth of a file is zeros in one run: space that was kept free for what never came."""
+    data = content_of(file)
+    return data.find(bytes(max(_LEAST_HOLE, len(data) // 10))) >= 0
+
+
+def content_of(file: Path | bytes) -> bytes | mmap.mmap:
+    """What can be searched of a file, without reading it all."""
+    if isinstance(file, bytes):
+        return file
+    with file.open("rb") as handle:
+        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.settings import VideoSettings
 from dfd_core.types import format_time
-from dfd_core.video.coverage import Coverage
+from dfd_core.video.coverage import DAMAGED, Coverage, has_hole, path_of
 from dfd_core.video.display import Orientation
 from dfd_core.video.opening import others_than, reason_of
 
@@ -80,6 +80,9 @@ class Film:
         """PartialError where pictures are missing for more than a tenth of the film, or for more than ten seconds."""
         if self._coverage is None:
             return
+        path = path_of(self._container) if self._coverage.is_picture else None
+        if path is not None and has_hole(path):
+            raise PartialError(DAMAGED.format(self._name))
         reach = self._coverage.result()
         if reach.partial:
             how_far = f"read {'to' if reach.from_the_start else 'for'} {format_time(reach.read_s)}"
@@ -95,7 +98,7 @@ class Film:
         """The whole pictures that a packet completes; none of other streams."""
         if self._coverage is not None:
             self._coverage.packet(packet)
-        if packet.stream_index != self._video.index:
+        if packet.stream.index != self._video.index:
             return
         try:
             pictures = packet.decode()

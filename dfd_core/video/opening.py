@@ -23,6 +23,7 @@ from dfd_core.errors import StreamLostError, VideoError
 from dfd_core.settings import VideoSettings
 from dfd_core.video.urls import VIDEO_SUFFIXES, is_live, local_path, redact
 
+_OTHERS = 3  # streams that are told of one by one
 _PICTURES = Disposition.still_image | Disposition.timed_thumbnails
 
 
@@ -89,13 +90,13 @@ def _rank(stream: VideoStream) -> tuple[bool, bool, float, int]:
 
 def length_of(stream: VideoStream) -> float | None:
     """Seconds of a stream as the headers say, None where they do not."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
     told = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska's, to its end
-    if told is None:
+    if told is not None:  # FFmpeg gives such a stream the length of the whole
+        hours, minutes, seconds = told.groups()
+        return max(0.0, int(hours) * 3600 + int(minutes) * 60 + float(seconds) - start_of(stream))
+    if stream.duration is None or stream.time_base is None:
         return None
-    hours, minutes, seconds = told.groups()
-    return max(0.0, int(hours) * 3600 + int(minutes) * 60 + float(seconds) - start_of(stream))
+    return float(stream.duration * stream.time_base)
 
 
 def start_of(stream: VideoStream) -> float:
@@ -110,8 +111,9 @@ def others_than(container: InputContainer, chosen: VideoStream) -> str | None:
     ]
     if len(films) < 2:
         return None
-    others = ", ".join(_described(stream) for stream in films if stream is not chosen)
-    return f"read was stream {_described(chosen)}, not {others}"
+    others = [_described(stream) for stream in films if stream is not chosen]
+    told = ", ".join(others[:_OTHERS]) + (f" and {len(others) - _OTHERS} more" if len(others) > _OTHERS else "")
+    return f"read was stream {_described(chosen)}, not {told}"
 
 
 def _described(stream: VideoStream) -> str:

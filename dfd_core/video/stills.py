@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-import mmap
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,8 @@ from av.video.stream import VideoStream
 from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from dfd_core.errors import PartialError, VideoError
+from dfd_core.types import format_time
+from dfd_core.video.coverage import DAMAGED, content_of, has_hole
 from dfd_core.video.display import EXIF, UPRIGHT, Orientation
 from dfd_core.video.opening import is_picture
 
@@ -30,6 +33,13 @@ _MILLISECONDS = Fraction(1, 1000)
 _SHOWN_MS = 100  # of a picture that does not say for how long
 _MOTION = (b"MotionPhoto", b"MicroVideo", b"MotionPhoto_Data")  # what phones call a video behind a photo
 _STRICT = ("mjpeg", "png", "apng", "webp")  # decoders that can be told to refuse what is damaged, and only that
+_ENTROPY = (
+    "mjpeg",
+    "webp",
+    "libdav1d",
+    "av1",
+    "hevc",
+)  # their bytes look like chance; runs of zeros are none of theirs
 _MPO, _TIFF = "MPO", "TIFF"
 _HEIF = ("avif", "heic", "heix", "mif1", "msf1", "heim", "heis", "mif2", "miaf")
 
@@ -50,6 +60,7 @@ class Still:
         if has_tiles(container) and path is None:
             raise VideoError(f"{name} is a picture in tiles, which is read from a disk only: download it first.")
         self.orientation: Orientation | None = UPRIGHT if self._by_pillow else self._holds.orientation
+        self._whole = self._video.codec_context.name not in _ENTROPY or not has_hole(self._file)
         if self._holds.unread is not None:
             note(self._holds.unread)
 
@@ -59,9 +70,9 @@ class Still:
         return None if self._by_pillow else self._video.sample_aspect_ratio
 
     def pictures(self) -> Iterator[VideoFrame]:
-        """The picture, or those of a moving one; VideoError where Pillow decodes and it is damaged."""
+        """The picture, or those of a moving one; PartialError where Pillow finds one damaged."""
         if self._by_pillow:
-            yield from decoded(self._file, self._name)
+            yield from decoded(self._file, self._name, int(self._video.codec_context.color_trc))
             return
         codec = self._video.codec_context.name
         picture = _first_picture(self._video, self._packets, strictly=codec in _STRICT)
@@ -73,7 +84,7 @@ class Still:
     def check(self) -> None:
         """PartialError where the picture is damaged."""
         if not self._whole:
-            raise PartialError(f"{self._name} is cut off or damaged: a part of the picture could not be read.")
+            raise PartialError(DAMAGED.format(self._name))
 
 
 def is_still(container: InputContainer) -> bool:
@@ -114,7 +125,7 @@ class StillFile:
 def look_into(file: Path | bytes) -> StillFile:
     """What Pillow sees in a picture file, without decoding it; of one that it does not know, the usual."""
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        with _opened(file) as image:
             count = getattr(image, "n_frames", 1)
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
             return StillFile(
@@ -126,19 +137,29 @@ def look_into(file: Path | bytes) -> StillFile:
         return StillFile()
 
 
-def decoded(file: Path | bytes, name: str) -> Iterator[VideoFrame]:
-    """Every picture of a file that Pillow decodes, upright, RGB, with its time; VideoError where it is damaged."""
+def decoded(file: Path | bytes, name: str, curve: int) -> Iterator[VideoFrame]:
+    """Every picture of a file that Pillow decodes, upright, RGB, with its time; PartialError where one is damaged."""
     time_ms = 0
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+        with _opened(file) as image:
             for picture in ImageSequence.Iterator(image):
                 shown = ImageOps.exif_transpose(picture).convert("RGB")
                 frame = VideoFrame.from_ndarray(np.asarray(shown), format="rgb24")
-                frame.pts, frame.time_base = time_ms, _MILLISECONDS
+                frame.pts, frame.time_base, frame.color_trc = time_ms, _MILLISECONDS, curve
                 yield frame
                 time_ms += round(picture.info.get("duration") or _SHOWN_MS)
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise VideoError(f"{name} is damaged after {time_ms / 1000:.1f} s ({type(error).__name__}).") from None
+        if not time_ms:
+            raise VideoError(f"{name} cannot be decoded ({type(error).__name__}); is the file whole?") from None
+        text = f"{name} was read to {format_time(time_ms / 1000)}; the rest is damaged ({type(error).__name__})."
+        raise PartialError(text, time_ms / 1000) from None
+
+
+@contextmanager
+def _opened(file: Path | bytes) -> Iterator[Image.Image]:
+    source = io.BytesIO(file) if isinstance(file, bytes) else file
+    with warnings.catch_warnings(action="ignore"), Image.open(source) as image:  # warnings of damaged metadata
+        yield image
 
 
 def _unread(file: Path | bytes, kind: str | None, count: int) -> str | None:
@@ -151,10 +172,5 @@ def _unread(file: Path | bytes, kind: str | None, count: int) -> str | None:
 
 
 def _has_video(file: Path | bytes) -> bool:
-    data = file if isinstance(file, bytes) else _mapped(file)
+    data = content_of(file)
     return any(data.find(mark) >= 0 for mark in _MOTION) and data.find(b"ftyp") >= 0
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    with path.open("rb") as handle:
-        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
