@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import pickle
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,11 +28,14 @@ def read_torch_file(path: Path) -> dict[str, npt.NDArray[np.float32]]:
                 raise ValueError("the magic number is another")
             tensors, keys = reader.load(), reader.load()
             for key in keys:
-                (count,) = np.fromfile(handle, np.int64, 1)
-                reader.storages[key][:] = np.fromfile(handle, reader.storages[key].dtype, int(count))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+                storage = reader.storages[key]
+                found = np.fromfile(handle, np.int64, 1), np.fromfile(handle, storage.dtype, len(storage))
+                if found[0].tolist() != [len(storage)] or len(found[1]) != len(storage):
+                    raise ValueError("a storage is not as long as its tensors say")
+                storage[:] = found[1]
+            return {name: value.copy() for name, value in tensors.items() if value.dtype == np.float32}
+    except (OSError, MemoryError, EOFError, pickle.UnpicklingError, *_FOREIGN) as error:
         raise DataError(f"{path.name} is not a PyTorch weights file that dfd can read: {error}.") from None
-    return {name: value.copy() for name, value in tensors.items() if value.dtype == np.float32}
 
 
 class _TensorReader(pickle.Unpickler):
@@ -54,10 +58,17 @@ class _TensorReader(pickle.Unpickler):
 def _rebuild_tensor(
     storage: npt.NDArray[Any], offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: object
 ) -> npt.NDArray[Any]:
+    """A view of `storage`; ValueError unless all of it lies in there, for the file says where it lies."""
+    if len(shape) != len(stride) or not all(type(n) is int and n >= 0 for n in (offset, *shape, *stride)):
+        raise ValueError("a tensor's place is not in whole numbers")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+    if math.prod(shape) > len(storage) or (math.prod(shape) and last >= len(storage)):
+        raise ValueError("a tensor reaches beyond its storage")
     strides = tuple(step * storage.itemsize for step in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides)
 
 
+_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _KNOWN: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,

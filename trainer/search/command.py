@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     write_tables(args.out, trials)
     console.print(f"history: {', '.join(best.history)}", highlight=False)
     console.print(table_of(trials, number))
-    keep(model, args.out, facts, frames[1], console)
+    keep(model, args.out, facts, frames[1])
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/", soft_wrap=True)
     return 0
 

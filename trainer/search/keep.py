@@ -8,26 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from rich.console import Console
 
 from dfd_core.models.store import ModelCard, ModelInput, write_card
 from trainer.fit import save
 from trainer.journal import THRESHOLDS, scores_of, thresholds_from
+from trainer.search.drawing import draw
 from trainer.search.frames import Frames
-from trainer.search.network import BEST, LEGACY, PLOT, as_detector, draw
+from trainer.search.network import BEST, LEGACY, PLOT, as_detector
 
 
-def keep(model: keras.Model, run: Path, facts: dict[str, Any], validation: Frames, console: Console) -> None:
+def keep(model: keras.Model, run: Path, facts: dict[str, Any], validation: Frames) -> None:
     """Write the files of the best network into `run`; the card last, because it names the hashes of all others."""
     save(model, run / BEST)
     model.save(run / LEGACY)
-    if not draw(model, run / PLOT):
-        console.print(
-            f"{PLOT} is missing: it needs Graphviz (apt-get install graphviz) and pydot (pip install pydot); "
-            "then run the same command again.",
-            style="yellow",
-            soft_wrap=True,
-        )
+    draw(model, run / PLOT)
     reals = validation.images[validation.labels == 0]
     thresholds = thresholds_from(scores_of(as_detector(model), reals))
     (run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -76,17 +75,6 @@ def load_best(run: Path) -> keras.Model:
         raise DataError(f"{run} has no {BEST} yet: let dfd search come to its end.")
     objects = {**ak.CUSTOM_OBJECTS, "FuseModalities": FuseModalities}
     return keras.models.load_model(trusted(path), custom_objects=objects, compile=False)
-
-
-def draw(model: keras.Model, path: Path) -> bool:
-    """Draw the network with its shapes as a PNG; False where Graphviz or pydot is not installed."""
-    if shutil.which("dot") is None:
-        return False
-    try:
-        keras.utils.plot_model(model, to_file=path, show_shapes=True, expand_nested=True, dpi=60)
-    except ImportError:
-        return False
-    return True
 
 
 def _own_layer(layer: Any) -> Any:
