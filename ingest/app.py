@@ -21,6 +21,7 @@ from dfd_core.broker import REDIS_AWAY, connect
 from dfd_core.errors import WireError
 from dfd_core.exposition import serve_metrics
 from dfd_core.logs import start_logging
+from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from dfd_core.types import STOPPED, EndEvent, StreamState, StreamStatus
 from dfd_core.video import redact, stream_names
@@ -99,7 +100,7 @@ class Ingest:
                 signal.signal(number, handler)
         failed = [stream for stream in self._streams if stream.error is not None]
         for stream in failed:
-            print(f"dfd: {stream.name}: {stream.error}", file=sys.stderr)
+            print(one_line(f"dfd: {stream.name}: {stream.error}"), file=sys.stderr)
         return 1 if failed else 0
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:

@@ -138,10 +138,12 @@ def fingerprint(data: Sequence[Path]) -> str:
     for path in data:
         if path.is_dir():
             files = sorted(p for p in path.rglob("*") if p.is_file())
-            digest.update("\n".join(f"{p.name} {p.stat().st_size}" for p in files).encode())
+            digest.update("\n".join(f"{p.name} {p.stat().st_size}" for p in files).encode(errors="surrogateescape"))
         else:
             dataset = Dataset(path)
-            digest.update("\n".join(f"{f.path} {'+'.join(f.groups)}" for f in dataset.files).encode())
+            digest.update(
+                "\n".join(f"{f.path} {'+'.join(f.groups)}" for f in dataset.files).encode(errors="surrogateescape")
+            )
             digest.update(dataset.labels.tobytes() + dataset.splits.tobytes() + dataset.file_of.tobytes())
     return digest.hexdigest()[:16]
 

@@ -12,6 +12,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from dfd_core.calibration import fit_thresholds, read_thresholds, write_thresholds
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError, VideoError
+from dfd_core.names import one_line
 from dfd_core.offline import score_source
 from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
@@ -82,5 +83,5 @@ def _watched(
         except VideoError as error:
             if len(times) == 1:
                 raise
-            print(f"dfd: {error} Going on with the {times[-1]:.0f} s before.", file=sys.stderr)
+            print(one_line(f"dfd: {error} Going on with the {times[-1]:.0f} s before."), file=sys.stderr)
     return results, times[-1]

@@ -19,6 +19,7 @@ from dfd_core.broker import connect
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.exposition import serve_metrics
 from dfd_core.logs import start_logging
+from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from dfd_core.types import ModelInfo
 from workers.batch import BatchScorer
@@ -56,7 +57,7 @@ def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
         log.warning("%s", error)
         sys.exit(1)
     except DfdError as error:
-        print(f"dfd: {error}", file=sys.stderr)
+        print(one_line(f"dfd: {error}"), file=sys.stderr)
         sys.exit(EXIT_FATAL)
     registry = CollectorRegistry()
     port = settings.metrics.worker_port

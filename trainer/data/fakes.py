@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dfd_core.blending import blend_with, draw_alteration
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from trainer.children import processes
 from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow
@@ -129,7 +130,7 @@ def _write(
 def _report(counts: Counter[str], failed: list[tuple[str, str]], out: Path) -> None:
     console = PlainConsole(stderr=True)
     for path, reason in failed:
-        console.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(f"left out: {path}: {reason}"), soft_wrap=True)
     each = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
     print(f"{out}: {sum(counts.values())} pairs of a real and a fake window ({each}); {len(failed)} left out.")
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.console import PlainConsole
+from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from dfd_core.types import UInt8Array
 from trainer.data.dataset import Dataset
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     sides = np.percentile(data.pixels, (5, 50, 95)).round().astype(int)
     console.print(f"Sides of crops, px: {sides[0]} to {sides[2]} (5 to 95 %), median {sides[1]}.", highlight=False)
     for path, reason in data.failed:
-        console.print(f"left out: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(one_line(f"left out: {path}: {reason}"), soft_wrap=True)
     if args.sheet is not None:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(args.sheet), cv2.cvtColor(contact_sheet(data, args.seed), cv2.COLOR_RGB2BGR))
