@@ -111,7 +111,7 @@ def _decoder() -> str:
 
 
 def _face_models() -> str:
-    from dfd_core.faces import face_model
+    from dfd_core.blazeface import face_model
 
     for name in FACE_MODELS:
         face_model(name)

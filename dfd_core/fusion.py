@@ -29,6 +29,7 @@ class Quality:
     width_px: float  # of the face box, in the frame
     brightness: float  # mean luma of the face, 0 to 255
     sharpness: float
+    upright: float = 1.0  # 1: the face stands upright in the picture; 0: it does not
 
     @property
     def octaves(self) -> tuple[float, float, float]:
@@ -52,6 +53,8 @@ class Gates:
     def reason(self, quality: Quality) -> str | None:
         """Why a face of this quality is not scorable, or None when it is."""
         width_px, brightness, sharpness = quality.width_px, quality.brightness, quality.sharpness
+        if quality.upright < 1:
+            return "the face is not upright"
         if width_px < self.min_width_px:
             return f"too small: the face is {width_px:.0f} px wide, at least {self.min_width_px:.0f} are needed"
         if brightness < self.min_brightness:

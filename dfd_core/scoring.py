@@ -163,7 +163,7 @@ class Scorer:
 
 
 def quality_of(columns: Float32Array) -> Quality:
-    """Medians of the measured columns of quality, float32 (T, 4), where T is 1 or more."""
+    """Medians of the measured columns of quality, float32 (T, 5), where T is 1 or more."""
     known = np.isfinite(columns[:, 0])
     quantiser = float(np.median(columns[known, 0])) if known.any() else math.nan
     return Quality(quantiser, *map(float, np.median(columns[:, 1:], axis=0)))

@@ -50,6 +50,7 @@ class FaceTrack:
     the frame (eyes, nose, mouth, ears), NaN likewise; `crops` uint8 (N, S, S, 3) RGB, zeros where absent; `side` is
     the length in frame px of the square that each crop shows, centred on its box: a crop is at native resolution when
     `side == S`. `quantisers` float32 (N,): the codec's, mean over the box, NaN where unknown (see `Frame`).
+    `upright`: whether the face stands upright in the crops; it is not scored where it does not.
     """
 
     id: int
@@ -58,6 +59,7 @@ class FaceTrack:
     crops: UInt8Array
     side: int
     quantisers: Float32Array | None = None  # None: all unknown
+    upright: bool = True
 
     def __post_init__(self) -> None:
         n = len(self.boxes)

@@ -1,5 +1,7 @@
 """From sampled frames to segments of faces, and from segments to sliding windows.
 
+Pictures are turned so that faces are upright (`dfd_core.orientation`); what is said of places is said of turned ones.
+
 A gap in time or a cut ends the running segment early and forgets the faces; the next segment does not follow it, and
 no window reaches back across. A cut is a change of the colour histogram (total variation between smoothed 8x8x8 RGB
 histograms of two consecutive frames, 0 to 1), the measure of Zhang, Kankanhalli and Smoliar (Multimedia Systems, 1993).
@@ -9,12 +11,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
-from dfd_core.faces import Face, FaceFinder, FaceTracker, crop, crop_side
+from dfd_core.blazeface import Face
+from dfd_core.faces import FaceFinder, FaceSearch, FaceTracker, crop, crop_side, turned
+from dfd_core.orientation import Orientation
 from dfd_core.settings import FaceSettings, WindowSettings
 from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, Window
 
@@ -27,7 +31,8 @@ class SegmentBuilder:
 
     def __init__(self, stream: str, finder: FaceFinder, faces: FaceSettings, windows: WindowSettings) -> None:
         self._stream = stream
-        self._finder = finder
+        self._search = FaceSearch(finder)
+        self._orientation = Orientation(finder)
         self._faces = faces
         self._windows = windows
         self._tracker = FaceTracker()
@@ -44,10 +49,17 @@ class SegmentBuilder:
         if not follows:
             done += self.flush()
             self._tracker.reset()
+        frame = turned_frame(frame, self._orientation.quarter_turns)
+        found = self._search.find(frame.image, not follows)
         if self._open is None:
-            self._open = _OpenSegment(follows)
-        tracked = self._tracker.update(self._finder.find(frame.image), frame.time_s)
-        self._open.add(frame, tracked, self._faces)
+            found = self._orientation.measured(frame.image, found)
+            further = self._orientation.better(frame.image, found, not follows)
+            if further:
+                follows, frame = False, turned_frame(frame, further)
+                self._tracker.reset()
+                found = self._search.find(frame.image, True)
+            self._open = _OpenSegment(follows, self._faces, self._orientation)
+        self._open.add(frame, self._tracker.update(found, frame.time_s))
         if len(self._open.times) == self._windows.stride:
             done += self.flush()
         return done
@@ -106,11 +118,20 @@ def mean_quantiser(frame: Frame, box: Float32Array) -> float:
     return float(frame.quantisers[low[1] : high[1], low[0] : high[0]].mean())
 
 
+def turned_frame(frame: Frame, quarter_turns: int) -> Frame:
+    """`frame` with picture and quantisers turned counterclockwise by so many quarters."""
+    if not quarter_turns:
+        return frame
+    quantisers = None if frame.quantisers is None else np.ascontiguousarray(np.rot90(frame.quantisers, quarter_turns))
+    return replace(frame, image=turned(frame.image, quarter_turns), quantisers=quantisers)
+
+
 @dataclass(slots=True)
 class _Rows:
     """What is known so far of one face: the side of its crops, and frame number, face, crop, quantiser where seen."""
 
     side: int
+    upright: bool
     seen: list[tuple[int, Face, UInt8Array, float]] = field(default_factory=list)
 
     def track(self, track_id: int, n: int) -> FaceTrack:
@@ -121,7 +142,7 @@ class _Rows:
         quantisers = np.full(n, np.nan, np.float32)
         for row, face, pixels, quantiser in self.seen:
             boxes[row], landmarks[row], crops[row], quantisers[row] = face.box, face.landmarks, pixels, quantiser
-        return FaceTrack(track_id, boxes, landmarks, crops, self.side, quantisers)
+        return FaceTrack(track_id, boxes, landmarks, crops, self.side, quantisers, self.upright)
 
 
 @dataclass(slots=True)
@@ -129,17 +150,25 @@ class _OpenSegment:
     """The segment that is being filled."""
 
     follows: bool
+    settings: FaceSettings
+    orientation: Orientation
     times: list[float] = field(default_factory=list)
     captured_at_s: float = 0.0
     rows: dict[int, _Rows] = field(default_factory=dict)
 
-    def add(self, frame: Frame, tracked: list[tuple[int, Face]], settings: FaceSettings) -> None:
+    def add(self, frame: Frame, tracked: list[tuple[int, Face]]) -> None:
         for track_id, face in tracked:
-            rows = self.rows.setdefault(track_id, _Rows(crop_side(face.box, settings)))
-            pixels = crop(frame.image, face.box, rows.side, settings.crop_cap_px)
+            if track_id not in self.rows:
+                self.rows[track_id] = self._begin(frame, face)
+            rows = self.rows[track_id]
+            pixels = crop(frame.image, face.box, rows.side, self.settings.crop_cap_px)
             rows.seen.append((len(self.times), face, pixels, mean_quantiser(frame, face.box)))
         self.times.append(frame.time_s)
         self.captured_at_s = frame.captured_at_s
+
+    def _begin(self, frame: Frame, face: Face) -> _Rows:
+        (measured,) = self.orientation.measured(frame.image, [face])
+        return _Rows(crop_side(face.box, self.settings), self.orientation.upright(frame.image, measured))
 
     def close(self, stream: str, seq: int) -> Segment:
         n = len(self.times)

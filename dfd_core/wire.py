@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ from dfd_core.types import (
     WindowEvent,
 )
 
-VERSION = 2
+VERSION = 3
 STREAMS_KEY = "dfd:streams"
 MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
@@ -142,7 +142,7 @@ def parse_pending(member: bytes | str) -> Pending:
 
 def pack_segment(segment: Segment) -> bytes:
     """Bytes of a segment, crops uncompressed."""
-    tracks = [[track.id, track.side, track.crops.shape[1]] for track in segment.tracks]
+    tracks = [[track.id, track.side, track.crops.shape[1], track.upright] for track in segment.tracks]
     unknown = np.full(len(segment.times_s), np.nan, np.float32)
     arrays = [
         array
@@ -165,8 +165,9 @@ def unpack_segment(data: bytes) -> Segment:
             crops=reader.take("|u1", (n, side, side, 3)),
             side=frame_side,
             quantisers=reader.take("<f4", (n,)),
+            upright=upright,
         )
-        for track, frame_side, side in header.tracks
+        for track, frame_side, side, upright in header.tracks
     ]
     return Segment(header.stream, header.seq, times, header.captured_at_s, tuple(tracks), header.follows)
 
@@ -261,7 +262,7 @@ class _Header:
 
 @dataclass(frozen=True, slots=True)
 class _SegmentHeader(_Header):
-    tracks: tuple[tuple[int, int, int], ...]  # id, side in frame px, side of the crops
+    tracks: tuple[tuple[int, int, int, bool], ...]  # id, side in frame px, side of the crops, upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +297,7 @@ class _Reader:
         return times
 
 
-def _pack(kind: int, record: Segment | SegmentFeatures, tracks: list[list[int]], arrays: list[Any]) -> bytes:
+def _pack(kind: int, record: Segment | SegmentFeatures, tracks: Sequence[Sequence[int]], arrays: list[Any]) -> bytes:
     header = json.dumps(
         {
             "stream": record.stream,

@@ -122,6 +122,13 @@ def test_quality_of_dark_blurred_and_good_faces() -> None:
     assert quality_of(QualityMeasure().features([told])[0]).quantiser == 25
 
 
+def test_a_face_that_is_not_upright_is_not_scorable() -> None:
+    upright, lying = track([scene(), scene()]), replace(track([scene(), scene()]), upright=False)
+    rows = QualityMeasure().features([upright, lying])
+    assert Gates().reason(quality_of(rows[1])) == "the face is not upright"
+    assert Gates().reason(quality_of(np.concatenate([rows[0], rows[0][:1], rows[1][:1]]))) is None
+
+
 def test_gates_name_what_is_wrong() -> None:
     gates = Gates()
     assert gates.reason(Quality(math.nan, 200, 120, 0.5)) is None

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dfd_core import faces as faces_module
+from dfd_core import blazeface
+from dfd_core.blazeface import Face, face_model
 from dfd_core.blending import blend_with, draw_alteration, self_blend
 from dfd_core.errors import ModelError
 from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import Face, FaceFinder, FaceTracker, crop, crop_origin, crop_side, face_model
+from dfd_core.faces import FaceFinder, FaceTracker, crop, crop_origin, crop_side
 from dfd_core.settings import FaceSettings
 from dfd_core.types import UInt8Array
 
@@ -127,7 +128,7 @@ def test_a_changed_face_model_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     folder.mkdir(parents=True)
     (folder / "card.json").write_bytes((real / "card.json").read_bytes())
     (folder / "face_landmark.tflite").write_bytes(b"something else")
-    monkeypatch.setattr(faces_module.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(blazeface.resources, "files", lambda _: tmp_path)
     with pytest.raises(ModelError, match="not the one that its card names"):
         face_model("face_landmark.tflite")
     with pytest.raises(ModelError, match="missing"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dfd_core.faces import Face, FaceFinder
+from dfd_core.blazeface import Face
+from dfd_core.faces import FaceFinder
 from dfd_core.settings import FaceSettings, WindowSettings
+from dfd_core.tiles import Tile
 from dfd_core.types import Frame, Segment, UInt8Array
 from dfd_core.windows import SegmentBuilder, WindowSlider, colour_histogram
 
@@ -19,7 +22,10 @@ class OneFace(FaceFinder):
     def __init__(self) -> None:
         pass
 
-    def find(self, image: UInt8Array) -> list[Face]:
+    def presence(self, image: UInt8Array, face: Face, quarter_turns: int = 0) -> float:
+        return 40.0 if quarter_turns == 0 else 0.0
+
+    def find(self, image: UInt8Array, tiles: Sequence[Tile] | None = None) -> list[Face]:
         x = float(image[0, 0, 0])
         if x == 0:
             return []

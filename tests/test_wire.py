@@ -31,7 +31,7 @@ def segment(stream="cam", seq=3, n=4, sides=(32, 48), follows=True):
         landmarks = rng.random((n, 6, 2), np.float32)
         crops = rng.integers(0, 256, (n, side, side, 3), np.uint8)
         quantisers = rng.random(n, np.float32) if number else None
-        tracks.append(FaceTrack(number, boxes, landmarks, crops, side * 2, quantisers))
+        tracks.append(FaceTrack(number, boxes, landmarks, crops, side * 2, quantisers, upright=not number))
     return Segment(stream, seq, np.arange(n, dtype=np.float64) / 8 + seq, 1.7e9, tuple(tracks), follows)
 
 
@@ -41,7 +41,7 @@ def test_segment_survives_the_wire():
     assert (after.stream, after.seq, after.captured_at_s, after.follows) == ("cam", 3, 1.7e9, True)
     np.testing.assert_array_equal(after.times_s, before.times_s)
     for old, new in zip(before.tracks, after.tracks, strict=True):
-        assert (new.id, new.side) == (old.id, old.side)
+        assert (new.id, new.side, new.upright) == (old.id, old.side, old.upright)
         for name in ("boxes", "landmarks", "crops"):
             np.testing.assert_array_equal(getattr(new, name), getattr(old, name))
         unknown = np.full(4, np.nan, np.float32)
@@ -69,7 +69,7 @@ def test_features_survive_the_wire():
     [
         (lambda data: b"", "not written by dfd"),
         (lambda data: b"\x80\x04pickle" + data, "not written by dfd"),
-        (lambda data: data[:4] + b"\x01" + data[5:], "wire version 1, not 2"),
+        (lambda data: data[:4] + b"\x01" + data[5:], "wire version 1, not 3"),
         (lambda data: data[:5] + b"\x02" + data[6:], "another kind"),
         (lambda data: data[:10] + b"!" + data[11:], "damaged header"),
         (lambda data: data[:-1], "cut off"),

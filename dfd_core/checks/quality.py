@@ -18,14 +18,17 @@ _CONTRAST_FLOOR = 4.0  # grey levels squared, against division by nothing
 
 
 class QualityMeasure:
-    """The codec's quantiser (NaN: unknown), the face's width in frame px, mean luma (0 to 255), sharpness (0: none)."""
+    """The codec's quantiser (NaN: unknown), the face's width in frame px, mean luma (0 to 255), sharpness (0: none).
+
+    `upright` is 1 where the face stands upright, else 0.
+    """
 
     name = "quality"
-    columns: tuple[str, ...] = ("quantiser", "width_px", "brightness", "sharpness")
+    columns: tuple[str, ...] = ("quantiser", "width_px", "brightness", "sharpness", "upright")
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
-        """For each track float32 (N, 4), NaN rows where the face is absent."""
-        return [_measure(track) if track.present.any() else spread(track, np.zeros((0, 4))) for track in tracks]
+        """For each track float32 (N, 5), NaN rows where the face is absent."""
+        return [_measure(track) if track.present.any() else spread(track, np.zeros((0, 5))) for track in tracks]
 
 
 def _measure(track: FaceTrack) -> Float32Array:
@@ -36,4 +39,6 @@ def _measure(track: FaceTrack) -> Float32Array:
     sharpness = gradient_energy(grey)[:, face].mean(axis=1) / (inside.var(axis=1) + _CONTRAST_FLOOR)
     unknown = np.full(len(boxes), np.nan, np.float32)
     quantisers = unknown if track.quantisers is None else track.quantisers[track.present]
-    return spread(track, np.stack([quantisers, boxes[:, 2] - boxes[:, 0], inside.mean(axis=1), sharpness], axis=1))
+    upright = np.full(len(boxes), track.upright, np.float32)
+    widths = boxes[:, 2] - boxes[:, 0]
+    return spread(track, np.stack([quantisers, widths, inside.mean(axis=1), sharpness, upright], axis=1))
