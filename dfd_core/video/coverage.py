@@ -54,7 +54,8 @@ class Coverage:
     """
 
     def __init__(self, container: InputContainer, video: VideoStream) -> None:
-        self._video = video
+        self._index = video.index
+        self._ticks_s: dict[int, float] = {}
         self._kind = container.format.name.split(",")[0]
         self._size = container.size
         self._attached = len(container.streams) > len(container.streams.video) + len(container.streams.audio)
@@ -79,10 +80,14 @@ class Coverage:
         """A packet of any stream came."""
         if not packet.size:
             return
-        ours = packet.stream.index == self._video.index
-        if packet.pts is not None and packet.time_base:
-            start_s = float(packet.pts * packet.time_base)
-            end_s = start_s + float((packet.duration or 0) * packet.time_base)
+        index = packet.stream_index
+        ours = index == self._index
+        if packet.pts is not None:
+            tick_s = self._ticks_s.get(index)
+            if tick_s is None:  # a fraction, which takes long to multiply
+                tick_s = self._ticks_s[index] = float(packet.time_base or 0)
+            start_s = packet.pts * tick_s
+            end_s = start_s + (packet.duration or 0) * tick_s
             if ours:
                 heapq.heappush(self._waiting, start_s)
                 self._packets_end_s = max(self._packets_end_s, end_s)
