@@ -106,7 +106,7 @@ class BulkQueue:
         What failed, got lost or waits for another attempt is queued anew, at its new place; what waits for a content
         that was overwritten since is cancelled.
         """
-        self.forget_overwritten(files)
+        self._forget_overwritten(files)
         queued = 0
         for first in range(0, len(files), _AT_ONCE):
             queued += self._submit(files[first : first + _AT_ONCE], {})
@@ -143,10 +143,10 @@ class BulkQueue:
                 pipe.hset(wire.BULK_FILES_KEY, file.key, wire.dumps(asdict(file)))
             pipe.execute()
 
-    def forget_overwritten(self, files: Sequence[BulkFile]) -> None:
+    def _forget_overwritten(self, files: Sequence[BulkFile]) -> None:
         """Cancel what waits for another content in the places of `files`."""
-        now = {(file.absolute, file.model): file.digest for file in files}
-        self.cancel(f for f in self.files() if f.place and now.get((f.absolute, f.model), f.digest) != f.digest)
+        now = {(file.place, file.model): file.digest for file in files}
+        self.cancel(f for f in self.files() if f.place and now.get((f.place, f.model), f.digest) != f.digest)
 
     def files(self) -> list[BulkFile]:
         """Every submitted file, in order of submission."""

@@ -28,6 +28,11 @@ class Found:
         return one_line(f"Left out: {told}.")
 
 
+def is_media(path: Path) -> bool:
+    """Whether its name is that of a video or an image, and not of what macOS keeps beside one."""
+    return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(_COMPANION)
+
+
 def find_files(paths: Sequence[Path], *, deep: bool = True) -> list[Path]:
     """The files of `search_files`."""
     return search_files(paths, deep=deep).files
@@ -41,16 +46,16 @@ def search_files(paths: Sequence[Path], *, deep: bool = True) -> Found:
     found, others, left_out = dict[Path, None](), Counter[str](), Counter[str]()
     seen = set[tuple[int, int]]()
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # as Path.is_dir, but without an error where it may not look
             found[path] = None
             continue
         for file in sorted(_inside(path, deep, seen, left_out)):
-            if file.name.startswith(_COMPANION):
-                left_out["beside real files (._*, made by macOS)"] += 1
-            elif file.suffix.lower() not in MEDIA_SUFFIXES:
-                others[file.suffix.lower() or "no suffix"] += 1
-            else:
+            if is_media(file):
                 found[file] = None
+            elif file.name.startswith(_COMPANION):
+                left_out["beside real files (._*, made by macOS)"] += 1
+            else:
+                others[file.suffix.lower() or "no suffix"] += 1
     if others:
         kinds = ", ".join(kind for kind, _ in others.most_common(_KINDS)) + (", ..." if len(others) > _KINDS else "")
         left_out[f"of no known kind ({kinds})"] = others.total()
@@ -75,9 +80,10 @@ def _inside(top: Path, deep: bool, seen: set[tuple[int, int]], left_out: Counter
         for entry in entries:
             try:
                 inside = Path(entry.path)
-                if entry.is_dir():
-                    if deep:
-                        (linked if entry.is_symlink() else folders).append(inside)
+                if entry.is_dir() and not deep:
+                    left_out["folders, which --recursive searches"] += 1
+                elif entry.is_dir():
+                    (linked if entry.is_symlink() else folders).append(inside)
                 elif entry.is_file():
                     yield inside
                 else:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
-import unicodedata
 from typing import Any
 
 ESCAPED = "backslashreplace"  # for `errors` of files that we write
-_UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # categories: control characters, surrogates, separators of lines and paragraphs
+_UNSEEN = "\x7f-\x9f\u2028\u2029\ud800-\udfff"  # control characters above ASCII, ends of lines, surrogates
+_NO_TEXT = re.compile(f"[\x00-\x1f{_UNSEEN}]")
+_NOT_IN_JSON = re.compile(f"[{_UNSEEN}]")
 
 
 def utf8(text: str) -> str:
@@ -23,12 +25,12 @@ def utf8(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` with control characters and what is no UTF-8 as escapes, so that no name moves a terminal's cursor."""
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSEEN else c for c in text)
+    return _NO_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def json_line(data: Any) -> str:
-    """`data` as JSON on one line, without line end; valid UTF-8 whatever the names in it hold."""
-    return utf8(json.dumps(data, ensure_ascii=False))
+    """`data` as JSON on one line, without line end: valid UTF-8, and a line to every reader, whatever names hold."""
+    return _NOT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(data, ensure_ascii=False))
 
 
 def print_any_name() -> None:

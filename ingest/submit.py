@@ -115,9 +115,7 @@ class _Submission:
 
     def flush(self) -> None:
         """Queue the places."""
-        if self._upload:
-            self._book.forget_overwritten(self._taken)
-        else:
+        if not self._upload:
             self.queued += self._book.submit(self._taken)
 
     def _place(self, path: Path, absolute: Path) -> str:

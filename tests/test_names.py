@@ -20,7 +20,7 @@ from dfd_core.cli import main
 from dfd_core.console import PlainConsole, shown
 from dfd_core.files import search_files
 from dfd_core.manifests import OWN_COLUMNS
-from dfd_core.names import utf8
+from dfd_core.names import json_line, one_line, utf8
 from dfd_core.scoring import load_scorer
 from tests.clips import write_clip
 
@@ -110,6 +110,16 @@ def test_a_console_takes_nothing_for_markup():
     console = PlainConsole(file=io.StringIO(), width=200)
     console.print("[red]a[/b] :fire: 1.5", shown("x\ny\x1b[2J"))
     assert console.file.getvalue() == "[red]a[/b] :fire: 1.5 x\\ny\\x1b[2J\n"
+
+
+@given(st.text() | st.binary().map(os.fsdecode))
+def test_a_name_is_one_line_and_json_gives_it_back(name):
+    assert len(one_line(name + "x").splitlines()) == 1
+    assert not re.search("[\\x00-\\x1f\\x7f-\\x9f]", one_line(name))
+    line = json_line({"file": name})
+    assert json.loads(line) == {"file": name}
+    assert line.splitlines() == [line]
+    line.encode()
 
 
 def test_no_command_prints_by_a_console_that_knows_markup():
@@ -339,6 +349,22 @@ def test_suffixes_of_cameras_discs_and_phones_are_known(suffix, tmp_path):
     found = search_files([tmp_path])
     assert len(found.files) == 2
     assert not found.left_out
+
+
+@pytest.mark.parametrize("name", ["\0.mp4", "x" * 300 + ".mp4", "~nobody.mp4", "loop.mp4", "folder"])
+def test_a_row_of_evaluate_that_is_no_file_is_missing(name, content, model, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    (tmp_path / "m.csv").write_text(f"file,label\n{name},real\n")
+    assert main(["evaluate", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"), *model]) == 1
+    assert "not scored: 1 real (1 the file is missing)" in capsys.readouterr().out
+
+
+def test_folders_that_submit_does_not_search_are_told(content, rig, tmp_path, capsys):
+    placed(tmp_path / "deeper" / "a.mp4", content)
+    placed(tmp_path / "b.mp4", content)
+    assert rig.dfd("submit", tmp_path) == 0
+    assert capsys.readouterr().err == "dfd: Left out: 1 folders, which --recursive searches.\n"
 
 
 @pytest.mark.parametrize("name", ["a.mp4", LATIN])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import cv2
@@ -266,6 +268,19 @@ def test_a_scan_whose_reader_goes_away_is_silent(pictures, tiny_model, tmp_path)
         said = [line for line in process.stderr.read().splitlines() if not line.startswith(b"INFO: ")]  # LiteRT's own
         assert said == []
         assert process.wait(timeout=60) == 141
+
+
+def test_methods_in_the_manifest_are_data_for_the_picture_too(pictures, tiny_model, tmp_path):
+    names = ["$\\frac{", "_hidden", "a[/b]", "$x$"]
+    rows = [["face.png", "fake", name] for name in names] + [["face.png", "real", ""]]
+    with (pictures / "methods.csv").open("w", newline="") as handle:
+        csv.writer(handle).writerows([["file", "label", "method"], *rows])
+    words = ["evaluate", str(pictures / "methods.csv"), "--out", str(tmp_path), "--bootstrap", "20"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", DeprecationWarning)  # of matplotlib's own dependencies
+        assert main([*words, "--set", f"model.path={tiny_model}"]) == 0
+    assert (tmp_path / "roc.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads((tmp_path / "report.json").read_text())["groups"]["method"]) == {"", *names}
 
 
 def test_what_no_figure_counts_is_told_by_class_and_reason(pictures, tiny_model, tmp_path, capsys):

@@ -147,7 +147,7 @@ def _scan_here(path: Path) -> FileReport:
 
 
 def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileReport:
-    if not path.is_file():
+    if not os.path.isfile(path):  # as Path.is_file, but no name is too long for it
         return _nothing(path, MISSING)
     if look.reencoding is None or path.suffix.lower() in STILL_SUFFIXES:
         return scan_file(path, settings, scorer, seconds=look.seconds)

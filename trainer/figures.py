@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from dfd_core.names import one_line
+
 GROUP_COLUMNS = ("dataset", "family", "method", "compression", "fold")
 _BINS = 10  # of the calibration error
 _MOST_CURVES = 8  # groups in the picture besides the whole
@@ -115,7 +117,9 @@ def draw_roc(path: Path, rows: Sequence[Row], report: Mapping[str, Any]) -> None
     if report["auc"] is not None:
         _curve(axes, rows, "all", 2.5)
         axes.legend(loc="lower right", fontsize="small")
-    axes.set(xlabel="false alarms (reals called fake)", ylabel="hits (fakes called fake)", title=report["model"])
+    axes.set(
+        xlabel="false alarms (reals called fake)", ylabel="hits (fakes called fake)", title=_words(report["model"])
+    )
     FigureCanvasAgg(figure).print_png(str(path))
 
 
@@ -136,4 +140,9 @@ def _groups(rows: Sequence[Row], column: str, threshold: float, resamples: int, 
 def _curve(axes: Any, rows: Sequence[Row], name: str, width: float) -> None:
     labels, scores = labels_and_scores(rows)
     false_alarms, hits, _ = roc_curve(labels, scores)
-    axes.plot(false_alarms, hits, linewidth=width, label=f"{name} ({roc_auc_score(labels, scores):.3f})")
+    axes.plot(false_alarms, hits, linewidth=width, label=_words(f"{name} ({roc_auc_score(labels, scores):.3f})"))
+
+
+def _words(text: str) -> str:
+    """`text` as Matplotlib shows it: no dollar begins a formula, and no underscore hides a curve from the legend."""
+    return one_line(f" {text}" if text.startswith("_") else text).replace("$", r"\$")

@@ -18,13 +18,14 @@ from sklearn.metrics import roc_auc_score
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.files import find_files
 from dfd_core.fusion import DEFAULT_WEIGHTS, Fusion, Quality, logit
 from dfd_core.models.store import CARD, read_card, write_card
 from dfd_core.offline import windows_of
 from dfd_core.scoring import Scorer, load_scorer, quality_of
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
-from dfd_core.video import stream_name
+from dfd_core.video import VIDEO_SUFFIXES, stream_name
 from trainer.children import processes
 from trainer.clips import AUTHENTIC, make_clip
 from trainer.data.layouts import SPLITS
@@ -42,7 +43,6 @@ scored as any video. Videos known to be real (--real FOLDER) count as authentic 
 
 _FALSE_ALARMS = 0.05, 0.06  # of authentic windows: above `enter`, above `exit`; clips are harder than most footage
 _PRIOR = 0.02  # weight of the pull towards the network alone, an evidence
-_SUFFIXES = {".mp4", ".mkv", ".avi", ".mov", ".mpg", ".webm"}
 CHECKS = tuple(DEFAULT_WEIGHTS)
 
 
@@ -233,9 +233,9 @@ def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) ->
 
 
 def _videos(folders: Sequence[Path]) -> list[Take]:
-    found = [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SUFFIXES]
+    found = [path for path in find_files(folders) if path.suffix.lower() in VIDEO_SUFFIXES]
     if folders and not found:
-        raise DataError(f"{folders[0]} holds no video ({', '.join(sorted(_SUFFIXES))}).")
+        raise DataError(f"{folders[0]} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
     return [Take(AUTHENTIC, path=path) for path in found]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dfd_core.errors import DataError
-from dfd_core.video import MEDIA_SUFFIXES
+from dfd_core.files import is_media
 
 SPLITS = ("train", "validation", "test")
 CLASSES = (False, True)  # real, fake
@@ -75,7 +75,7 @@ class Layout(Protocol):
 
 def videos_in(folder: Path, pattern: str = "*") -> list[Path]:
     """Videos and pictures directly in `folder`, or wherever `pattern` leads, in order."""
-    return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in MEDIA_SUFFIXES and p.is_file())
+    return sorted(p for p in folder.glob(pattern) if is_media(p) and p.is_file())
 
 
 def layout_named(name: str) -> Layout:
