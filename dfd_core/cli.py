@@ -7,6 +7,7 @@ in the table, so that `dfd --help` imports none of them.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import select
@@ -88,7 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     print_any_name()
     try:
         code = _dispatch(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is where the shell closed it
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return 130
@@ -96,6 +98,12 @@ def main(argv: list[str] | None = None) -> int:
         if not _reader_has_gone():
             raise
         return READER_GONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("dfd: What was to be written was not: the disk is full.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what still waits goes nowhere
+        return DfdError.exit_code
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -163,7 +171,7 @@ def _reader_has_gone() -> bool:
     for stream in (sys.stdout, sys.stderr):
         try:
             number = stream.fileno()
-        except OSError:  # it is no file: of a test, or of a program that embeds dfd
+        except (OSError, AttributeError):  # it is no file, or was closed: of a test, or of a program that embeds dfd
             continue
         watch = select.poll()
         watch.register(number, select.POLLOUT)

@@ -172,6 +172,16 @@ def test_a_reader_that_goes_away_is_no_traceback(stream: str, by: str) -> None:
         assert process.wait(timeout=60) == cli.READER_GONE
 
 
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [(">&-", 0, ""), (">/dev/full", 1, "dfd: What was to be written was not: the disk is full.\n")],
+)
+def test_an_output_that_cannot_be_written(where: str, code: int, said: str) -> None:
+    line = f'"{sys.executable}" -m dfd_core.cli --help {where}'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 def test_another_broken_pipe_is_not_hidden(command: types.ModuleType) -> None:
     def fail(args: argparse.Namespace, settings: Settings) -> int:
         raise BrokenPipeError

@@ -24,6 +24,7 @@ from dfd_core.names import json_line, one_line, utf8
 from dfd_core.scoring import load_scorer
 from tests.clips import write_clip
 
+ROOT = Path(__file__).parents[1]
 LATIN = os.fsdecode(b"caf\xe9.mp4")
 NAMES = [
     "Title [dQw4w9WgXcQ].mp4",
@@ -123,7 +124,7 @@ def test_a_name_is_one_line_and_json_gives_it_back(name):
 
 
 def test_no_command_prints_by_a_console_that_knows_markup():
-    sources = [p for top in ("dfd_core", "ingest", "workers", "trainer") for p in Path(top).rglob("*.py")]
+    sources = [p for top in ("dfd_core", "ingest", "workers", "trainer") for p in (ROOT / top).rglob("*.py")]
     assert len(sources) > 100
     makers = [str(p) for p in sources if "Console(" in p.read_text().replace("PlainConsole(", "")]
     assert makers == []
