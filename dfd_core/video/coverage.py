@@ -151,7 +151,7 @@ class Coverage:
     def _is_torn(self) -> bool:
         """Whether a stream that does not say how long it is breaks off: within a packet, as no recorder ends one."""
         if self._kind == "mpegts":
-            return self._damaged and all(self._size % length for length in _TS_PACKETS)
+            return all(self._size % length for length in _TS_PACKETS)
         return (self._kind == "mpeg" and self._ends_in_damage) or self._lacks_trailer
 
     def _head_s(self, spent_s: float) -> float:

@@ -58,6 +58,7 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
         container = av.open(
             url if path is None else f"file:{path.absolute()}",
             options=_options(url, settings),
+            metadata_errors="replace",  # titles in Latin-1 are no reason not to look at the picture
             timeout=(settings.open_timeout_s, settings.read_timeout_s) if path is None else None,
         )
     except (av.FFmpegError, OSError) as error:
@@ -73,6 +74,9 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise VideoError(f"{name} has {'sound but ' if container.streams.audio else ''}no picture.")
+        streams = [s for s in streams if s.codec_context is not None]
+        if not streams:
+            raise VideoError(f"Cannot read {name}: FFmpeg has no decoder for its picture, or its headers are damaged.")
         if path is not None and is_picture(container) and path.suffix.lower() in VIDEO_SUFFIXES:
             codec = streams[0].codec_context.name
             raise VideoError(f"{name} is a picture ({codec}) with the name of a video; give it its proper suffix.")
