@@ -20,8 +20,10 @@ ENOUGH = 0.9  # of a file; what was read of less is told as a part
 _MOST_LOST_S = 10.0  # of a file of any length
 _ROUNDING_S = 0.002
 _GAP_STEPS = 2.5  # between pictures that follow each other there is less
-_PAUSE_S = 1.0  # a gap that a film of even steps does not have
-_EVEN = (25, 0.02)  # such a film: after so many pictures, with so small a share of uneven steps
+_PAUSE_S = 0.5  # longer gaps may be pauses
+_MANY = 25  # pictures, after which it is known how even a film is
+_UNEVEN = 0.02  # so small a share of other steps has a film that makes no pauses
+_TAIL_SHARE = 0.05  # of what was read, but at most:
 _TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
 _BACK_S = 1.0  # a jump back by more is a stream that begins anew
 _HOLE = 64 * 1024  # bytes between packets in which there should have been some
@@ -70,7 +72,8 @@ class Coverage:
         self._damaged = self._restarted = self._ends_in_damage = False
         self._last_s: float | None = None
         self._first_s = self._spent_s = self._lost_s = 0.0
-        self._pictures = self._uneven = 0
+        self._pictures = self._uneven = self._pauses = 0
+        self._pauses_s = 0.0
 
     def damage(self) -> None:
         """Something could not be decoded."""
@@ -107,8 +110,8 @@ class Coverage:
         self._damaged |= packet.pos - self._bytes_end > _HOLE and self._kind not in _INDEXED
         self._bytes_end = max(self._bytes_end, packet.pos + packet.size)
 
-    def picture(self, time_s: float) -> None:
-        """A whole picture came."""
+    def picture(self, time_s: float, is_key: bool) -> None:
+        """A whole picture came; one that `is_key` needs none before it."""
         passed, earliest_s = 0, self._waiting[0] if self._waiting else time_s
         while self._waiting and self._waiting[0] < time_s - _ROUNDING_S:
             packet_s = heapq.heappop(self._waiting)
@@ -123,16 +126,23 @@ class Coverage:
             gap_s = max(0.0, time_s - self._last_s)
             self._spent_s += gap_s
             if gap_s > _GAP_STEPS * self._step_s:
-                self._lost_s += gap_s - self._step_s if self._is_loss(gap_s, passed) else 0.0
+                self._gap(gap_s - self._step_s, passed, is_key)
             self._uneven += not 0.5 < gap_s / self._step_s < 1.5
         self._pictures, self._ends_in_damage = self._pictures + 1, False
         self._last_s = time_s
 
-    def _is_loss(self, gap_s: float, passed: int) -> bool:
-        """Whether a gap held pictures: their packets came, something is damaged, or there was no pause so far."""
-        even = self._pictures >= _EVEN[0] and self._uneven <= _EVEN[1] * self._pictures
-        paused = even and gap_s > _PAUSE_S and self._kind not in _INDEXED
-        return self._damaged or passed > _GAP_STEPS or paused
+    def _gap(self, seconds: float, passed: int, is_key: bool) -> None:
+        """Lost, if packets came for it, something is damaged, or there was no pause so far.
+
+        If a key frame ends it, a piece of the file may be gone. Whether that is so shows in the end: recordings that
+        pause by themselves do not go on with a key frame.
+        """
+        pause = seconds > _PAUSE_S and self._kind not in _INDEXED
+        even = self._pictures >= _MANY and self._uneven <= _UNEVEN * self._pictures
+        if self._damaged or passed > _GAP_STEPS or (pause and even):
+            self._lost_s += seconds
+        elif pause and is_key:
+            self._pauses, self._pauses_s = self._pauses + 1, self._pauses_s + seconds
 
     @property
     def is_picture(self) -> bool:
@@ -145,6 +155,8 @@ class Coverage:
             return Reach(0.0, 0.0, True)
         spent_s = self._spent_s + self._step_s
         tail_s, head_s = self._tail_s(self._last_s + self._step_s), self._head_s(spent_s)
+        if self._uneven - self._pauses <= _UNEVEN * self._pictures:
+            self._lost_s, self._pauses_s = self._lost_s + self._pauses_s, 0.0
         reach = Reach(spent_s - self._lost_s, spent_s + head_s + tail_s, self._lost_s + head_s < _TAIL_S)
         return replace(reach, of_s=None) if self._is_torn() and not reach.partial else reach
 
@@ -165,14 +177,18 @@ class Coverage:
         """What is missing after the last picture."""
         if self._restarted:
             return 0.0
-        until_s = self._packets_end_s
-        if self._declared_s is not None and self._others_end_s < self._declared_s - _TAIL_S:
+        until_s, slack_s = self._packets_end_s, self._slack_s(end_s)
+        if self._declared_s is not None and self._others_end_s < self._declared_s - slack_s:
             until_s = max(until_s, self._declared_s)
         elif self._kind not in _LENGTH_IN_HEADER and self._bytes_end and self._size > 0:
             beyond = self._size - self._bytes_end
             if beyond > (1 - ENOUGH) * self._size:
                 until_s = max(until_s, self._first_s + (end_s - self._first_s) * self._size / self._bytes_end)
-        return until_s - end_s if until_s - end_s > _TAIL_S else 0.0
+        return until_s - end_s if until_s - end_s > slack_s else 0.0
+
+    def _slack_s(self, end_s: float) -> float:
+        """What may be missing at the end of a whole file."""
+        return min(_TAIL_S, max(_GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
 
 
 def path_of(container: InputContainer) -> Path | None:

@@ -110,7 +110,7 @@ class Film:
                 self._damage()
                 continue
             if self._coverage is not None and picture.time is not None:
-                self._coverage.picture(picture.time)
+                self._coverage.picture(picture.time, bool(picture.key_frame))
             yield picture
 
     def _damage(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from dfd_core.video.opening import is_picture
 
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # cameras make 200 megapixels; FFmpeg has decoded them before Pillow is asked
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, TypeError, RuntimeError, IndexError, KeyError, struct.error)
+"""How Pillow and its plugins tell of damaged files."""
 _MILLISECONDS = Fraction(1, 1000)
 _SHOWN_MS = 100  # of a picture that does not say for how long
 _MOTION = (b"MotionPhoto", b"MicroVideo", b"MotionPhoto_Data")  # what phones call a video behind a photo
@@ -133,7 +136,7 @@ def look_into(file: Path | bytes) -> StillFile:
                 orientation=EXIF[turned - 1] if turned in range(1, 9) else UPRIGHT,
                 unread=_unread(file, image.format, count),
             )
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError):  # damaged, and so Pillow says in many ways
+    except _DAMAGE:
         return StillFile()
 
 
@@ -148,7 +151,7 @@ def decoded(file: Path | bytes, name: str, curve: int) -> Iterator[VideoFrame]:
                 frame.pts, frame.time_base, frame.color_trc = time_ms, _MILLISECONDS, curve
                 yield frame
                 time_ms += round(picture.info.get("duration") or _SHOWN_MS)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except _DAMAGE as error:
         if not time_ms:
             raise VideoError(f"{name} cannot be decoded ({type(error).__name__}); is the file whole?") from None
         text = f"{name} was read to {format_time(time_ms / 1000)}; the rest is damaged ({type(error).__name__})."
