@@ -23,6 +23,7 @@ _GAP_STEPS = 2.5  # between pictures that follow each other there is less
 _PAUSE_S = 0.5  # longer gaps may be pauses
 _MANY = 25  # pictures, after which it is known how even a film is
 _UNEVEN = 0.02  # so small a share of other steps has a film that makes no pauses
+_LEAST_TAIL_S = 0.25
 _TAIL_SHARE = 0.05  # of what was read, but at most:
 _TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
 _BACK_S = 1.0  # a jump back by more is a stream that begins anew
@@ -188,7 +189,7 @@ class Coverage:
 
     def _slack_s(self, end_s: float) -> float:
         """What may be missing at the end of a whole file."""
-        return min(_TAIL_S, max(_GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
+        return min(_TAIL_S, max(_LEAST_TAIL_S, _GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
 
 
 def path_of(container: InputContainer) -> Path | None:
