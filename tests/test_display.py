@@ -168,3 +168,17 @@ def test_ten_bits_without_hdr_keep_their_colours(tmp_path: Path) -> None:
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     assert difference(first(tmp_path / "a.mp4").image, image) < 4
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "tall pixels", "HLG"])
+def test_what_is_encoded_again_is_shown_alike(tmp_path: Path, kind: str) -> None:
+    reencode = pytest.importorskip("trainer.reencode")
+    path, image = tmp_path / "a.mp4", four_corners()
+    if kind == "HLG":
+        write_hdr(path, portrait(), 18)
+    else:
+        write_film(
+            path, [image] * 3, orientation=5 if kind == "mirrored" else 1, pixel=Fraction(1, 1 + (kind != "mirrored"))
+        )
+    again = reencode.reencode(path, tmp_path / "again.mp4", reencode.Reencoding(crf=12), 9.0)
+    assert difference(first(again).image, first(path).image) < 3

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
@@ -28,7 +29,7 @@ class Reencoding:
 
 
 def reencode(path: Path, target: Path, plan: Reencoding, seconds: float) -> Path:
-    """Write the first `seconds` of the video `path` to `target`, an .mp4; times and rotation are kept.
+    """Write the first `seconds` of the video `path` to `target`, an .mp4; times, shape and colours are kept.
 
     VideoError where it cannot be read, or has no picture.
     """
@@ -60,6 +61,14 @@ def _encoder(sink: Any, given: Any, first: VideoFrame, plan: Reencoding) -> Any:
     encoder.width, encoder.height = (max(16, round(side * plan.scale / 2) * 2) for side in (first.width, first.height))
     encoder.pix_fmt, encoder.codec_context.time_base = "yuv420p", first.time_base
     encoder.options = {"crf": str(plan.crf), "preset": "medium"}
-    if first.rotation:
-        encoder.set_display_rotation(first.rotation)
+    context = encoder.codec_context
+    context.sample_aspect_ratio = given.sample_aspect_ratio or 1
+    context.color_trc, context.color_primaries, context.colorspace = (
+        first.color_trc,
+        first.color_primaries,
+        first.colorspace,
+    )
+    matrix = first.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        encoder.set_display_matrix(np.frombuffer(bytes(matrix), np.int32).tolist())
     return encoder
