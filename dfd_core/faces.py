@@ -25,6 +25,7 @@ FORGET_S = 1.0  # a track that is unseen for longer gets a new id when it comes 
 _DOUBT = 0.2  # by how much surer the detector must be without the face mesh than with it
 _IS_FACE = 5.0  # presence: of 303 tiled finds in 1,108 frames of 720p and more no other thing reached it
 _ROUGH = 0.7  # of the least width: what is narrower in a tile is not looked at closely
+_LIKE = 3.0  # times the width: a face that is smaller still may hang behind a larger one
 _TILED_EVERY = 24  # sampled frames of a video
 
 
@@ -116,11 +117,11 @@ def turned(image: UInt8Array, quarter_turns: int) -> UInt8Array:
 
 
 def _same(box: Float32Array, other: Float32Array) -> bool:
-    """Whether two boxes are of one face: much in common, or the middle of one within the other."""
-    inside = [
-        bool((b[:2] <= c).all() and (c <= b[2:]).all()) for b, c in ((box, centre_of(other)), (other, centre_of(box)))
-    ]
-    return any(inside) or iou(box, other) >= MATCH_IOU
+    """Whether two boxes are of one face: much in common, or of like size and the middle of one within the other."""
+    pairs = (box, centre_of(other)), (other, centre_of(box))
+    inside = any(bool((b[:2] <= middle).all() and (middle <= b[2:]).all()) for b, middle in pairs)
+    narrow, wide = sorted(float(b[2] - b[0]) for b in (box, other))
+    return (inside and wide < _LIKE * narrow) or iou(box, other) >= MATCH_IOU
 
 
 class FaceTracker:

@@ -71,6 +71,16 @@ def test_what_the_whole_picture_shows_is_as_it_was(portrait: UInt8Array, finder:
     assert len(finder.find(image)) == 2
 
 
+def test_a_false_find_that_fills_the_picture_hides_no_small_face(portrait: UInt8Array) -> None:
+    class Mistaken(FaceFinder):
+        def _in_whole(self, image: UInt8Array) -> list[Face]:
+            return [Face(np.array([300, 100, 1500, 1000], np.float32), np.zeros((6, 2), np.float32), 0.6)]
+
+    image = room((1920, 1080))
+    hang(image, portrait, 60, 900, 500)
+    assert [round(face.width, -1) for face in Mistaken(SETTINGS).find(image)] == [1200, 60]
+
+
 def test_a_picture_that_is_small_enough_has_no_tiles() -> None:
     assert tiles_of(np.zeros((600, TILED_FROM_PX, 3), np.uint8)) == []
 
