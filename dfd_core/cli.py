@@ -56,6 +56,9 @@ COMMANDS = {
         "cut the faces out of a collection of videos and pictures, into one HDF5 data set",
     ),
     "data fakes": Command("trainer.data.fakes", "make a fake of every real window of a data set: a data set of pairs"),
+    "data duplicates": Command(
+        "trainer.data.duplicates", "find pictures that several files of data sets show, and leaks between their sides"
+    ),
     "data info": Command(
         "trainer.data.info",
         "counts by split, group, method and licence of a data set, and a contact sheet",

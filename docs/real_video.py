@@ -24,7 +24,7 @@ from dfd_core.scoring import load_scorer
 from dfd_core.settings import FaceSettings, load_settings, parse_assignments
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.clips import AUTHENTIC, decoded, encode
-from trainer.fusing import CHECKS
+from trainer.evidence import CHECKS
 from trainer.manipulations import MANIPULATIONS, manipulated
 from trainer.pool import Picture
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -80,3 +81,43 @@ def noise_pool(path: Path) -> FacePool:
                 writer.add(window, file, n % 2 == 1, "validation" if n >= 8 else "train")
             writer.close()
     return pool_of([path])
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip of a made-up page: its face is the portrait, darker where it is fake."""
+
+    name: str
+    page: str
+    person: str
+    method: str = ""
+    family: str = "real"
+    pair: str = ""
+    split: str = "train"
+
+
+def clip_set(path: Path, pool: FacePool, clips: Sequence[Clip], moments: int = 2, frames: int = 1) -> Path:
+    """A data set of clips, `moments` windows each, a second apart."""
+    with DatasetWriter(path, Header(288, frames, 8.0, "clips", "official")) as writer:
+        for n, clip in enumerate(clips):
+            row = FileRow(
+                clip.name, (clip.person,), clip.method, "", clip.family, clip.page, clip.pair, "MIT (LICENSE)"
+            )
+            file = writer.add_file(row)
+            window = face_window(pool, n % 5, frames, darker=clip.family != "real")
+            for moment in range(moments):
+                writer.add(replace(window, times_s=window.times_s + moment), file, clip.family != "real", clip.split)
+        writer.close()
+    return path
+
+
+def pages_of_clips() -> list[Clip]:
+    """Four pages of two people with a method each, of two families; one more person to validate with."""
+    clips = []
+    for n, family in enumerate(("swap", "swap", "talking-head", "talking-head")):
+        page = f"page/{n}"
+        for k in range(2):
+            real = f"{n}{k}.mp4"
+            clips += [Clip(real, page, f"p{n}{k}"), Clip(f"f{real}", page, f"p{n}{k}", f"method-{n}", family, real)]
+    held_out = Clip("v.mp4", "page/v", "v", split="validation")
+    return [*clips, held_out, Clip("fv.mp4", "page/v", "v", "method-v", "swap", "v.mp4", "validation")]

@@ -15,7 +15,7 @@ from dfd_core.fusion import Fusion, Quality
 from dfd_core.models.store import SHIPPED, read_card
 from tests.fixtures_faces import face_set
 from trainer.clips import AUTHENTIC
-from trainer.fusing import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
+from trainer.evidence import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
 from trainer.manipulations import MANIPULATIONS
 from trainer.pool import FacePool
 
@@ -70,7 +70,7 @@ def test_calibration_gets_better_and_thresholds_keep_false_alarms_rare() -> None
     assert figures["auc"] > by_check["appearance"] > by_check["temporal"] > by_check["noise"]
     assert by_check["noise"] == pytest.approx(0.5, abs=0.05)
     probabilities = fused(fit_fusion(evidence), evidence)
-    thresholds = thresholds_of(probabilities, evidence)
+    thresholds = thresholds_of(probabilities, evidence, (0.05, 0.06))
     assert (probabilities[evidence.labels == 0] >= thresholds.enter).mean() <= 0.06
     assert 0.4 <= thresholds.exit <= thresholds.enter
 

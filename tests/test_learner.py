@@ -146,7 +146,7 @@ fakes = Mixture(self_blended=0, real=1)
 recipe = replace(recipe_named("smoke"), fakes=fakes, epochs=epochs, steps=2, patience=patience, serving_size=96)
 best = fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, feeders=1)
 served = as_served(best, asdict(recipe))
-assert (best.input_shape[1], served.input_shape[1]) == (64, 96)
+assert (best.input_shape[1], served.input_shape[1]) == (96, 96)
 assert (folder / "run" / "thresholds.json").is_file()
 """
 

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if facts["recipe"]["name"] == SEARCH:
         model = _found_model(args.run)
     else:
-        model = _serving_model(args.run, args.checkpoint, facts["recipe"], args.mean_with)
+        model = serving_model(args.run, args.checkpoint, facts["recipe"], args.mean_with)
     args.out.mkdir(parents=True, exist_ok=True)
     model.save(args.out / KERAS_FILE)
     (args.out / LITERT_FILE).write_bytes(to_litert(model, args.precision))
@@ -118,7 +118,7 @@ def to_litert(model: Any, precision: str = "float16") -> bytes:
         return bytes(converter.convert())
 
 
-def _serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:
+def serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:
     """The averaged weights, or the mean of them and others, in a float32 network, whatever they were trained in."""
     import keras
 

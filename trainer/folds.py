@@ -1,7 +1,8 @@
 """Folds over real-world clips: each is judged by a network that saw neither its method, nor its page, nor its people.
 
 Pages that share a method are one cluster; a fold tests whole clusters, and training loses everybody who is seen there.
-Files without a family (portraits) are always trained on; the validation split is scored by every fold's network.
+Files without a family (portraits) are always trained on, and not scored; the validation split is scored by every
+fold's network.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def run_folds(
             network = train(pool.only(fold.train | (pool.splits == VALIDATION)), out / fold.name)
             own = [
                 {"fold": fold.name, **row}
-                for chosen in (fold.test, pool.splits == VALIDATION)
+                for chosen in (fold.test, (pool.splits == VALIDATION) & (pool.families != ""))
                 for row in score_files(network, pool, np.flatnonzero(chosen))
             ]
             _write(scores, own)
