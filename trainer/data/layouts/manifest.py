@@ -15,7 +15,7 @@ Row = Mapping[str, str]
 class Manifest:
     """Columns file and label (real or fake); where known split, group, and what else `LabelledFile` says of a file.
 
-    A group names the identities, joined by +; without one the file is its own. A pair is the file of another row.
+    A group names the identities, joined by +; without one the file is its own. A pair is the file of another row, and counts if that is there.
     """
 
     name = "manifest"
@@ -65,8 +65,6 @@ def _file(manifest: Path, number: int, row: Row, known: set[str]) -> LabelledFil
     split, pair = row.get("split", "").lower() or None, row.get("pair", "")
     if split not in {None, *SPLITS}:
         raise DataError(f"Line {number} of {manifest}: the split must be one of {', '.join(SPLITS)}, not '{split}'.")
-    if pair and pair not in known:
-        raise DataError(f"Line {number} of {manifest}: the pair '{pair}' is the file of no row.")
     group = row.get("group", "")
     return LabelledFile(
         path=manifest.parent / row["file"],
@@ -77,7 +75,7 @@ def _file(manifest: Path, number: int, row: Row, known: set[str]) -> LabelledFil
         split=split,
         family=row.get("family", ""),
         source=row.get("source", ""),
-        pair=manifest.parent / pair if pair else None,
+        pair=manifest.parent / pair if pair in known else None,
         licence=row.get("licence", ""),
         region=region_of(manifest, number, row),
     )
