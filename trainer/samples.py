@@ -38,7 +38,8 @@ def draw_pair(
     One that is made on the way is made of face `index` of the pool, or of a random one; for other kinds `index` is the
     fake's.
     """
-    side = _side(recipe, rng, _RESTORED_FROM_PX if kind == RESTORED else 0)
+    untouched = rng.random() < recipe.degradation.untouched_share
+    side = CROP_CAP if untouched else _side(recipe, rng, _RESTORED_FROM_PX if kind == RESTORED else 0)
     if kind == SELF_BLENDED:
         pair = _self_blended(pool, recipe, side, rng, index)
     elif kind == SWAPPED:
@@ -51,7 +52,7 @@ def draw_pair(
         pair = _of_data_set(pool, pool.draw_fake(kind, rng) if index is None else index, side, rng)
         if rng.random() < recipe.degradation.equal_sharpness_share:
             pair = equally_sharp(pair, recipe.size)
-    return _degraded(pair, recipe, rng)
+    return _as_seen(pair, recipe) if untouched else _degraded(pair, recipe, rng)
 
 
 def draw_real(pool: FacePool, recipe: Recipe, rng: np.random.Generator, index: int) -> UInt8Array:
@@ -115,7 +116,11 @@ def _side(recipe: Recipe, rng: np.random.Generator, least: int = 0) -> int:
 
 def _degraded(crops: list[UInt8Array], recipe: Recipe, rng: np.random.Generator) -> UInt8Array:
     """Crops of one side, degraded alike, as the network sees them: uint8 (N, S, S, 3)."""
-    crops = degrade(crops, recipe.degradation, rng)
+    return _as_seen(degrade(crops, recipe.degradation, rng), recipe)
+
+
+def _as_seen(crops: list[UInt8Array], recipe: Recipe) -> UInt8Array:
+    """Crops of one side as the network sees them, uint8 (N, S, S, 3)."""
     if crops[0].shape[0] > CROP_CAP:
         crops = [cv2.resize(c, (CROP_CAP, CROP_CAP), interpolation=cv2.INTER_AREA) for c in crops]
     return np.stack([network_input(np.asarray(c, np.uint8), recipe.size) for c in crops])

@@ -66,11 +66,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     console, leaks, found = PlainConsole(), 0, find_twins(data, args.bits)
     sides = [_sides(dataset) for dataset in data]
     for twins in found:
-        apart = twins.one[0] != twins.other[0] or len(sides[twins.one[0]][twins.one[1]] | sides[twins.other[0]][twins.other[1]]) > 1
+        apart = (
+            twins.one[0] != twins.other[0]
+            or len(sides[twins.one[0]][twins.one[1]] | sides[twins.other[0]][twins.other[1]]) > 1
+        )
         leaks += apart
-        names = [f"{data[d].path.name}: {data[d].files[f].path} ({'+'.join(data[d].files[f].groups)})" for d, f in (twins.one, twins.other)]
-        console.print(f"{'on two sides' if apart else 'two groups'}, {twins.bits} bits apart: {names[0]} and {names[1]}")
-    console.print(f"{len(found)} pairs of files of different groups show a picture in common, {leaks} of them on two sides.")
+        names = [
+            f"{data[d].path.name}: {data[d].files[f].path} ({'+'.join(data[d].files[f].groups)})"
+            for d, f in (twins.one, twins.other)
+        ]
+        console.print(
+            f"{'on two sides' if apart else 'two groups'}, {twins.bits} bits apart: {names[0]} and {names[1]}"
+        )
+    console.print(
+        f"{len(found)} pairs of files of different groups show a picture in common, {leaks} of them on two sides."
+    )
     return DataError.exit_code if leaks else 0
 
 
@@ -105,7 +115,9 @@ def _of_windows(data: Dataset) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
 
 def _share_a_group(data: Sequence[Dataset], one: tuple[int, int], other: tuple[int, int]) -> bool:
     """Within a data set; names of groups in another one mean somebody else."""
-    return one[0] == other[0] and not set(data[one[0]].files[one[1]].groups).isdisjoint(data[other[0]].files[other[1]].groups)
+    return one[0] == other[0] and not set(data[one[0]].files[one[1]].groups).isdisjoint(
+        data[other[0]].files[other[1]].groups
+    )
 
 
 def _sides(data: Dataset) -> dict[int, set[str]]:

@@ -20,6 +20,7 @@ from dfd_core.errors import DataError
 class Degradation:
     """What happens to real and fake alike after blending; ranges are (low, high)."""
 
+    untouched_share: float = 0.0  # of pairs: as large as they are, and nothing is done to them
     face_px: tuple[int, int] = (80, 288)  # native side of the crop, log-uniform
     codec_share: float = 0.65  # share of samples that go through a video codec
     codecs: tuple[str, ...] = ("libx264",)  # one of these; one that is named twice is drawn twice as often
