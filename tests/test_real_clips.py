@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -20,11 +21,13 @@ from dfd_core.errors import DataError
 from tests.fixtures_faces import SMOKE, Clip, clip_set, pages_of_clips
 from tests.keras_process import KerasProcess
 from tests.test_trainer import run_commands
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow, FileRow, Header
+from trainer.data.duplicates import find_twins
 from trainer.data.layouts import layout_named
-from trainer.degrade import equally_sharp, sharpness_of
+from trainer.degrade import equally_sharp, sharpness_of, through_jpeg
 from trainer.folds import folds_of, without_family
 from trainer.pool import TRAIN, VALIDATION, FacePool, pool_of
+from trainer.recipes import Mixture
 from trainer.samples import draw_pair
 
 COLUMNS = "file,id,label,family,method,group,use,region,repo,blob,path,pair,licence,licence_where"
@@ -210,6 +213,18 @@ def test_pages_count_by_the_root_of_their_files(pool: FacePool, tmp_path: Path) 
     assert own.chances.sum() == pytest.approx(1)
 
 
+def test_untouched_pairs_are_as_they_were(pool: FacePool, tmp_path: Path) -> None:
+    clips = [Clip("r", "p", "ann"), Clip("f", "p", "ann", "m", "swap", "r"), Clip("v", "q", "z", split="validation")]
+    own = pool_of([clip_set(tmp_path / "s.h5", pool, clips)])
+    pairs = {}
+    for share in (0.0, 1.0):
+        plan = replace(SMOKE.degradation, untouched_share=share, noise_share=1.0, noise_sigma=(20.0, 21.0))
+        recipe = replace(SMOKE, degradation=plan, fakes=Mixture(self_blended=0, real=1))
+        pairs[share] = draw_pair(own, "real", recipe, np.random.default_rng(1))
+    grain = {share: np.abs(np.diff(pair.astype(int), axis=2)).mean() for share, pair in pairs.items()}
+    assert grain[0.0] > 1.3 * grain[1.0]
+
+
 def test_sharpness_tells_nothing_after_sampling(pool: FacePool) -> None:
     """Fakes that are blurred by so much are as sharp as their real faces once both were drawn."""
     rng, before, after = np.random.default_rng(1), [], []
@@ -300,3 +315,45 @@ def test_from_clips_to_a_fused_model_judged_by_folds(tmp_path: Path, pool: FaceP
     assert set(card["figures"]["clips"]["auc_by_kind"]) == {"swap", "talking-head"}
     assert {s["licence"] for s in card["data"]["sources"]} == {"MIT (LICENSE)"}
     assert {"source": "page/0", "licence": "MIT (LICENSE)", "real": 2, "fake": 2} in card["data"]["sources"]
+
+
+def pictures(path: Path, images: dict[tuple[str, str], np.ndarray]) -> Path:
+    """A data set of stills, by person and split."""
+    with DatasetWriter(path, Header(160, 1, 8.0, "folders", "group")) as writer:
+        for n, ((person, split), image) in enumerate(images.items()):
+            file = writer.add_file(FileRow(f"{n}.png", (person,)))
+            unknown = [np.full((1, *shape), np.nan, np.float32) for shape in ((4,), (468, 2), (6, 2), ())]
+            boxes, mesh, landmarks, quantisers = unknown
+            window = FaceWindow(
+                image[None],
+                160.0,
+                np.ones(1, np.uint8),
+                np.zeros(1),
+                boxes,
+                mesh.astype(np.float16),
+                landmarks,
+                quantisers,
+            )
+            writer.add(window, file, bool(n % 2), split)
+        writer.close()
+    return path
+
+
+def test_a_picture_on_two_sides_is_found_whatever_its_size_and_quality(
+    tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    face = cv2.cvtColor(cv2.resize(portrait[60:360, 100:400], (160, 160)), cv2.COLOR_BGR2RGB)
+    small = cv2.resize(cv2.resize(face, (90, 90), interpolation=cv2.INTER_AREA), (160, 160))
+    other = np.ascontiguousarray(face[:, ::-1])
+    again = through_jpeg(small, 60)
+    own = pictures(tmp_path / "a.h5", {("ann", "train"): face, ("ben", "train"): other, ("eve", "validation"): again})
+    assert main(["data", "duplicates", str(own)]) == 1
+    printed = capsys.readouterr().out
+    assert "on two sides" in printed
+    assert "a.h5: 0.png (ann) and a.h5: 2.png (eve)" in printed
+    assert "1 pairs of files" in printed
+    alone = pictures(tmp_path / "b.h5", {("ann", "train"): face, ("ben", "validation"): other})
+    assert main(["data", "duplicates", str(alone)]) == 0
+    elsewhere = pictures(tmp_path / "c.h5", {("ann", "train"): again, ("kim", "validation"): face[::-1].copy()})
+    assert main(["data", "duplicates", str(alone), "--against", str(elsewhere)]) == 1
+    assert [(t.one, t.other) for t in find_twins([Dataset(alone), Dataset(elsewhere)], 40)] == [((0, 0), (1, 0))]

@@ -15,7 +15,8 @@ Row = Mapping[str, str]
 class Manifest:
     """Columns file and label (real or fake); where known split, group, and what else `LabelledFile` says of a file.
 
-    A group names the identities, joined by +; without one the file is its own. A pair is the file of another row, and counts if that is there.
+    A group names the identities, joined by +; without one the file is its own. A pair is the file of another row, and
+    counts if that is there.
     """
 
     name = "manifest"
