@@ -95,7 +95,7 @@ class Extractor:
 
     def _take(self, segment: Segment) -> list[FaceWindow]:
         needed = max(1, _ENOUGH * min(self._plan.frames, len(segment.times_s)))
-        tracks = [track for track in segment.tracks if track.present.sum() >= needed]
+        tracks = [track for track in segment.tracks if track.upright and track.present.sum() >= needed]
         tracks.sort(key=lambda track: -float(np.nanmedian(track.boxes[:, 2] - track.boxes[:, 0])))
         return [self._window(t, segment) for t in (tracks if self._plan.all_faces else tracks[:1])]
 
