@@ -411,7 +411,7 @@ _FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from dfd_core.errors import DataError
-from trainer.data.dataset import disk_errors
+from trainer.data.storage import disk_errors
 from trainer.data.parts import load_windows, save_windows
 windows = load_windows(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))

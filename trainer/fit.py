@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
-from trainer.data.dataset import disk_errors
+from trainer.data.storage import disk_errors
 from trainer.journal import Journal
 from trainer.learner import (
     CHECKPOINT,

@@ -12,6 +12,7 @@ A row is a window: up to T frames of one face of one file. Root attributes: `for
     mesh     float16 (W, T, 468, 2)   landmarks in px of the crop; NaN where unknown
     landmarks float32 (W, T, 6, 2)    the face finder's (eyes, nose, mouth, ears), in px of the crop; NaN where absent
     quantisers float32 (W, T)         the codec's on H.264's scale, mean over the face; NaN where unknown
+    hash     uint8   (W, 32)          perceptual hash of the first frame with a face (trainer.data.hashes)
     label    uint8   (W,)             0 real, 1 fake
     split    uint8   (W,)             0 train, 1 validation, 2 test
     file     int32   (W,)             row of files/*
@@ -24,13 +25,12 @@ Bytes of a name that are no UTF-8 are written as \\xNN.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,14 +41,14 @@ import numpy.typing as npt
 from dfd_core import __version__
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, Float64Array, UInt8Array
+from trainer.data.hashes import BYTES, picture_hash
 from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, check_disjoint
+from trainer.data.storage import FULL_DISK, compression_options, disk_errors, load_filters
 
 FORMAT, VERSION = "dfd-dataset", 2
 MESH_POINTS = 468
 _SINCE_2 = {"landmarks": (6, 2), "quantisers": ()}  # columns that schema 1 has not, and their shape in a frame
-_FULL_DISK = "the disk is full; free some space, and run the same command again."
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +115,18 @@ class DatasetWriter:
     def add(self, window: FaceWindow, file: int, fake: bool, split: str) -> None:
         """Append one row."""
         if shutil.disk_usage(self._path.parent).free < self._reserve:
-            raise DataError(f"Cannot write {self._path}: {_FULL_DISK}")
+            raise DataError(f"Cannot write {self._path}: {FULL_DISK}")
         row = len(self._h5["label"])
         pixels = window.crops.shape[1]
         values = {f.name: getattr(window, f.name) for f in fields(FaceWindow) if f.name != "crops"}
-        values |= {"pixels": pixels, "label": int(fake), "split": SPLITS.index(split), "file": file}
+        first = window.crops[int(np.argmax(window.present))]
+        values |= {
+            "hash": picture_hash(first),
+            "pixels": pixels,
+            "label": int(fake),
+            "split": SPLITS.index(split),
+            "file": file,
+        }
         full = np.zeros(self._h5["crops"].shape[1:], np.uint8)
         full[:, :pixels, :pixels] = window.crops
         with disk_errors(self._path):
@@ -155,6 +162,7 @@ class DatasetWriter:
             "pixels": ((), np.int32), "side": ((), np.float32), "present": ((t,), np.uint8),
             "times_s": ((t,), np.float64), "boxes": ((t, 4), np.float32), "mesh": ((t, MESH_POINTS, 2), np.float16),
             "landmarks": ((t, 6, 2), np.float32), "quantisers": ((t,), np.float32),
+            "hash": ((BYTES,), np.uint8),
             "label": ((), np.uint8), "split": ((), np.uint8), "file": ((), np.int32),
         }  # fmt: skip
         self._h5.create_dataset("crops", (0, t, s, s, 3), np.uint8, maxshape=(None, t, s, s, 3), **crops)
@@ -201,6 +209,14 @@ class Dataset:
     def groups(self, row: int) -> list[str]:
         """The identities of a window."""
         return list(self.files[self.file_of[row]].groups)
+
+    @cached_property
+    def hashes(self) -> UInt8Array:
+        """Uint8 (W, 32): perceptual hashes; of a data set that has none they are made now."""
+        if "hash" in self._open():
+            return np.asarray(self._open()["hash"][:], np.uint8)
+        made = [picture_hash(self.crops(row)[0]) for row in range(len(self))]
+        return np.array(made, np.uint8).reshape(len(self), BYTES)
 
     def rows(self, split: str, fake: bool | None = None) -> npt.NDArray[np.intp]:
         """Rows of a split, and of one class if told so."""
@@ -253,7 +269,7 @@ def _files(columns: h5py.Group) -> list[FileRow]:
 
 def open_checked(path: Path) -> h5py.File:
     """The open file, read-only; DataError unless it is a data set of a version that this dfd knows."""
-    _load_filters()
+    load_filters()
     if not path.is_file():
         raise DataError(f"There is no data set {path}: make one with 'dfd data build'.")
     try:
@@ -267,36 +283,5 @@ def open_checked(path: Path) -> h5py.File:
     return h5
 
 
-def compression_options(name: str | None) -> dict[str, Any]:
-    """What h5py takes for none, gzip, lzf or blosc2."""
-    if name is None or name == "none":
-        return {}
-    if name == "gzip":
-        return {"compression": "gzip", "compression_opts": 1, "shuffle": False}
-    if name == "blosc2":
-        try:
-            import hdf5plugin
-        except ImportError:
-            raise DataError("Blosc2 needs the package hdf5plugin: pip install hdf5plugin.") from None
-        return dict(hdf5plugin.Blosc2(cname="lz4", clevel=5))
-    return {"compression": name}
-
-
-def _load_filters() -> None:
-    with suppress(ImportError):
-        import hdf5plugin  # noqa: F401  registers its filters with HDF5
-
-
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full disk and the like, met while `path` is written, into one sentence."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # h5py raises either
-        full = getattr(error, "errno", None) in _FULL or "No space left" in str(error)
-        why = _FULL_DISK if full else f"{error}; choose another place, and run the same command again."
-        raise DataError(f"Cannot write {path}: {why}") from None
