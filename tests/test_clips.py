@@ -130,7 +130,7 @@ def test_a_fake_without_an_original_is_set_against_a_face_as_light(pool: FacePoo
     with h5py.File(darks, "a") as h5:  # a real face as dark as the fakes, and fakes of people whom nobody else shows
         real, fake = np.flatnonzero(h5["label"][:] == 0)[1], np.flatnonzero(h5["label"][:] == 1)[0]
         h5["crops"][real] = h5["crops"][real] // 2
-        h5["files/group"][h5["file"][fake]] = "nobody"
+        h5["files/groups"][h5["file"][fake]] = '["nobody"]'
     faces = pool_of([darks])
     assert {faces.partner(int(fake), np.random.default_rng(seed)) for seed in range(5)} == {int(real)}
 

@@ -63,7 +63,8 @@ def test_a_file_through_redis_gets_the_verdicts_of_a_scan(clip, processes, tmp_p
     processes.wait_for(lambda: any(v["event"] == "end" for v in verdicts_in(verdicts)))
     assert processes.start("scan", "--json", str(clip)).wait(PATIENCE_S) == 0, processes.printed()
 
-    scanned = json.loads(processes.file("scan").read_text().splitlines()[-1])
+    (report,) = [line for line in processes.file("scan").read_text().splitlines() if line.startswith("{")]
+    scanned = json.loads(report)
     *changes, end = verdicts_in(verdicts)
     compared = ("track", "state", "since_s", "time_s", "fake_probability", "checks")
     assert scanned["state"] == "fake"

@@ -56,10 +56,11 @@ class Evidence:
         return Evidence(rows, self.clips[chosen], self.kinds[chosen], self.labels[chosen])
 
 
-def fit_fusion(evidence: Evidence) -> dict[str, Any]:
+def fit_fusion(evidence: Evidence, checks: Sequence[str] = CHECKS) -> dict[str, Any]:
     """The section `fusion` of a card: regularised logistic regression, no check and no quality below 0.
 
-    Both classes weigh alike, and within the fakes each kind. What is not there pulls towards the network alone.
+    Both classes weigh alike, and within the fakes each kind. What is not there pulls towards the network alone. Only
+    `checks` may get a weight.
     """
     logits = np.array([[logit(_known(row.scores[check])) for check in CHECKS] for row in evidence.rows])
     octaves = np.array([row.quality.octaves for row in evidence.rows])
@@ -71,7 +72,7 @@ def fit_fusion(evidence: Evidence) -> dict[str, Any]:
         signs = 2.0 * evidence.labels - 1
         return float(weights @ np.logaddexp(0, -signs * total) + _PRIOR * ((values - start) ** 2).sum())
 
-    bounds = [(0, 3), (0, 3), (0, 3), (-5, 5), (-4, 6), (0, 4), (0, 4), (0, 4)]
+    bounds = [*((0, 3 if check in checks else 0) for check in CHECKS), (-5, 5), (-4, 6), (0, 4), (0, 4), (0, 4)]
     best = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x.round(3).tolist()
     reliability = dict(zip(("offset", "width", "sharpness", "compression"), best[4:], strict=True))
     return {**dict(zip(CHECKS, best[:3], strict=True)), "bias": best[3], "reliability": reliability}
@@ -93,7 +94,7 @@ def thresholds_of(probabilities: np.ndarray, evidence: Evidence, shares: tuple[f
     return Thresholds(enter=round(enter, 3), exit=round(min(max(exit_, 0.4), enter), 3))
 
 
-def figures_of(evidence: Evidence, seed: int) -> dict[str, Any]:
+def figures_of(evidence: Evidence, seed: int, checks: Sequence[str] = CHECKS) -> dict[str, Any]:
     """AUC and calibration error on clips that were not fitted on: of each half, by what the other half gave.
 
     Beside them those of the network alone.
@@ -101,7 +102,7 @@ def figures_of(evidence: Evidence, seed: int) -> dict[str, Any]:
     half = np.random.default_rng(seed).permutation(evidence.clips.max() + 1)[evidence.clips] % 2 == 0
     probabilities = np.empty(len(half))
     for side in (half, ~half):
-        probabilities[side] = fused(fit_fusion(evidence.only(~side)), evidence.only(side))
+        probabilities[side] = fused(fit_fusion(evidence.only(~side), checks), evidence.only(side))
     alone = fused({"appearance": 1.0}, evidence)
     reals = evidence.labels == 0
     checks = {check: np.array([_known(row.scores[check]) for row in evidence.rows]) for check in CHECKS}

@@ -24,7 +24,7 @@ from dfd_core.video import VIDEO_SUFFIXES, stream_name
 from trainer.children import processes
 from trainer.clips import AUTHENTIC, make_clip
 from trainer.data.layouts import SPLITS
-from trainer.evidence import Evidence, Row, describe, figures_of, fit_fusion, fused, rows_of, thresholds_of
+from trainer.evidence import CHECKS, Evidence, Row, describe, figures_of, fit_fusion, fused, rows_of, thresholds_of
 from trainer.held_out import held_out_rows
 from trainer.manipulations import MANIPULATIONS, OVER_TIME, SELF_BLENDED, SWAPPED
 from trainer.pool import FacePool, pool_of
@@ -52,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, action="append", default=[], help="data set to film; as often as there are some"
     )
+    parser.add_argument(
+        "--check", choices=CHECKS, action="append", default=[], help="that may get a weight (default: every one)"
+    )
     parser.add_argument("--split", choices=SPLITS, default=SPLITS[1], help="whose faces are filmed (validation)")
     parser.add_argument("--real", type=Path, action="append", default=[], metavar="FOLDER", help="of authentic videos")
     parser.add_argument("--clips", type=int, default=120, help="of each kind (default: 120)")
@@ -74,10 +77,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     settings = replace(settings, model=replace(settings.model, path=str(args.model)))
     load_scorer(settings)  # a wrong model fails here
     evidence = Evidence.of(_rows_of_windows(args, settings) if args.windows else _rows_of_filmed(args, settings))
-    fitted = fit_fusion(evidence)
+    fitted = fit_fusion(evidence, args.check or CHECKS)
     probabilities = fused(fitted, evidence)
     thresholds = thresholds_of(probabilities, evidence, _FALSE_ALARMS if args.windows else _FILMED_ALARMS)
-    figures = figures_of(evidence, args.seed)
+    figures = figures_of(evidence, args.seed, args.check or CHECKS)
     if args.out.resolve() != args.model.resolve():
         args.out.mkdir(parents=True, exist_ok=True)
         for name in read_card(args.model).files:

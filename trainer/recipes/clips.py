@@ -20,7 +20,6 @@ RECIPE = Recipe(
         crf=(18, 42),
         codec_share=0.5,
         saturation=(0.7, 1.5),
-        equal_sharpness_share=0.8,
         rescale_share=0.35,
         rescale=3.0,
         jpeg_quality=(30, 95),
