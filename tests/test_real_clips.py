@@ -153,6 +153,28 @@ def test_names_may_hold_any_character(tmp_path: Path, portrait: np.ndarray) -> N
     assert "Real/caf\\udce9+1.png".replace("\\udce9", "\\xe9") in [file.path for file in data.files]
 
 
+@pytest.mark.parametrize(
+    ("real", "fake", "people"),
+    [
+        ("000 003", "000_003", ("000", "003")),
+        ("000", "000_003", ("000", "003")),  # the other video is not here, and other fakes show its face too
+        ("ann ben", "ann_ben", ("ann", "ben")),
+        ("ann_lee ben_ray", "ann_lee_ben_ray", ("ann_lee", "ben_ray")),
+        ("ann", "ann_swap", ("ann",)),
+        ("ann_swap ann", "ann_swap", ("ann_swap",)),
+        ("ann", "eve_kim", ("eve_kim",)),
+    ],
+)
+def test_fakes_in_folders_are_of_those_whom_their_names_join(
+    tmp_path: Path, portrait: np.ndarray, real: str, fake: str, people: tuple[str, ...]
+) -> None:
+    for folder, names in (("Real", real.split()), ("Fake", [fake])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), portrait)
+    assert [f.identities for f in layout_named("folders").files(tmp_path) if f.fake] == [people]
+
+
 def test_a_data_set_of_the_schema_before_is_read(pool: FacePool, tmp_path: Path) -> None:
     path = clip_set(tmp_path / "set.h5", pool, pages_of_clips())
     with h5py.File(path, "r+") as h5:
