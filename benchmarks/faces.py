@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dfd_core.faces import FaceFinder, FaceSearch, turned
+from dfd_core.faces.finder import FaceFinder, FaceSearch, turned
+from dfd_core.faces.windows import SegmentBuilder
 from dfd_core.settings import FaceSettings, WindowSettings
 from dfd_core.types import Frame, UInt8Array
-from dfd_core.windows import SegmentBuilder
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
 FACE_PX = 209  # of the portrait

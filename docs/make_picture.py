@@ -8,11 +8,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from dfd_core.faces import FaceFinder
-from dfd_core.scoring import load_scorer
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.windows import SegmentBuilder, WindowSlider
+from dfd_core.judging.scoring import load_scorer
+from dfd_core.media import read_frames
 from dfd_core.settings import Settings
-from dfd_core.video import read_frames
-from dfd_core.windows import SegmentBuilder, WindowSlider
 from ingest.sources.synthetic import Scene, render_synthetic
 
 mpl.use("Agg")

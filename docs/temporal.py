@@ -26,9 +26,9 @@ from sklearn.metrics import roc_auc_score
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DfdError
+from dfd_core.judging.offline import windows_of
 from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import KERAS_FILE, ModelInput, read_card, verified_file
-from dfd_core.offline import windows_of
 from dfd_core.settings import Settings, load_settings
 from dfd_core.types import Segment, UInt8Array
 from trainer.children import processes

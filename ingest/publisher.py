@@ -14,12 +14,12 @@ from redis import Redis
 from rq import Callback
 from rq.job import Retry
 
-from dfd_core import wire
-from dfd_core.broker import REDIS_AWAY, argument_of, rq_queue, settle
 from dfd_core.errors import QueueError, WireError
+from dfd_core.queue import wire
+from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue, settle
+from dfd_core.queue.wire import Pending, WindowHeader
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
-from dfd_core.wire import Pending, WindowHeader
 
 JOB_TIMEOUT_S = 600  # shown by dashboards; a hanging batch is ended by the supervisor long before
 FAILURE_TTL_S = 600

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from dfd_core.errors import VideoError
-from dfd_core.faces import FaceFinder
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.windows import SegmentBuilder, WindowSlider
 from dfd_core.settings import Settings
 from dfd_core.types import Frame, Segment, StreamState, StreamStatus
-from dfd_core.windows import SegmentBuilder, WindowSlider
 from ingest.publisher import Publisher
 from ingest.sources import Source
 

@@ -14,13 +14,13 @@ from types import FrameType
 
 from redis import Redis
 
-from dfd_core import wire
-from dfd_core.broker import REDIS_AWAY, connect
 from dfd_core.errors import DfdError, QueueError
-from dfd_core.logs import start_logging
+from dfd_core.media import redact
+from dfd_core.process.logs import start_logging
+from dfd_core.queue import wire
+from dfd_core.queue.broker import REDIS_AWAY, connect
 from dfd_core.settings import Settings
 from dfd_core.types import StreamState, StreamStatus
-from dfd_core.video import redact
 from ingest.publisher import Publisher
 from ingest.pump import Pump, PumpStopped
 from ingest.sources import open_source

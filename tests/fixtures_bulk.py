@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dfd_core.bulk import BulkQueue
-from dfd_core.cli import main
-from dfd_core.scoring import load_scorer
+from dfd_core.cli.main import main
+from dfd_core.judging.scoring import load_scorer
+from dfd_core.queue.bulk import BulkQueue
 from dfd_core.settings import Settings
 from tests.clips import write_clip
 from workers.bulk.runner import BulkRunner
 from workers.bulk.worker import BulkWorker
-from workers.metrics import BulkMetrics
+from workers.windows.metrics import BulkMetrics
 
 
 class Rig:

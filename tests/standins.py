@@ -1,4 +1,4 @@
-"""Small windows, and scorers with the interface of dfd_core.scoring.Scorer that need no model."""
+"""Small windows, and scorers with the interface of dfd_core.judging.scoring.Scorer that need no model."""
 
 import time
 

@@ -19,19 +19,19 @@ import pytest
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from dfd_core import wire
-from dfd_core.bulk import REASON, BulkState
 from dfd_core.errors import QueueError, SettingsError
-from dfd_core.offline import scan_file
-from dfd_core.scoring import load_scorer
+from dfd_core.judging.offline import scan_file
+from dfd_core.judging.scoring import load_scorer
+from dfd_core.queue import wire
+from dfd_core.queue.bulk import REASON, BulkState
 from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
 from tests.fixtures_bulk import Rig
 from workers.bulk import results, runner
-from workers.bulk.overview import Rate, picture
+from workers.bulk.progress import Rate, picture
 from workers.bulk.runner import LiveFirst
-from workers.recovery import Recovery
+from workers.fleet.recovery import Recovery
 
 CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
 

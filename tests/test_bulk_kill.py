@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from dfd_core import wire
-from dfd_core.bulk import BulkQueue, BulkState
-from dfd_core.cli import main
+from dfd_core.cli.main import main
+from dfd_core.queue import wire
+from dfd_core.queue.bulk import BulkQueue, BulkState
 from tests.clips import write_clip
 from tests.test_supervisor import busy_pids, supervise, wait_for
 
@@ -46,7 +46,7 @@ def test_a_thousand_files_and_workers_killed_at_random(redis_client, redis_url, 
             time.sleep(0.2)
 
     values = {"worker.processes": 0, "worker.bulk_processes": 2, "model.path": str(tiny_model)}
-    assert supervise(redis_url, "load_scorer", script, module="dfd_core.scoring", **values) == 0
+    assert supervise(redis_url, "load_scorer", script, module="dfd_core.judging.scoring", **values) == 0
     entries = book.entries()
     assert len(killed) == KILLS
     assert len(entries) == FILES

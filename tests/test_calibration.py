@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfd_core.calibration import fit_thresholds, read_thresholds, settings_by_stream, write_thresholds
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.errors import SettingsError
+from dfd_core.judging.calibration import fit_thresholds, read_thresholds, settings_by_stream, write_thresholds
+from dfd_core.judging.verdict import VerdictMachine
 from dfd_core.settings import VerdictSettings
 from dfd_core.types import State, Thresholds, WindowResult
-from dfd_core.verdict import VerdictMachine
 from tests.test_scan import setting, videos  # noqa: F401
 from tests.test_verdict import window
-from workers.runs import RunBook
+from workers.monitor.runs import RunBook
 
 RECOMMENDED = Thresholds(enter=0.7, exit=0.5)
 SETTINGS = VerdictSettings(min_duration_s=2.0, cooldown_s=3.0)

@@ -14,8 +14,8 @@ from dfd_core.checks.noise import Noise
 from dfd_core.checks.quality import QualityMeasure
 from dfd_core.checks.temporal import Temporal
 from dfd_core.errors import ModelError
-from dfd_core.fusion import Fusion, Gates, Quality, logit
-from dfd_core.scoring import quality_of
+from dfd_core.judging.fusion import Fusion, Gates, Quality, logit
+from dfd_core.judging.scoring import quality_of
 from dfd_core.types import FaceTrack, UInt8Array
 
 MEASURES = [Noise(), Temporal(), QualityMeasure()]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dfd_core import __version__, cli
+from dfd_core import __version__
+from dfd_core.cli import main as cli
 from dfd_core.errors import DfdError, SettingsError
 from dfd_core.settings import Settings
 
@@ -111,7 +112,7 @@ HEAVY = (
 
 
 def test_help_imports_nothing_heavy() -> None:
-    script = "import sys; from dfd_core.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    script = "import sys; from dfd_core.cli.main import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
     assert "dfd COMMAND --help explains each" in done.stdout
     assert not set(HEAVY) & set(done.stderr.split())
@@ -119,7 +120,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_table_names_modules_that_are_there(name: str) -> None:
-    path = Path(cli.__file__).parents[1] / (cli.COMMANDS[name].module.replace(".", "/") + ".py")
+    path = Path(cli.__file__).parents[2] / (cli.COMMANDS[name].module.replace(".", "/") + ".py")
     text = path.read_text()
     for needed in ("EXAMPLES = ", "def add_arguments(", "def run("):
         assert needed in text
@@ -155,7 +156,7 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
 @pytest.mark.parametrize("by", ["print(line, file=sys.STREAM)", "PlainConsole(file=sys.STREAM).print(line)"])
 def test_a_reader_that_goes_away_is_no_traceback(stream: str, by: str) -> None:
     script = (
-        "import sys, types; from dfd_core import cli; from dfd_core.console import PlainConsole\n"
+        "import sys, types; from dfd_core.cli import main as cli; from dfd_core.console import PlainConsole\n"
         "line = 'x' * 999\n"
         f"def run(args, settings):\n    while True: {by.replace('STREAM', stream)}\n"
         "sys.modules['endless'] = types.SimpleNamespace(EXAMPLES='', add_arguments=lambda parser: None, run=run)\n"

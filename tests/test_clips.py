@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dfd_core.errors import DataError
-from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import FaceFinder
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.mesh import FaceMesh
 from dfd_core.settings import FaceSettings
 from dfd_core.types import UInt8Array
 from tests.fixtures_faces import face_set

@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 import pytest
 
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.errors import DataError
+from dfd_core.media import read_frames
 from dfd_core.settings import VideoSettings
-from dfd_core.video import read_frames
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
 from trainer.data.dataset import MESH_POINTS, Dataset, DatasetWriter, FaceWindow, FileRow, Header

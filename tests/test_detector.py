@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from dfd_core.offline import scan_file
-from dfd_core.scoring import load_scorer
+from dfd_core.judging.offline import scan_file
+from dfd_core.judging.scoring import load_scorer
 from dfd_core.settings import load_settings
 from trainer.clips import AUTHENTIC, Clip, make_clip
 from trainer.manipulations import SELF_BLENDED, SWAPPED

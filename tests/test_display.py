@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from dfd_core.media import read_frames
+from dfd_core.media.tonemap import to_bt709
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
-from dfd_core.video import read_frames
-from dfd_core.video.tonemap import to_bt709
 from tests.heif import write_grid
 from tests.pictures import MATRICES, as_shown, four_corners, portrait, write_film, write_hdr
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dfd_core import cli, doctor
-from dfd_core.doctor import Finding, findings
+from dfd_core.cli import doctor
+from dfd_core.cli import main as cli
+from dfd_core.cli.doctor import Finding, findings
 from dfd_core.models.store import LITERT_FILE, ModelCard, write_card
 from dfd_core.settings import Settings
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dfd_core.media import stream_name
 from dfd_core.models.store import CARD, SHIPPED
-from dfd_core.video import stream_name
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.fixtures_processes import PATIENCE_S, verdicts_in
 

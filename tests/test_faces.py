@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dfd_core import blazeface
-from dfd_core.blazeface import Face, face_model
-from dfd_core.blending import blend_with, draw_alteration, self_blend
 from dfd_core.errors import ModelError
-from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import FaceFinder, FaceTracker, crop, crop_origin, crop_side
+from dfd_core.faces import blazeface
+from dfd_core.faces.blazeface import Face, face_model
+from dfd_core.faces.blending import blend_with, draw_alteration, self_blend
+from dfd_core.faces.finder import FaceFinder, FaceTracker, crop, crop_origin, crop_side
+from dfd_core.faces.mesh import FaceMesh
 from dfd_core.settings import FaceSettings
 from dfd_core.types import UInt8Array
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.keras_process import KerasProcess
 from tests.test_data import build, collection, small_set

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dfd_core.offline import FileReport, scan_file
-from dfd_core.scoring import Scorer, load_scorer
+from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 
 FAULTS = Path(os.environ.get("DFD_FAULTS") or Path(__file__).parents[2] / "shared" / "faults")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from dfd_core import wire
-from dfd_core.bulk import BulkQueue, parse_file
 from dfd_core.errors import WireError
+from dfd_core.queue import wire
+from dfd_core.queue.bulk import BulkQueue, parse_file
 from dfd_core.types import Outcome
 from tests.standins import windows
 from tests.test_wire import segment

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.errors import DataError
-from dfd_core.fusion import Fusion, Quality
+from dfd_core.judging.fusion import Fusion, Quality
 from dfd_core.models.store import SHIPPED, read_card
 from tests.fixtures_faces import face_set
 from trainer.clips import AUTHENTIC

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from workers.gpu import Gpu, GpuCollector, read_gpus
+from workers.fleet.gpu import Gpu, GpuCollector, read_gpus
 
 
 def test_a_machine_says_what_gpus_it_has() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dfd_core import wire
-from dfd_core.cli import main
+from dfd_core.cli.main import main
+from dfd_core.queue import wire
 from dfd_core.types import EndEvent, Outcome, StreamState, StreamStatus
 from ingest.metrics import StreamCollector
 
@@ -61,7 +61,7 @@ def test_files_are_read_to_their_end_and_a_missing_one_is_named(redis_client, re
 @pytest.mark.slow
 def test_a_dead_camera_shows_its_state_and_no_password(redis_client, redis_url):
     url = "rtsp://admin:hunter2@127.0.0.1:1/cam?token=hunter2"
-    command = [sys.executable, "-c", "import sys; from dfd_core.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", "import sys; from dfd_core.cli.main import main; sys.exit(main())"]
     flags = ["--redis", redis_url, "--set", "metrics.ingest_port=-1"]
     process = subprocess.Popen([*command, "ingest", url, *flags], stderr=subprocess.PIPE)
     try:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dfd_core.errors import SettingsError
-from dfd_core.logs import JsonLines
+from dfd_core.process.logs import JsonLines
 from dfd_core.settings import Settings
 
 SCRIPT = """

@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 
-from dfd_core import wire
+from dfd_core.queue import wire
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import EndEvent, Outcome, WindowEvent
 from ingest.sources.synthetic import Scene, render_synthetic

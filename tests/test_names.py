@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dfd_core.bulk import BulkState
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.console import PlainConsole, shown
-from dfd_core.files import search_files
-from dfd_core.manifests import OWN_COLUMNS
+from dfd_core.judging.manifests import OWN_COLUMNS
+from dfd_core.judging.scoring import load_scorer
+from dfd_core.media.files import search_files
 from dfd_core.names import json_line, one_line, utf8
-from dfd_core.scoring import load_scorer
+from dfd_core.queue.bulk import BulkState
 from tests.clips import write_clip
 
 ROOT = Path(__file__).parents[1]

@@ -15,21 +15,21 @@ import cv2
 import numpy as np
 import pytest
 
-from dfd_core import wire
-from dfd_core.bulk import BulkState
-from dfd_core.cli import main
+from dfd_core.cli.main import main
+from dfd_core.cli.scan import exit_code, summary
+from dfd_core.judging.offline import FileReport
+from dfd_core.judging.scoring import load_scorer
 from dfd_core.models.store import sha256_of
-from dfd_core.offline import FileReport
-from dfd_core.scoring import load_scorer
+from dfd_core.queue import wire
+from dfd_core.queue.bulk import BulkState
+from dfd_core.reporting.page import PageRow, html_page
+from dfd_core.reporting.report import FullReport, Picture
 from dfd_core.settings import Settings
 from dfd_core.types import State
 from tests.clips import write_clip
 from tests.test_scan import portrait
 from workers.bulk.runner import BulkRunner
-from workers.page import PageRow, html_page
-from workers.recovery import Recovery
-from workers.reports import FullReport, Picture
-from workers.scan import exit_code, summary
+from workers.fleet.recovery import Recovery
 
 QUEUED, KNOWN = (f"{n} known already (same content and model)\n" for n in ("1 queued, 0", "0 queued, 1"))
 

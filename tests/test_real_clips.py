@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.errors import DataError
 from tests.fixtures_faces import SMOKE, Clip, clip_set, pages_of_clips
 from tests.keras_process import KerasProcess

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.errors import DataError
-from dfd_core.files import find_files
+from dfd_core.media import read_frames
+from dfd_core.media.files import find_files
 from dfd_core.settings import VideoSettings
 from dfd_core.types import UInt8Array
-from dfd_core.video import read_frames
 from tests.clips import write_clip
 from trainer.evaluate import read_manifest
 from trainer.figures import bootstrap_auc, calibration_error, equal_error_rate, report_of

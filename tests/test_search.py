@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.models.store import ModelCard, write_card
 from tests.test_data import small_set, window_of
 from trainer.data.dataset import DatasetWriter, FileRow, Header

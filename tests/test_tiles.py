@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from dfd_core.blazeface import Face
-from dfd_core.faces import FaceFinder, FaceSearch
+from dfd_core.faces.blazeface import Face
+from dfd_core.faces.finder import FaceFinder, FaceSearch
+from dfd_core.faces.tiles import TILE_PX, TILED_FROM_PX, Tile, is_cut, tiles_of
 from dfd_core.settings import FaceSettings
-from dfd_core.tiles import TILE_PX, TILED_FROM_PX, Tile, is_cut, tiles_of
 from dfd_core.types import UInt8Array
 
 SETTINGS = FaceSettings()

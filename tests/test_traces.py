@@ -10,7 +10,7 @@ import pytest
 from dfd_core.errors import SettingsError
 from dfd_core.settings import LogSettings
 from dfd_core.types import Outcome, WindowResult, WindowScore
-from workers.traces import NoTraces, open_traces
+from workers.monitor.traces import NoTraces, open_traces
 
 SCORED = WindowScore("cam", 3, 0, 1.0, 2.0, 0.75, {}, None, "m", 100.0, 100.25)
 RESULT = WindowResult("cam", 3, Outcome.SCORED, 1.0, 2.0, 100.0, (SCORED,))

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from dfd_core.judging.verdict import NO_TRACK, VerdictMachine, format_time
 from dfd_core.settings import VerdictSettings
 from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, WindowScore
-from dfd_core.verdict import NO_TRACK, VerdictMachine, format_time
 
 THRESHOLDS = Thresholds(enter=0.6, exit=0.4)
 SETTINGS = VerdictSettings(min_duration_s=2.0, cooldown_s=3.0)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from dfd_core.errors import PartialError, StreamLostError, VideoError
+from dfd_core.media import is_live, local_path, probe, read_frames, redact, stream_name, stream_names
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
-from dfd_core.video import is_live, local_path, probe, read_frames, redact, stream_name, stream_names
 from tests.clips import picture_bytes, write_clip, write_sound
 
 SETTINGS = VideoSettings()

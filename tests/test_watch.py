@@ -18,11 +18,11 @@ from rich.console import Console
 
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import State, Verdict
-from workers.family import Family
-from workers.leash import SERVER
-from workers.rows import Row, rows_line
-from workers.sinks import Notice, describe
-from workers.terminal import JsonScreen, PlainScreen, TableScreen, parse_rows, plain
+from workers.monitor.sinks import Notice, describe
+from workers.monitor.status import Row, rows_line
+from workers.watch.children import Family
+from workers.watch.guard import SERVER
+from workers.watch.terminal import JsonScreen, PlainScreen, TableScreen, parse_rows, plain
 
 PATIENCE_S = 300.0  # for busy machines; each wait ends as soon as it can
 LIVE = "synthetic://?duration=120&fake_from=60&live=1&size=320x240&fps=8"
@@ -137,11 +137,11 @@ def test_ctrl_c_ends_all_within_five_seconds_though_a_child_hangs(marked: Marked
     process = marked.start(watch(LIVE), **{"model.path": str(tiny_model)})
     try:
         wait_for(lambda: "metrics at" in marked.out.read_text())
-        first = marked.pids("workers.leash monitor")
-        marked.signal("workers.leash monitor", signal.SIGKILL)
+        first = marked.pids("workers.watch.guard monitor")
+        marked.signal("workers.watch.guard monitor", signal.SIGKILL)
         wait_for(lambda: "The monitor was killed (signal 9); it is started again." in marked.out.read_text())
-        wait_for(lambda: marked.pids("workers.leash monitor") - first)
-        marked.signal("workers.leash monitor", signal.SIGSTOP)
+        wait_for(lambda: marked.pids("workers.watch.guard monitor") - first)
+        marked.signal("workers.watch.guard monitor", signal.SIGSTOP)
         idle_s = seconds_to_start()
         asked_at = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -185,7 +185,9 @@ def test_duration_ends_a_live_source(marked: Marked, tiny_model: Path) -> None:
 def test_when_the_parent_is_killed_nothing_stays(marked: Marked, tiny_model: Path) -> None:
     process = marked.start(watch(LIVE), **{"model.path": str(tiny_model)})
     try:
-        wait_for(lambda: all(marked.pids(f"workers.leash {name}") for name in ("ingest", "work", "monitor", SERVER)))
+        wait_for(
+            lambda: all(marked.pids(f"workers.watch.guard {name}") for name in ("ingest", "work", "monitor", SERVER))
+        )
         wait_for(lambda: "metrics at" in marked.out.read_text())
     finally:
         process.kill()

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dfd_core.blazeface import Face
-from dfd_core.faces import FaceFinder
+from dfd_core.faces.blazeface import Face
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.tiles import Tile
+from dfd_core.faces.windows import SegmentBuilder, WindowSlider, colour_histogram
 from dfd_core.settings import FaceSettings, WindowSettings
-from dfd_core.tiles import Tile
 from dfd_core.types import Frame, Segment, UInt8Array
-from dfd_core.windows import SegmentBuilder, WindowSlider, colour_histogram
 
 
 class OneFace(FaceFinder):

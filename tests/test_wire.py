@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from dfd_core import wire
 from dfd_core.errors import WireError
+from dfd_core.queue import wire
 from dfd_core.types import (
     EndEvent,
     FaceTrack,

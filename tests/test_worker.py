@@ -8,17 +8,17 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
-from dfd_core import wire
-from dfd_core.broker import rq_queue
+from dfd_core.queue import wire
+from dfd_core.queue.broker import rq_queue
 from dfd_core.settings import QueueSettings, Settings, WorkerSettings
 from dfd_core.types import Outcome
 from ingest.publisher import Publisher
 from tests.standins import POISON, MeanScorer, RaisingScorer, segment, windows
-from workers import jobs
-from workers.batch import BatchScorer
-from workers.metrics import WorkerMetrics
-from workers.recovery import Recovery
-from workers.worker import BatchWorker
+from workers.fleet.recovery import Recovery
+from workers.fleet.worker import BatchWorker
+from workers.windows import jobs
+from workers.windows.metrics import WorkerMetrics
+from workers.windows.scoring import BatchScorer
 
 
 class Rig:
@@ -178,7 +178,7 @@ def test_a_window_that_is_scored_twice_has_one_result(rig):
 
 
 def test_heartbeats_go_on_while_a_batch_runs(rig, monkeypatch):
-    monkeypatch.setattr("workers.worker.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("workers.fleet.worker.HEARTBEAT_S", 0.05)
     rig.publish(windows(2))
     registry = rq_queue(rig.redis, live=True).started_job_registry
     beats = []

@@ -17,15 +17,15 @@ from typing import Any
 
 from rich.progress import Progress
 
-from dfd_core import manifests
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError, VideoError
+from dfd_core.judging import manifests
+from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.judging.scoring import Scorer, load_scorer
+from dfd_core.media import STILL_SUFFIXES
 from dfd_core.names import ESCAPED, one_line
-from dfd_core.offline import FileReport, scan_file
-from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 from dfd_core.types import State
-from dfd_core.video import STILL_SUFFIXES
 from trainer.children import processes
 from trainer.figures import draw_roc, report_of
 from trainer.reencode import Reencoding, reencode

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
-from dfd_core.fusion import DEFAULT_WEIGHTS, Fusion, Quality, logit
-from dfd_core.scoring import Scorer, ScoringItem, quality_of
+from dfd_core.judging.fusion import DEFAULT_WEIGHTS, Fusion, Quality, logit
+from dfd_core.judging.scoring import Scorer, ScoringItem, quality_of
 from dfd_core.types import Thresholds
 from trainer.clips import AUTHENTIC
 from trainer.figures import calibration_error

@@ -15,12 +15,12 @@ from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
-from dfd_core.files import find_files
+from dfd_core.judging.offline import windows_of
+from dfd_core.judging.scoring import Scorer, load_scorer
+from dfd_core.media import VIDEO_SUFFIXES, stream_name
+from dfd_core.media.files import find_files
 from dfd_core.models.store import CARD, read_card, write_card
-from dfd_core.offline import windows_of
-from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
-from dfd_core.video import VIDEO_SUFFIXES, stream_name
 from trainer.children import processes
 from trainer.clips import AUTHENTIC, make_clip
 from trainer.data.layouts import SPLITS

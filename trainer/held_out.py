@@ -17,8 +17,8 @@ from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.models.store import LITERT_FILE, ModelCard, ModelInput, write_card
-from dfd_core.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Segment
 from trainer.children import processes

@@ -14,7 +14,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from dfd_core.blending import Alteration, blend_with, draw_alteration, face_mask
+from dfd_core.faces.blending import Alteration, blend_with, draw_alteration, face_mask
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.motion import smooth_paths
 from trainer.pool import Picture

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dfd_core.errors import DataError
-from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import FaceFinder, crop, crop_side
+from dfd_core.faces.finder import FaceFinder, crop, crop_side
+from dfd_core.faces.mesh import FaceMesh
 from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.extract import read_image

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import cv2
 import numpy as np
 
-from dfd_core.blending import draw_alteration, face_mask, self_blend
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError
+from dfd_core.faces.blending import draw_alteration, face_mask, self_blend
 from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.degrade import degrade, equally_sharp

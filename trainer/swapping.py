@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dfd_core.blending import draw_alteration, face_mask
+from dfd_core.faces.blending import draw_alteration, face_mask
 from dfd_core.types import Float32Array, UInt8Array
 
 _LEAST_SPREAD = 4.0  # grey levels, against division by nothing

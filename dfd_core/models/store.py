@@ -37,7 +37,7 @@ class ModelInput:
 class ModelCard:
     """All that is known of a model; `files` maps file name to sha256 (hex); `figures` holds what was measured.
 
-    `fusion` gives the weight and bias of each check's logit, as dfd_core.fusion reads them.
+    `fusion` gives the weight and bias of each check's logit, as dfd_core.judging.fusion reads them.
     """
 
     name: str

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from dfd_core.errors import VideoError
+from dfd_core.media import is_live, local_path, redact, stream_name
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
-from dfd_core.video import is_live, local_path, redact, stream_name
 
 SOURCES = {
     "file": "ingest.sources.file",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dfd_core.media import read_frames, redact
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
-from dfd_core.video import read_frames, redact
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dfd_core.errors import VideoError
+from dfd_core.media import read_frames, redact
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
-from dfd_core.video import read_frames, redact
 from ingest.sources.newest import NewestFrames
 
 _FIRST_PAUSE_S = 0.5  # before reconnecting; doubled after each failure up to reconnect_max_s

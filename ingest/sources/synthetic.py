@@ -3,7 +3,7 @@
     synthetic://[name]?duration=24&fake_from=12&live=1&size=1280x720&fps=25&seed=0
 
 A public-domain portrait (matplotlib's sample picture of Grace Hopper) under a virtual camera with sensor noise; from
-`fake_from` on its face is self-blended (dfd_core.blending) and flickers between slightly different blends. It is
+`fake_from` on its face is self-blended (dfd_core.faces.blending) and flickers between slightly different blends. It is
 encoded to H.264 and decoded again, so that it is video like any other.
 """
 
@@ -25,13 +25,13 @@ import av
 import cv2
 import numpy as np
 
-from dfd_core.blending import blend_with, draw_alteration
 from dfd_core.errors import SettingsError, VideoError
-from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import Face, FaceFinder
+from dfd_core.faces.blending import blend_with, draw_alteration
+from dfd_core.faces.finder import Face, FaceFinder
+from dfd_core.faces.mesh import FaceMesh
+from dfd_core.media import read_frames
 from dfd_core.settings import FaceSettings, VideoSettings
 from dfd_core.types import Float32Array, Frame, UInt8Array
-from dfd_core.video import read_frames
 from ingest.sources.newest import NewestFrames
 
 FACE_SHARE = 200 / 720  # width of the face over the height of the picture

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError, PartialError
-from dfd_core.facemesh import FaceMesh
-from dfd_core.faces import Face, FaceFinder, crop_origin
+from dfd_core.faces.finder import Face, FaceFinder, crop_origin
+from dfd_core.faces.mesh import FaceMesh
+from dfd_core.faces.windows import SegmentBuilder
+from dfd_core.media import read_frames
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array
-from dfd_core.video import read_frames
-from dfd_core.windows import SegmentBuilder
 from trainer.data.dataset import MESH_POINTS, FaceWindow
 from trainer.data.layouts import Crop, LabelledFile, Region
 

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dfd_core.blending import blend_with, draw_alteration
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.faces.blending import blend_with, draw_alteration
 from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from trainer.children import processes

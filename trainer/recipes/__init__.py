@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from dfd_core.blending import PARTS
 from dfd_core.errors import DataError
+from dfd_core.faces.blending import PARTS
 
 
 @dataclass(frozen=True, slots=True)

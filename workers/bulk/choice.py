@@ -6,8 +6,8 @@ import argparse
 import os
 from collections.abc import Collection, Sequence
 
-from dfd_core.bulk import BulkQueue, BulkState, Entry
 from dfd_core.errors import QueueError
+from dfd_core.queue.bulk import BulkQueue, BulkState, Entry
 
 
 def add_choice(parser: argparse.ArgumentParser, all_help: str) -> None:

@@ -9,17 +9,17 @@ from redis import Redis
 from rq import get_current_job
 from rq.job import Job
 
-from dfd_core.bulk import REASON, parse_file
+from dfd_core.queue.bulk import REASON, parse_file
 from dfd_core.settings import load_settings
 from workers.bulk.runner import BulkRunner
-from workers.jobs import own_scorer
+from workers.windows.jobs import own_scorer
 
 
 def scan(file: dict[str, Any]) -> None:
     """Score one file and keep its report; `file` is JSON of a BulkFile."""
     job = get_current_job()
     if job is None:
-        raise RuntimeError("scan runs as an RQ job only; use dfd_core.offline elsewhere")
+        raise RuntimeError("scan runs as an RQ job only; use dfd_core.judging.offline elsewhere")
     BulkRunner(job.connection, own_scorer(), load_settings(), job.worker_name or "rq").run(parse_file(file))
 
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfd_core.broker import connect
-from dfd_core.bulk import BulkFile, BulkQueue, BulkState, Entry
 from dfd_core.console import PlainConsole
 from dfd_core.errors import QueueError
 from dfd_core.names import ESCAPED, json_line
+from dfd_core.queue.broker import connect
+from dfd_core.queue.bulk import BulkFile, BulkQueue, BulkState, Entry
+from dfd_core.reporting.page import PageRow, html_page
+from dfd_core.reporting.report import FullReport, parse_pictures, parse_report, table_of
 from dfd_core.settings import Settings
 from dfd_core.types import State
-from workers.page import PageRow, html_page
-from workers.reports import FullReport, parse_pictures, parse_report, table_of
 
 EXAMPLES = """examples:
   dfd results                                   # a table, fakes first
@@ -103,7 +103,7 @@ def render(results: Sequence[Result], kind: str, settings: Settings, book: BulkQ
 
 
 def _row(result: Result) -> dict[str, Any]:
-    """Everything but the pictures, beside the manifest's columns; none has a name of ours (dfd_core.manifests)."""
+    """Everything but the pictures, beside the manifest's columns; none has a name of ours (`read_manifest`)."""
     return {**result.file.columns, **result.report.as_json(), **_where(result.file)}
 
 

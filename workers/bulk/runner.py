@@ -13,16 +13,16 @@ from typing import Any
 
 from redis import Redis
 
-from dfd_core import wire
-from dfd_core.bulk import BulkFile, BulkQueue, Progress
 from dfd_core.errors import DfdError, ModelError, QueueError
+from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.judging.scoring import Scorer
+from dfd_core.media import probe
 from dfd_core.models.store import sha256_of
-from dfd_core.offline import FileReport, scan_file
-from dfd_core.scoring import Scorer
+from dfd_core.queue import wire
+from dfd_core.queue.bulk import BulkFile, BulkQueue, Progress
+from dfd_core.reporting.report import full_report, pictures_of
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import SegmentFeatures, WindowResult
-from dfd_core.video import probe
-from workers.reports import full_report, pictures_of
 
 PROGRESS_S = 0.5  # between two looks at Redis: how far, and still wanted?
 LIVE_WAIT_S = 10.0  # so long a bulk batch waits for live windows at most: there may be no worker for those

@@ -10,11 +10,11 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
-from dfd_core.broker import argument_of
-from dfd_core.bulk import BulkFile, BulkQueue, parse_file
+from dfd_core.queue.broker import argument_of
+from dfd_core.queue.bulk import BulkFile, BulkQueue, parse_file
 from dfd_core.settings import WorkerSettings
-from workers.metrics import BulkMetrics
-from workers.worker import BatchWorker, Task
+from workers.fleet.worker import BatchWorker, Task
+from workers.windows.metrics import BulkMetrics
 
 _NICENESS = 19  # the scheduler gives what live work leaves
 

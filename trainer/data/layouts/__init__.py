@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dfd_core.errors import DataError
-from dfd_core.files import is_media
+from dfd_core.media.files import is_media
 
 SPLITS = ("train", "validation", "test")
 CLASSES = (False, True)  # real, fake

@@ -1,0 +1,1 @@
+"""The console script `dfd`, and the commands that need no application."""

@@ -1,0 +1,87 @@
+"""`dfd calibrate`: a stream's own alarm threshold, from footage of it that is known to be real."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from dfd_core.console import PlainConsole
+from dfd_core.errors import DataError, VideoError
+from dfd_core.judging.calibration import fit_thresholds, read_thresholds, write_thresholds
+from dfd_core.judging.offline import score_source
+from dfd_core.judging.scoring import Scorer, load_scorer
+from dfd_core.media import is_live, redact, stream_name
+from dfd_core.names import one_line
+from dfd_core.settings import Settings
+from dfd_core.types import WindowResult
+
+EXAMPLES = """examples:
+  dfd calibrate rtsp://lobby-cam/main --seconds 600 --out thresholds.toml
+  dfd calibrate monday.mp4 --stream lobby-cam-main --out thresholds.toml
+  dfd watch rtsp://lobby-cam/main --set verdict.thresholds=thresholds.toml
+
+The longer the footage, and the more of what the camera sees on ordinary days is in it, the better. What the file says
+of other streams stays. Thresholds below those that the model recommends find more fakes and raise more false alarms."""
+
+_SHORT_S = 600.0  # footage below this says little about an hour
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `dfd calibrate`."""
+    parser.add_argument("source", metavar="SOURCE", help="the stream, or a recording of it; real faces only")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.toml", help="where thresholds are kept")
+    parser.add_argument("--stream", help="its name (default: as dfd watch names SOURCE)")
+    parser.add_argument("--seconds", type=float, help="how much of it to look at (default: all; needed for live ones)")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Score the footage, fit, and write."""
+    live = is_live(args.source)
+    if live and args.seconds is None:
+        raise DataError("A live stream has no end: say with --seconds how much of it to look at.")
+    stream = args.stream or stream_name(args.source)
+    if stream != stream_name(stream):
+        raise DataError(f"'{stream}' is no name of a stream: names have letters, digits, - and _ only.")
+    known = read_thresholds(args.out) if args.out.exists() else {}
+    scorer = load_scorer(settings)
+    results, length_s = _watched(args.source, stream, settings, scorer, args.seconds or math.inf)
+    own = fit_thresholds(results, settings.verdict, scorer.thresholds)
+    if own is None:
+        raise DataError(f"No face in {redact(args.source)} could be scored: nothing can be fitted.")
+    write_thresholds(args.out, {**known, stream: own})
+    print(
+        f"{stream}: an alarm begins at {own.enter:.3f} and ends below {own.exit:.3f}, "
+        f"from {length_s:.0f} s of real footage (the model recommends {scorer.thresholds.enter:.3f} "
+        f"and {scorer.thresholds.exit:.3f}). Written to {args.out}."
+    )
+    if length_s < _SHORT_S:
+        print(f"Less than {_SHORT_S / 60:.0f} minutes say little about ordinary days: give it more.", file=sys.stderr)
+    return 0
+
+
+def _watched(
+    source: str, stream: str, settings: Settings, scorer: Scorer, seconds: float
+) -> tuple[list[WindowResult], float]:
+    """The results of all windows, and how many seconds of media they show; what was read counts if a stream ends."""
+    times = [0.0]
+    results: list[WindowResult] = []
+    columns = (TextColumn("{task.completed} s of footage"), TimeElapsedColumn())
+    with Progress(*columns, console=PlainConsole(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(stream)
+
+        def seen(time_s: float) -> None:
+            times.append(time_s)
+            bar.update(task, completed=int(time_s))
+
+        try:
+            for result in score_source(source, stream, settings, scorer, seen, seconds=seconds):
+                results.append(result)  # one by one: what came before an error counts
+        except VideoError as error:
+            if len(times) == 1:
+                raise
+            print(one_line(f"dfd: {error} Going on with the {times[-1]:.0f} s before."), file=sys.stderr)
+    return results, times[-1]

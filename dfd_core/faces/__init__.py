@@ -1,0 +1,1 @@
+"""From pictures to tracked, upright, cropped faces, and from those to windows."""

@@ -1,0 +1,176 @@
+"""From sampled frames to segments of faces, and from segments to sliding windows.
+
+Pictures are turned so that faces are upright (`orientation.py`); what is said of places is said of turned ones.
+
+A gap in time or a cut ends the running segment early and forgets the faces; the next segment does not follow it, and
+no window reaches back across. A cut is a change of the colour histogram (total variation between smoothed 8x8x8 RGB
+histograms of two consecutive frames, 0 to 1), the measure of Zhang, Kankanhalli and Smoliar (Multimedia Systems, 1993).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from dfd_core.faces.blazeface import Face
+from dfd_core.faces.finder import FaceFinder, FaceSearch, FaceTracker, crop, crop_side, turned
+from dfd_core.faces.orientation import Orientation
+from dfd_core.settings import FaceSettings, WindowSettings
+from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, Window
+
+_SMALL = (64, 36)  # px of the copy that the histogram is taken from
+_BINS = 8  # of each colour channel
+
+
+class SegmentBuilder:
+    """Builds the segments of one stream; every frame goes to exactly one of them."""
+
+    def __init__(self, stream: str, finder: FaceFinder, faces: FaceSettings, windows: WindowSettings) -> None:
+        self._stream = stream
+        self._search = FaceSearch(finder)
+        self._orientation = Orientation(finder)
+        self._faces = faces
+        self._windows = windows
+        self._tracker = FaceTracker()
+        self._open: _OpenSegment | None = None
+        self._last: tuple[float, Float32Array] | None = None  # time and histogram of the frame before
+        self._seq = 0
+
+    def push(self, frame: Frame) -> list[Segment]:
+        """Take the next sampled frame; the segments that it completes: none, one, or two after a gap or cut."""
+        done = []
+        histogram = colour_histogram(frame.image)
+        follows = self._follows(frame.time_s, histogram)
+        self._last = frame.time_s, histogram
+        if not follows:
+            done += self.flush()
+            self._tracker.reset()
+        frame = turned_frame(frame, self._orientation.quarter_turns)
+        found = self._search.find(frame.image, not follows)
+        if self._open is None:
+            found = self._orientation.measured(frame.image, found)
+            further = self._orientation.better(frame.image, found, not follows)
+            if further:
+                follows, frame = False, turned_frame(frame, further)
+                self._tracker.reset()
+                found = self._search.find(frame.image, True)
+            self._open = _OpenSegment(follows, self._faces, self._orientation)
+        self._open.add(frame, self._tracker.update(found, frame.time_s))
+        if len(self._open.times) == self._windows.stride:
+            done += self.flush()
+        return done
+
+    def flush(self) -> list[Segment]:
+        """The unfinished segment, at the end of the source; empty if there is none."""
+        if self._open is None:
+            return []
+        segment = self._open.close(self._stream, self._seq)
+        self._open = None
+        self._seq += 1
+        return [segment]
+
+    def _follows(self, time_s: float, histogram: Float32Array) -> bool:
+        if self._last is None:
+            return False
+        before_s, before = self._last
+        change = float(np.abs(histogram - before).sum()) / 2
+        return 0 <= time_s - before_s <= self._windows.max_gap_s and change <= self._windows.cut_threshold
+
+
+class WindowSlider:
+    """The last `frames / stride` segments of one stream, so far as they follow each other."""
+
+    def __init__(self, windows: WindowSettings) -> None:
+        self._segments: deque[Segment] = deque(maxlen=windows.frames // windows.stride)
+
+    def push(self, segment: Segment) -> Window:
+        """The window that ends with `segment`."""
+        if not segment.follows:
+            self._segments.clear()
+        self._segments.append(segment)
+        return Window(tuple(self._segments))
+
+
+def colour_histogram(image: UInt8Array) -> Float32Array:
+    """Colour histogram of `image` uint8 (H, W, 3): float32 (8, 8, 8) of sum 1, smoothed over neighbouring bins."""
+    step = max(1, min(image.shape[0] // _SMALL[1], image.shape[1] // _SMALL[0]))
+    small = cv2.resize(np.ascontiguousarray(image[::step, ::step]), _SMALL, interpolation=cv2.INTER_AREA)
+    counts = np.asarray(cv2.calcHist([small], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3), np.float32)
+    for axis in range(3):  # a little more light must not move whole areas into other bins
+        edge = np.take(counts, [0], axis), np.take(counts, [-1], axis)
+        wide = np.concatenate([edge[0], counts, edge[1]], axis)
+        left, right = np.take(wide, range(_BINS), axis), np.take(wide, range(2, _BINS + 2), axis)
+        counts = (left + 2 * counts + right) / 4
+    return np.asarray(counts / counts.sum(), np.float32)
+
+
+def mean_quantiser(frame: Frame, box: Float32Array) -> float:
+    """Mean of the codec's quantiser in `box` (4,) xyxy px of the frame; NaN where it is unknown."""
+    if frame.quantisers is None:
+        return math.nan
+    blocks = np.array(frame.quantisers.shape)[::-1] / np.array(frame.image.shape[1::-1])  # a px
+    low = np.clip((box[:2] * blocks).astype(int), 0, np.array(frame.quantisers.shape)[::-1] - 1)
+    high = np.maximum(np.ceil(box[2:] * blocks).astype(int), low + 1)
+    return float(frame.quantisers[low[1] : high[1], low[0] : high[0]].mean())
+
+
+def turned_frame(frame: Frame, quarter_turns: int) -> Frame:
+    """`frame` with picture and quantisers turned counterclockwise by so many quarters."""
+    if not quarter_turns:
+        return frame
+    quantisers = None if frame.quantisers is None else np.ascontiguousarray(np.rot90(frame.quantisers, quarter_turns))
+    return replace(frame, image=turned(frame.image, quarter_turns), quantisers=quantisers)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What is known so far of one face: the side of its crops, and frame number, face, crop, quantiser where seen."""
+
+    side: int
+    upright: bool
+    seen: list[tuple[int, Face, UInt8Array, float]] = field(default_factory=list)
+
+    def track(self, track_id: int, n: int) -> FaceTrack:
+        size = self.seen[0][2].shape[0]
+        boxes = np.full((n, 4), np.nan, np.float32)
+        landmarks = np.full((n, 6, 2), np.nan, np.float32)
+        crops = np.zeros((n, size, size, 3), np.uint8)
+        quantisers = np.full(n, np.nan, np.float32)
+        for row, face, pixels, quantiser in self.seen:
+            boxes[row], landmarks[row], crops[row], quantisers[row] = face.box, face.landmarks, pixels, quantiser
+        return FaceTrack(track_id, boxes, landmarks, crops, self.side, quantisers, self.upright)
+
+
+@dataclass(slots=True)
+class _OpenSegment:
+    """The segment that is being filled."""
+
+    follows: bool
+    settings: FaceSettings
+    orientation: Orientation
+    times: list[float] = field(default_factory=list)
+    captured_at_s: float = 0.0
+    rows: dict[int, _Rows] = field(default_factory=dict)
+
+    def add(self, frame: Frame, tracked: list[tuple[int, Face]]) -> None:
+        for track_id, face in tracked:
+            if track_id not in self.rows:
+                self.rows[track_id] = self._begin(frame, face)
+            rows = self.rows[track_id]
+            pixels = crop(frame.image, face.box, rows.side, self.settings.crop_cap_px)
+            rows.seen.append((len(self.times), face, pixels, mean_quantiser(frame, face.box)))
+        self.times.append(frame.time_s)
+        self.captured_at_s = frame.captured_at_s
+
+    def _begin(self, frame: Frame, face: Face) -> _Rows:
+        (measured,) = self.orientation.measured(frame.image, [face])
+        return _Rows(crop_side(face.box, self.settings), self.orientation.upright(frame.image, measured))
+
+    def close(self, stream: str, seq: int) -> Segment:
+        n = len(self.times)
+        tracks = tuple(rows.track(track_id, n) for track_id, rows in self.rows.items())
+        return Segment(stream, seq, np.array(self.times, np.float64), self.captured_at_s, tracks, self.follows)

@@ -1,0 +1,1 @@
+"""From windows to probabilities, and from those to verdicts; no Redis."""

@@ -1,0 +1,236 @@
+"""How much of a file was read: what its pictures cover of the time that it says to hold."""
+
+from __future__ import annotations
+
+import heapq
+import mmap
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from dfd_core.media.opening import length_of, start_of
+
+ENOUGH = 0.9  # of a file; what was read of less is told as a part
+_MOST_LOST_S = 10.0  # of a file of any length
+_ROUNDING_S = 0.002
+_GAP_STEPS = 2.5  # between pictures that follow each other there is less
+_PAUSE_S = 0.5  # longer gaps may be pauses
+_MANY = 25  # pictures, after which it is known how even a film is
+_UNEVEN = 0.02  # so small a share of other steps has a film that makes no pauses
+_LEAST_TAIL_S = 0.25
+_TAIL_SHARE = 0.05  # of what was read, but at most:
+_TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
+_BACK_S = 1.0  # a jump back by more is a stream that begins anew
+_HOLE = 64 * 1024  # bytes between packets in which there should have been some
+_LENGTH_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # of others FFmpeg guesses it
+_TS_PACKETS = (188, 192, 204)  # bytes
+_LEAST_HOLE = 8192  # bytes; metadata are padded with less
+DAMAGED = "{} is cut off or damaged: a part of the picture could not be read."
+_TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}
+_INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Seconds of pictures that were read, of those that there are (None: cut off, and it is not known where)."""
+
+    read_s: float
+    of_s: float | None
+    from_the_start: bool  # what was read has no gap
+
+    @property
+    def partial(self) -> bool:
+        """Whether so little was read that the verdict must say so."""
+        return self.of_s is None or self.of_s - self.read_s > min((1 - ENOUGH) * self.of_s, _MOST_LOST_S)
+
+
+class Coverage:
+    """Counts what is lost between pictures, from what came for that time and gave none.
+
+    Long pauses between pictures are no loss by themselves: recordings of screens have them.
+    """
+
+    def __init__(self, container: InputContainer, video: VideoStream) -> None:
+        self._index = video.index
+        self._ticks_s: dict[int, float] = {}
+        self._kind = container.format.name.split(",")[0]
+        self._size = container.size
+        self._attached = len(container.streams) > len(container.streams.video) + len(container.streams.audio)
+        self._lacks_trailer = self._kind in _TRAILERS and not _ending(container).endswith(_TRAILERS[self._kind])
+        self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
+        self._declared_s = _declared_end_s(container, video)
+        self._waiting: list[float] = []  # times of packets whose pictures have not come
+        self._packets_end_s = self._others_end_s = 0.0
+        self._bytes_start: int | None = None
+        self._bytes_end = 0
+        self._begins_whole: bool | None = None  # recordings of broadcasts begin between two key frames
+        self._damaged = self._restarted = self._ends_in_damage = False
+        self._last_s: float | None = None
+        self._first_s = self._spent_s = self._lost_s = 0.0
+        self._pictures = self._uneven = self._pauses = 0
+        self._pauses_s = 0.0
+
+    def damage(self) -> None:
+        """Something could not be decoded."""
+        self._damaged = self._ends_in_damage = True
+
+    def packet(self, packet: Packet[Any]) -> None:
+        """A packet of any stream came."""
+        if not packet.size:
+            return
+        index = packet.stream_index
+        ours = index == self._index
+        if packet.pts is not None:
+            tick_s = self._ticks_s.get(index)
+            if tick_s is None:  # a fraction, which takes long to multiply
+                tick_s = self._ticks_s[index] = float(packet.time_base or 0)
+            start_s = packet.pts * tick_s
+            end_s = start_s + (packet.duration or 0) * tick_s
+            if ours:
+                heapq.heappush(self._waiting, start_s)
+                self._packets_end_s = max(self._packets_end_s, end_s)
+            else:
+                self._others_end_s = max(self._others_end_s, end_s)
+        if ours:
+            self._begins_whole = bool(packet.is_keyframe) if self._begins_whole is None else self._begins_whole
+        self._damaged |= bool(packet.is_corrupt)
+        self._place(packet)
+
+    def _place(self, packet: Packet[Any]) -> None:
+        """Where its bytes are in the file; what lies between packets is none of ours, unless it is much."""
+        if packet.pos is None or packet.pos < 0:
+            return
+        if self._bytes_start is None:
+            self._bytes_start = self._bytes_end = packet.pos
+        self._damaged |= packet.pos - self._bytes_end > _HOLE and self._kind not in _INDEXED
+        self._bytes_end = max(self._bytes_end, packet.pos + packet.size)
+
+    def picture(self, time_s: float, is_key: bool) -> None:
+        """A whole picture came; one that `is_key` needs none before it."""
+        passed, earliest_s = 0, self._waiting[0] if self._waiting else time_s
+        while self._waiting and self._waiting[0] < time_s - _ROUNDING_S:
+            packet_s = heapq.heappop(self._waiting)
+            passed += self._last_s is None or packet_s > self._last_s + _ROUNDING_S
+        if self._last_s is None:
+            self._first_s = time_s
+            if self._begins_whole and (passed > _GAP_STEPS or (self._damaged and time_s - earliest_s > _TAIL_S)):
+                self._spent_s = self._lost_s = time_s - earliest_s
+        elif time_s < self._last_s - _BACK_S:
+            self._restarted, self._waiting = True, []
+        else:
+            gap_s = max(0.0, time_s - self._last_s)
+            self._spent_s += gap_s
+            if gap_s > _GAP_STEPS * self._step_s:
+                self._gap(gap_s - self._step_s, passed, is_key)
+            self._uneven += not 0.5 < gap_s / self._step_s < 1.5
+        self._pictures, self._ends_in_damage = self._pictures + 1, False
+        self._last_s = time_s
+
+    def _gap(self, seconds: float, passed: int, is_key: bool) -> None:
+        """Lost, if packets came for it, something is damaged, or there was no pause so far.
+
+        If a key frame ends it, a piece of the file may be gone. Whether that is so shows in the end: recordings that
+        pause by themselves do not go on with a key frame.
+        """
+        pause = seconds > _PAUSE_S and self._kind not in _INDEXED
+        even = self._pictures >= _MANY and self._uneven <= _UNEVEN * self._pictures
+        if self._damaged or passed > _GAP_STEPS or (pause and even):
+            self._lost_s += seconds
+        elif pause and is_key:
+            self._pauses, self._pauses_s = self._pauses + 1, self._pauses_s + seconds
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether one picture was all that came."""
+        return self._pictures == 1
+
+    def result(self) -> Reach:
+        """How far it was read."""
+        if self._last_s is None:
+            return Reach(0.0, 0.0, True)
+        spent_s = self._spent_s + self._step_s
+        tail_s, head_s = self._tail_s(self._last_s + self._step_s), self._head_s(spent_s)
+        if self._uneven - self._pauses <= _UNEVEN * self._pictures:
+            self._lost_s, self._pauses_s = self._lost_s + self._pauses_s, 0.0
+        reach = Reach(spent_s - self._lost_s, spent_s + head_s + tail_s, self._lost_s + head_s < _TAIL_S)
+        return replace(reach, of_s=None) if self._is_torn() and not reach.partial else reach
+
+    def _is_torn(self) -> bool:
+        """Whether a stream that does not say how long it is breaks off: within a packet, as no recorder ends one."""
+        if self._kind == "mpegts":
+            return all(self._size % length for length in _TS_PACKETS)
+        return (self._kind == "mpeg" and self._ends_in_damage) or self._lacks_trailer
+
+    def _head_s(self, spent_s: float) -> float:
+        """What is missing before the first packet, by the bytes there."""
+        head = self._bytes_start or 0
+        if self._kind in _INDEXED or self._attached or head < max(_HOLE, (1 - ENOUGH) * self._size):
+            return 0.0
+        return spent_s * head / max(1, self._size - head)
+
+    def _tail_s(self, end_s: float) -> float:
+        """What is missing after the last picture."""
+        if self._restarted:
+            return 0.0
+        until_s, slack_s = self._packets_end_s, self._slack_s(end_s)
+        if self._declared_s is not None and self._others_end_s < self._declared_s - slack_s:
+            until_s = max(until_s, self._declared_s)
+        elif self._kind not in _LENGTH_IN_HEADER and self._bytes_end and self._size > 0:
+            beyond = self._size - self._bytes_end
+            if beyond > (1 - ENOUGH) * self._size:
+                until_s = max(until_s, self._first_s + (end_s - self._first_s) * self._size / self._bytes_end)
+        return until_s - end_s if until_s - end_s > slack_s else 0.0
+
+    def _slack_s(self, end_s: float) -> float:
+        """What may be missing at the end of a whole file."""
+        return min(_TAIL_S, max(_LEAST_TAIL_S, _GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
+
+
+def path_of(container: InputContainer) -> Path | None:
+    """The file on this machine that was opened; None of another."""
+    path = Path(container.name.removeprefix("file:"))
+    return path if path.is_file() else None
+
+
+def _ending(container: InputContainer) -> bytes:
+    """The last bytes of a file on this machine, but for zeros; none of others."""
+    path = path_of(container)
+    if path is None:
+        return _TRAILERS[container.format.name]
+    with path.open("rb") as file:
+        file.seek(-min(container.size, 512), os.SEEK_END)
+        return file.read().rstrip(b"\0")
+
+
+def _declared_end_s(container: InputContainer, video: VideoStream) -> float | None:
+    """When the picture ends, as the headers say, in seconds of the container's clock."""
+    if container.format.name.split(",")[0] not in _LENGTH_IN_HEADER:
+        return None
+    length_s = length_of(video)
+    if container.format.name == "avi" and video.frames and video.average_rate:  # FFmpeg shortens what is cut off
+        length_s = max(length_s or 0.0, video.frames / float(video.average_rate))
+    if length_s is not None:
+        return start_of(video) + length_s
+    if container.duration is None:
+        return None
+    return float(((container.start_time or 0) + container.duration) / av.time_base)
+
+
+def has_hole(file: Path | bytes) -> bool:
+    """Whether a tenth of a file is zeros in one run: space that was kept free for what never came."""
+    data = content_of(file)
+    return data.find(bytes(max(_LEAST_HOLE, len(data) // 10))) >= 0
+
+
+def content_of(file: Path | bytes) -> bytes | mmap.mmap:
+    """What can be searched of a file, without reading it all."""
+    if isinstance(file, bytes):
+        return file
+    with file.open("rb") as handle:
+        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,0 +1,123 @@
+"""Decodes the pictures of a film, and keeps count of how much of it could be read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from dfd_core.errors import PartialError, StreamLostError, VideoError
+from dfd_core.media.coverage import DAMAGED, Coverage, has_hole, path_of
+from dfd_core.media.display import Orientation
+from dfd_core.media.opening import others_than, reason_of
+from dfd_core.settings import VideoSettings
+from dfd_core.types import format_time
+
+_log = logging.getLogger("dfd.video")
+
+
+class Film:
+    """A `Reader` of a video stream, of a file or live."""
+
+    orientation: Orientation | None = None
+
+    def __init__(
+        self,
+        container: InputContainer,
+        video: VideoStream,
+        name: str,
+        settings: VideoSettings,
+        *,
+        live: bool,
+        note: Callable[[str], None],
+    ) -> None:
+        self._container, self._video, self._name = container, video, name
+        self._settings, self._live = settings, live
+        self._coverage = None if live else Coverage(container, video)
+        self._damaged = 0
+        self.start_s = None if live or container.start_time is None else container.start_time / av.time_base
+        video.codec_context.options = {"export_side_data": "venc_params"}  # for quantisers_of
+        video.thread_type = "SLICE" if live else "AUTO"  # threads by frame are faster, but each holds a frame back
+        self._first_pixel = video.codec_context.sample_aspect_ratio  # broadcasts change it on the way
+        others = None if live else others_than(container, video)
+        if others is not None:
+            note(others)
+
+    @property
+    def pixel(self) -> Fraction | None:
+        """Width over height of a pixel; None where unknown."""
+        now = self._video.codec_context.sample_aspect_ratio
+        return self._video.sample_aspect_ratio if now in (None, self._first_pixel) else now
+
+    def pictures(self) -> Iterator[VideoFrame]:
+        """Every whole picture in order of presentation; damaged ones are skipped."""
+        last_at = time.monotonic() + self._settings.open_timeout_s  # joined between key frames, the first takes a while
+        try:
+            for packet in self._container.demux():
+                for picture in self._decoded(packet):
+                    yield picture
+                    last_at = time.monotonic()
+                if self._live and time.monotonic() - last_at > self._settings.read_timeout_s:
+                    raise StreamLostError(f"{self._name} gave no picture for {self._settings.read_timeout_s:g} s.")
+        except (av.ExitError, TimeoutError):
+            raise self._lost(f"sent nothing for {self._settings.read_timeout_s:g} s") from None
+        except (av.FFmpegError, OSError) as error:
+            if self._live or "://" in self._name:
+                raise self._lost(f"was lost: {reason_of(error)}") from None
+            self._damaged += 1
+        except IndexError:  # PyAV's, at the end of a file in which more streams came up on the way
+            self._damage()
+
+    def check(self) -> None:
+        """PartialError where pictures are missing for more than a tenth of the film, or for more than ten seconds."""
+        if self._coverage is None:
+            return
+        path = path_of(self._container) if self._coverage.is_picture else None
+        if path is not None and has_hole(path):
+            raise PartialError(DAMAGED.format(self._name))
+        reach = self._coverage.result()
+        if reach.partial:
+            how_far = f"read {'to' if reach.from_the_start else 'for'} {format_time(reach.read_s)}"
+            of_s = None if reach.of_s is None else round(reach.of_s, 3)
+            of_all = (
+                ", where it is cut off" if of_s is None else f" of {format_time(of_s)}; the rest is missing or damaged"
+            )
+            raise PartialError(f"{self._name} was {how_far}{of_all}.", round(reach.read_s, 3), of_s)
+        if self._damaged:
+            _log.warning("%s has %d damaged packets, which were skipped.", self._name, self._damaged)
+
+    def _decoded(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        """The whole pictures that a packet completes; none of other streams."""
+        if self._coverage is not None:
+            self._coverage.packet(packet)
+        if packet.stream.index != self._video.index:
+            return
+        try:
+            pictures = packet.decode()
+        except av.InvalidDataError:
+            self._damage()
+            return
+        for picture in pictures:
+            if picture.is_corrupt:
+                self._damage()
+                continue
+            if self._coverage is not None and picture.time is not None:
+                self._coverage.picture(picture.time, bool(picture.key_frame))
+            yield picture
+
+    def _damage(self) -> None:
+        self._damaged += 1
+        if self._coverage is not None:
+            self._coverage.damage()
+
+    def _lost(self, why: str) -> VideoError:
+        kind = StreamLostError if self._live else VideoError
+        return kind(f"{self._name} {why}.")

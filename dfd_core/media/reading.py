@@ -1,0 +1,87 @@
+"""Reads sampled frames: pictures as a player shows them, at its times."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from dfd_core.errors import StreamLostError, VideoError
+from dfd_core.media.clock import Clock, Sampler
+from dfd_core.media.compression import quantisers_of
+from dfd_core.media.display import Display, Orientation, orientation_of, oriented
+from dfd_core.media.film import Film
+from dfd_core.media.opening import opened
+from dfd_core.media.stills import Still, is_still
+from dfd_core.media.urls import is_live, local_path, redact
+from dfd_core.settings import VideoSettings
+from dfd_core.types import Float32Array, Frame
+
+_log = logging.getLogger("dfd.video")
+
+
+class Reader(Protocol):
+    """One way to get pictures out of an open file."""
+
+    start_s: float | None  # of the clock that the pictures' times are on; None: it starts with the first
+    orientation: Orientation | None  # of every picture; None: each says by itself
+
+    @property
+    def pixel(self) -> Fraction | None:
+        """Width over height of a pixel; None where unknown."""
+        ...
+
+    def pictures(self) -> Iterator[VideoFrame]:
+        """Every whole picture, in order of presentation."""
+        ...
+
+    def check(self) -> None:
+        """Raise PartialError where less was read than there is, once all pictures have been taken."""
+        ...
+
+
+def read_frames(
+    url: str,
+    stream: str,
+    settings: VideoSettings,
+    live: bool | None = None,
+    note: Callable[[str], None] = _log.info,
+) -> Iterator[Frame]:
+    """Frames of `url` at `settings.sample_fps` by PTS, in order, at a player's times; one frame of a still.
+
+    Only frames that are yielded are converted. A file ends the iterator, by a PartialError where less was read than it
+    says to hold. A live source starts at media time 0 and never ends: it raises StreamLostError when it ends, refuses
+    or gives no picture for `read_timeout_s`. Other trouble is a VideoError. `note` is told what of a file is left out.
+    """
+    live = is_live(url) if live is None else live
+    with opened(url, settings, live) as (container, video):
+        reader: Reader
+        if not live and is_still(container):
+            reader = Still(container, video, redact(url), local_path(url), note)
+        else:
+            reader = Film(container, video, redact(url), settings, live=live, note=note)
+        display, sampler = Display(settings.max_pixels), Sampler(settings.sample_fps)
+        clock = Clock(float(1 / (video.average_rate or video.guessed_rate or 25)), reader.start_s)
+        index = -1
+        for index, picture in enumerate(reader.pictures()):
+            captured_at_s = time.time()
+            time_s = clock.media_s(picture.time)
+            if sampler.takes(time_s):
+                turned = reader.orientation or orientation_of(picture)
+                image = display.image(picture, reader.pixel, turned)
+                yield Frame(stream, index, time_s, captured_at_s, image, _quantisers(picture, turned))
+    if live:
+        raise StreamLostError(f"{redact(url)} ended its stream.")
+    if index < 0:
+        raise VideoError(f"{redact(url)} has no picture that can be decoded; is the file whole?")
+    reader.check()
+
+
+def _quantisers(picture: VideoFrame, turned: Orientation) -> Float32Array | None:
+    stored = quantisers_of(picture)
+    return None if stored is None else np.ascontiguousarray(oriented(stored, turned))

@@ -1,0 +1,1 @@
+"""What every process of dfd does alike: logs, signals, /metrics."""

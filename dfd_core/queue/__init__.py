@@ -1,0 +1,1 @@
+"""All that dfd keeps in Redis: its names, its bytes, and who settles what."""

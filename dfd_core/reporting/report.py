@@ -1,0 +1,134 @@
+"""Reports as they are kept and shown: what a scan found, what found it, and the worst frames of a file found fake."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+from rich.table import Table
+
+from dfd_core.console import shown
+from dfd_core.errors import VideoError, WireError
+from dfd_core.judging.offline import FileReport
+from dfd_core.judging.scoring import Scorer
+from dfd_core.judging.verdict import format_time
+from dfd_core.media import read_frames
+from dfd_core.settings import VideoSettings
+from dfd_core.types import State
+
+_WORST = 3  # frames of a flagged file that are shown
+_APART_S = 1.0
+_PICTURE_PX = 360  # longer side of those
+_JPEG_QUALITY = 80
+_STYLES = {State.FAKE: "bold red", State.SUSPECT: "yellow", State.AUTHENTIC: "green", State.UNKNOWN: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class FullReport(FileReport):
+    """A scan's report and what made it, in so many `seconds`; `thresholds` are those at which alarms begin and end."""
+
+    model: str = ""
+    seconds: float = 0.0
+    scored_at_s: float = 0.0
+    thresholds: tuple[float, float] = (0.5, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame at `time_s` of the media, JPEG as base64, and the probability of the window that ends there."""
+
+    time_s: float
+    probability: float
+    jpeg: str
+
+
+def full_report(report: FileReport, name: str, scorer: Scorer, seconds: float) -> FullReport:
+    """The report of the file that people call `name`."""
+    values = {field: getattr(report, field) for field in FileReport.__dataclass_fields__} | {"file": name}
+    values["reason"] = report.reason and report.reason.replace(report.file, name)  # the path of a worker says nothing
+    thresholds = scorer.thresholds.enter, scorer.thresholds.exit
+    made = {"model": scorer.model_name, "seconds": round(seconds, 3), "scored_at_s": time.time()}
+    return FullReport(**values, **made, thresholds=thresholds)
+
+
+def parse_report(data: object) -> FullReport:
+    """The report whose `as_json` gave `data`; WireError for anything else."""
+    return _converted(data, FullReport)
+
+
+def parse_pictures(data: object) -> list[Picture]:
+    """Likewise of pictures, each as its dictionary."""
+    return _converted(data, list[Picture])
+
+
+def _converted(data: object, kind: Any) -> Any:
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise WireError(f"A report in Redis is not one of this version of dfd ({error}).") from None
+
+
+def words_of(report: FileReport) -> str:
+    """Verdict, reason and notes, as far as there are any, for those who see the name of the file beside it."""
+    notes = f" ({'; '.join(report.notes)})" if report.notes else ""
+    return f"{report.verdict}{': ' if report.reason else ''}{report.why}{notes}".replace(report.file, "the file")
+
+
+def table_of(reports: Iterable[tuple[str, FileReport]]) -> Table:
+    """Each report beside the name of its file."""
+    table = Table("file", "verdict", "fake probability", "worst interval", "faces", box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for name, report in reports:
+        table.add_row(
+            shown(name),
+            shown(words_of(report), _STYLES[report.state]),
+            "-" if report.fake_probability is None else f"{report.fake_probability:.2f}",
+            "-" if report.worst is None else f"{format_time(report.worst[0])}-{format_time(report.worst[1])}",
+            str(report.faces),
+        )
+    return table
+
+
+def pictures_of(
+    report: FileReport, path: Path, settings: VideoSettings, alive: Callable[[], None] = lambda: None
+) -> list[Picture]:
+    """The worst frames of a file found fake; of any other none."""
+    return worst_frames(path, report.timeline, settings, alive) if report.state is State.FAKE else []
+
+
+def worst_frames(
+    path: Path, timeline: Sequence[tuple[float, float]], settings: VideoSettings, alive: Callable[[], None]
+) -> list[Picture]:
+    """The frames at the ends of the worst windows, at least a second apart."""
+    chosen: list[tuple[float, float]] = []
+    for time_s, probability in sorted(timeline, key=lambda point: -point[1]):
+        if len(chosen) < _WORST and all(abs(time_s - other) >= _APART_S for other, _ in chosen):
+            chosen.append((time_s, probability))
+    chosen.sort()
+    pictures: list[Picture] = []
+    try:
+        for frame in read_frames(str(path), "evidence", settings, live=False):
+            alive()
+            if len(pictures) == len(chosen):
+                break
+            time_s, probability = chosen[len(pictures)]
+            if frame.time_s >= time_s - 1e-3:
+                pictures.append(Picture(time_s, probability, _jpeg(frame.image)))
+    except VideoError:
+        pass  # broken further on: it was scored up to there, and so it is shown
+    return pictures
+
+
+def _jpeg(image: Any) -> str:
+    scale = min(1.0, _PICTURE_PX / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    return base64.b64encode(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]).decode()

@@ -1,0 +1,1 @@
+"""`dfd work`: worker processes, their supervisor, and what becomes of a dead one's jobs."""

@@ -1,0 +1,111 @@
+"""The life of one process of `dfd work`: load the model once, then score windows, or files, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from redis import Redis
+
+from dfd_core.errors import DfdError, QueueError
+from dfd_core.names import one_line
+from dfd_core.process.logs import start_logging
+from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.queue import wire
+from dfd_core.queue.broker import connect
+from dfd_core.settings import Settings
+from dfd_core.types import ModelInfo
+from workers.bulk.runner import BulkRunner
+from workers.bulk.worker import BulkWorker, yield_to_others
+from workers.fleet.gpu import GpuCollector
+from workers.fleet.worker import BatchWorker
+from workers.windows.metrics import BulkMetrics, WorkerMetrics
+from workers.windows.scoring import BatchScorer
+
+EXIT_FATAL = 78  # where the model or the settings are wrong: starting it again would not help
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a child is to do; `scorer` is the dotted name of a function that makes a scorer from Settings."""
+
+    name: str
+    index: int  # among its siblings; added to the port of its metrics
+    bulk: bool  # whether it scores files of the bulk queue
+    scorer: str
+
+
+def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
+    """Live it; `busy_since` tells the supervisor when the work in hand began, monotonic seconds, 0 while idle."""
+    start_logging(settings.log)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if errand.bulk:
+        yield_to_others()
+    try:
+        redis = connect(settings.redis)
+        scorer = _resolve(errand.scorer)(settings)
+    except QueueError as error:
+        log.warning("%s", error)
+        sys.exit(1)
+    except DfdError as error:
+        print(one_line(f"dfd: {error}"), file=sys.stderr)
+        sys.exit(EXIT_FATAL)
+    registry = CollectorRegistry()
+    port = settings.metrics.worker_port
+    GpuCollector(registry)
+    served = serve_metrics(registry, settings.metrics.host, port + errand.index if port > 0 else port)
+    make = _bulk_worker if errand.bulk else _window_worker
+    worker = make(_Parts(redis, errand.name, scorer, settings, registry, partial(_mark, busy_since)))
+    what = "files" if errand.bulk else "windows"
+    log.info("Worker %s scores %s with %s; metrics port: %s.", errand.name, what, scorer.model_name, served)
+    worker.work(logging_level="WARNING")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What either worker is made of."""
+
+    redis: Redis
+    name: str
+    scorer: Any
+    settings: Settings
+    registry: CollectorRegistry
+    busy: Callable[[bool], None]
+
+
+def _window_worker(parts: _Parts) -> BatchWorker:
+    redis, settings, metrics = parts.redis, parts.settings, WorkerMetrics(parts.registry)
+    model = _model_info(parts.scorer, settings)
+    metrics.show_model(model)
+    redis.set(wire.MODEL_KEY, wire.pack_model(model))
+    batch = BatchScorer(redis, parts.scorer, settings.queue, metrics)
+    return BatchWorker(redis, parts.name, batch.run, settings.worker, parts.busy)
+
+
+def _bulk_worker(parts: _Parts) -> BatchWorker:
+    runner = BulkRunner(parts.redis, parts.scorer, parts.settings, parts.name, alive=partial(parts.busy, True))
+    metrics = BulkMetrics(parts.registry)
+    return BulkWorker(parts.redis, parts.name, runner.run, parts.settings.worker, metrics=metrics, busy=parts.busy)
+
+
+def _mark(busy_since: Any, busy: bool) -> None:
+    busy_since.value = time.monotonic() if busy else 0.0
+
+
+def _resolve(dotted: str) -> Any:
+    module, _, name = dotted.rpartition(".")
+    return getattr(__import__(module, fromlist=[name]), name)
+
+
+def _model_info(scorer: Any, settings: Settings) -> ModelInfo:
+    runtime = str(getattr(scorer, "runtime_name", settings.model.runtime))
+    return ModelInfo(scorer.model_name, runtime, scorer.thresholds.enter, scorer.thresholds.exit)

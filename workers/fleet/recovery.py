@@ -1,0 +1,67 @@
+"""Gives the jobs of workers that died out again, through RQ's own registries, at once instead of in minutes."""
+
+from __future__ import annotations
+
+import logging
+
+from redis import Redis
+from rq import Worker
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
+from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
+
+from dfd_core.queue.broker import rq_queue
+from dfd_core.queue.bulk import BulkQueue
+
+log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Two nets: `bury` for a worker known to be dead, `sweep` for whatever else was lost on the way.
+
+    `enqueue_due` brings back what waits for another attempt: RQ's own scheduler, without the process that it forks.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        bulk = BulkQueue(redis).queue
+        self._queues = [rq_queue(redis, live=True), rq_queue(redis, live=False), bulk]
+        self._scheduler = RQScheduler([bulk], redis, serializer=JSONSerializer, logging_level=logging.WARNING)
+        self._seen: set[str] = set()
+
+    def bury(self, name: str) -> None:
+        """Let the heartbeats of a dead worker's jobs be long past, so that RQ retries or fails them now."""
+        members = self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(name))
+        for queue in self._queues:
+            registry = queue.started_job_registry
+            if members:
+                self._redis.zadd(registry.key, dict.fromkeys(members, 1), xx=True)
+            registry.cleanup()
+        worker = Worker.find_by_key(
+            f"{Worker.redis_worker_namespace_prefix}{name}", self._redis, serializer=JSONSerializer
+        )
+        if worker is not None:
+            worker.register_death()
+
+    def enqueue_due(self) -> None:
+        """Queue the jobs whose pause after a failure is over; one supervisor at a time does it for all."""
+        if self._scheduler.acquire_locks():
+            self._scheduler.enqueue_scheduled_jobs()
+
+    def sweep(self) -> None:
+        """Queue again what waits in an intermediate queue since the last sweep: its worker died before it began.
+
+        A job that a slow worker takes up after all runs twice; its window is settled once all the same.
+        """
+        waiting: set[str] = set()
+        for queue in self._queues:
+            queue.started_job_registry.cleanup()
+            for job_id in queue.intermediate_queue.get_job_ids():
+                waiting.add(job_id)
+                if job_id in self._seen:
+                    log.warning("Job %s was taken by a worker that died: it is queued again.", job_id)
+                    with self._redis.pipeline() as pipe:
+                        pipe.lrem(queue.intermediate_queue_key, 1, job_id)
+                        pipe.lpush(queue.key, job_id)
+                        pipe.execute()
+        self._seen = waiting

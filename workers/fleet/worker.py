@@ -1,0 +1,230 @@
+"""An RQ worker that keeps its model warm and runs many jobs as one batch, each with its own RQ life cycle.
+
+RQ's `Worker` forks for each job, which TensorFlow does not survive; its `SimpleWorker` runs one job at a time, sends
+no heartbeat meanwhile, and pops from two queues in a way that loses a job if it dies right then. Here jobs are moved
+to RQ's intermediate queues in one step, started together, kept alive by a thread, and finished by RQ's own methods.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.executions import Execution
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
+
+from dfd_core.errors import WireError
+from dfd_core.queue import wire
+from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue
+from dfd_core.queue.wire import WindowHeader
+from dfd_core.settings import WorkerSettings
+
+HEARTBEAT_S = 5.0
+HEARTBEAT_TTL_S = 30  # RQ gives a started job to another worker when its heartbeat is older
+MAINTENANCE_S = 10
+POLL_S = 0.1  # an idle worker waits on the live queue and looks at the other one so often
+
+log = logging.getLogger(__name__)
+
+RunBatch = Callable[[Sequence[WindowHeader]], list[Exception | None]]
+Task = tuple[Job, Queue]
+
+
+class BatchWorker(SimpleWorker):
+    """Takes up to `batch_windows` jobs, live ones first, waits at most `batch_wait_s` for more, and runs them as one.
+
+    `run_batch` scores headers and returns an exception for each that raised. `busy` is called with True before and
+    False after each batch. A job that failed before runs alone: its neighbours shall not suffer for it again.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        name: str,
+        run_batch: RunBatch,
+        settings: WorkerSettings,
+        busy: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        super().__init__(
+            self.queues_of(redis),
+            name=name,
+            connection=redis,
+            serializer=JSONSerializer,
+            worker_ttl=60,
+            maintenance_interval=MAINTENANCE_S,
+            log_job_description=False,
+        )
+        self._run_batch, self._settings, self._busy = run_batch, settings, busy
+        self._batch: list[Task] = []
+        self._parent = os.getppid()
+
+    def queues_of(self, redis: Redis) -> list[Queue]:
+        """The queues that it takes jobs from, in falling priority."""
+        return [rq_queue(redis, live=True), rq_queue(redis, live=False)]
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Task | None:
+        """The first job of the next batch; None when the worker shall stop (or, without timeout, has nothing to do)."""
+        self.set_state(WorkerStatus.IDLE)
+        pause, last_heartbeat = 1.0, -HEARTBEAT_S
+        while not self._stop_requested and os.getppid() == self._parent:
+            try:
+                if time.monotonic() - last_heartbeat >= HEARTBEAT_S:
+                    self.heartbeat()
+                    last_heartbeat = time.monotonic()
+                if self.should_run_maintenance_tasks:
+                    self.run_maintenance_tasks()
+                self._batch = self._gather()
+                pause = 1.0
+            except REDIS_AWAY as error:
+                log.warning("Redis does not answer (%s); trying again in %.0f s.", type(error).__name__, pause)
+                time.sleep(pause)
+                pause = min(10.0, pause * 2)
+                continue
+            if self._batch or timeout is None:
+                return self._batch[0] if self._batch else None
+        return None
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run the batch that `job` is the first of, and finish each of its jobs the way RQ does."""
+        batch = self._batch
+        self._busy(True)
+        try:
+            executions = self._start(batch)
+            with self._heartbeats(batch, executions):
+                errors = self.score_jobs(batch)
+            for (each, origin), execution, error in zip(batch, executions, errors, strict=True):
+                if error is None:
+                    self._finalize_success(each, origin, execution, None)
+                else:
+                    self._finalize_failure(each, origin, execution, (type(error), error, error.__traceback__))
+        finally:
+            self._busy(False)
+        self.set_state(WorkerStatus.IDLE)
+
+    def score_jobs(self, batch: Sequence[Task]) -> list[Exception | None]:
+        """Do the work of started jobs; for each None, or what it raised."""
+        headers: dict[int, WindowHeader] = {}
+        errors: list[Exception | None] = [None] * len(batch)
+        for index, (job, _) in enumerate(batch):
+            try:
+                headers[index] = wire.parse_header(argument_of(job, "header"))
+            except WireError as foreign:
+                errors[index] = foreign
+        for index, error in zip(headers, self._run_batch(list(headers.values())), strict=True):
+            errors[index] = error
+        return errors
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        """Seconds after which a started job without a heartbeat goes to another worker."""
+        return HEARTBEAT_TTL_S
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the batch in hand; a second signal changes nothing, the supervisor kills if it must."""
+        self._stop_requested = True
+
+    def unsubscribe(self) -> None:
+        """Listen no more; the listening thread closes its connection, for two that close it at once raise."""
+        if self.pubsub_thread:
+            self.pubsub_thread.stop()
+            with suppress(*REDIS_AWAY):
+                self.pubsub.unsubscribe()  # its answer wakes the thread
+            self.pubsub_thread.join(timeout=10)
+
+    def _install_signal_handlers(self) -> None:
+        signal.signal(signal.SIGTERM, self.request_stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which sends SIGTERM
+
+    def _gather(self) -> list[Task]:
+        limit = self._settings.batch_windows
+        batch = self._take(limit, POLL_S)
+        deadline = time.monotonic() + self._settings.batch_wait_s
+        while batch and len(batch) < limit and not _retried(batch[-1][0]):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            batch += self._take(limit - len(batch), left)
+        alone = next((task for task in batch if _retried(task[0])), None)
+        if alone is None or len(batch) == 1:
+            return batch
+        self._put_back([task for task in batch if task is not alone])
+        return [alone]
+
+    def _take(self, limit: int, wait_s: float) -> list[Task]:
+        """Up to `limit` jobs, now in the intermediate queues; live ones first; waits for the first live one."""
+        taken: list[tuple[str, Queue]] = []
+        for queue in self.queues:
+            with self.connection.pipeline(transaction=False) as pipe:
+                for _ in range(limit - len(taken)):
+                    pipe.lmove(queue.key, queue.intermediate_queue_key)
+                taken += [(job_id.decode(), queue) for job_id in pipe.execute() if job_id is not None]
+        if not taken:
+            live = self.queues[0]
+            job_id: Any = self.connection.blmove(live.key, live.intermediate_queue_key, wait_s)  # type: ignore[arg-type]
+            if job_id is None:
+                return []
+            taken = [(job_id.decode(), live)]
+        jobs = Job.fetch_many([job_id for job_id, _ in taken], self.connection, self.serializer)
+        for (job_id, queue), job in zip(taken, jobs, strict=True):
+            if job is None:  # its TTL ran out, or its window was dropped in between
+                queue.intermediate_queue.remove(job_id)
+        return [(job, queue) for (_, queue), job in zip(taken, jobs, strict=True) if job is not None]
+
+    def _put_back(self, tasks: Sequence[Task]) -> None:
+        with self.connection.pipeline() as pipe:
+            for job, queue in reversed(tasks):
+                pipe.lpush(queue.key, job.id)
+                pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+            pipe.execute()
+
+    def _start(self, batch: Sequence[Task]) -> list[Execution]:
+        """What RQ's prepare_execution and prepare_job_execution do, for all jobs in one transaction."""
+        executions = []
+        with self.connection.pipeline() as pipe:
+            for job, queue in batch:
+                pipe.delete(job.execution_registry.key)  # of a worker that died: RQ would stumble over it
+                execution = Execution.create(job, HEARTBEAT_TTL_S, pipeline=pipe, worker_name=self.name)
+                executions.append(execution)
+                job.prepare_for_execution(self.name, pipeline=pipe)
+                pipe.persist(job.key)
+                pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+            self.set_state(WorkerStatus.BUSY, pipeline=pipe)
+            self.heartbeat(pipeline=pipe)
+            pipe.execute()
+        self.executions.update({execution.id: execution for execution in executions})
+        return executions
+
+    @contextmanager
+    def _heartbeats(self, batch: Sequence[Task], executions: Sequence[Execution]) -> Iterator[None]:
+        """RQ's heartbeats of worker, jobs and executions, from a thread, while native code runs."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(HEARTBEAT_S):
+                try:
+                    for (job, _), execution in zip(batch, executions, strict=True):
+                        self.maintain_heartbeats(job, execution)
+                except REDIS_AWAY as error:
+                    log.warning("A heartbeat could not be sent: %s.", type(error).__name__)
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _retried(job: Job) -> bool:
+    return job.retries_left is not None and job.retries_left < wire.RETRIES

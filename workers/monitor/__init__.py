@@ -1,0 +1,1 @@
+"""`dfd monitor`: results in order to verdicts, metrics and sinks."""

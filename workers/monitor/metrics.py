@@ -1,0 +1,138 @@
+"""What the monitor serves at /metrics; labels are stream ids, never URLs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dfd_core.queue.bulk import BulkState
+from dfd_core.types import ModelInfo, Outcome, StreamState, StreamStatus, Verdict, WindowResult
+
+MISSING = "missing"  # outcome of a window of which nobody ever heard
+SILENT_S = 10.0  # a source whose heartbeat is older counts as down
+_LATENCY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+_SCORE_BUCKETS = tuple(round(0.05 * step, 2) for step in range(1, 21))
+
+
+class MonitorMetrics:
+    """Every metric of the monitor, in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Counters of the sources are theirs: they go on from what each run has counted so far."""
+        by_stream = {"labelnames": ["stream"], "registry": registry}
+        self._windows = Counter(
+            "dfd_windows", "Windows by what became of them", ["stream", "outcome"], registry=registry
+        )
+        self._abstentions = Counter(
+            "dfd_abstentions", "Windows that could not be scored, by reason", ["stream", "reason"], registry=registry
+        )
+        self._score = Histogram("dfd_fake_probability", "Of each scored face", buckets=_SCORE_BUCKETS, **by_stream)
+        self._latency = Histogram(
+            "dfd_window_latency_seconds",
+            "From the capture of a window's last frame to its verdict",
+            buckets=_LATENCY_BUCKETS,
+            **by_stream,
+        )
+        self._alarm = Gauge("dfd_alarm_active", "1 while a face of the stream counts as fake", **by_stream)
+        self._alarms = Counter("dfd_alarms", "Alarms that began", **by_stream)
+        self._alarm_details = {
+            "track": Gauge("dfd_alarm_track", "Face that is most likely fake, while an alarm lasts", **by_stream),
+            "since_s": Gauge("dfd_alarm_since_seconds", "Media time from which it is, likewise", **by_stream),
+            "fake_probability": Gauge("dfd_alarm_fake_probability", "Its newest probability, likewise", **by_stream),
+        }
+        self._last_frame = Gauge(
+            "dfd_stream_last_frame_timestamp_seconds", "Unix time of the last frame that was looked at", **by_stream
+        )
+        self._up = Gauge("dfd_stream_up", "1 while frames come; absent once a source ended as it should", **by_stream)
+        self._fps = Gauge("dfd_stream_frames_per_second", "Frames that are looked at", **by_stream)
+        self._dropped = Counter(
+            "dfd_frames_dropped", "Frames that nobody looked at", ["stream", "reason"], registry=registry
+        )
+        self._reconnects = Counter("dfd_stream_reconnects", "Times that a live source was opened again", **by_stream)
+        self._queue = Gauge("dfd_queue_windows", "Windows that wait for a worker", **by_stream)
+        self._oldest = Gauge("dfd_oldest_window_age_seconds", "Age of the one that waits longest", **by_stream)
+        self._model = Gauge("dfd_model_info", "What the workers score with", ["name", "runtime"], registry=registry)
+        self._workers = Gauge("dfd_workers", "Workers of windows that are alive", registry=registry)
+        self._bulk = Gauge("dfd_bulk_files", "Files of the bulk queue by state", ["state"], registry=registry)
+        self._redis_used = Gauge("dfd_redis_used_bytes", "Memory that Redis uses", registry=registry)
+        self._redis_limit = Gauge("dfd_redis_limit_bytes", "Its maxmemory; 0: none", registry=registry)
+        self._counted: dict[tuple[str, str], tuple[str, int]] = {}  # (stream, counter) -> run and its last count
+
+    def window(self, result: WindowResult, now_unix_s: float) -> None:
+        """Count one result at the moment of its verdict."""
+        self._windows.labels(result.stream, result.outcome.value).inc()
+        if result.outcome is Outcome.NOT_SCORABLE and result.reason:
+            self._abstentions.labels(result.stream, result.reason.partition(":")[0]).inc()  # "too small: the face ..."
+        scored = [score.fake_probability for score in result.scores if score.fake_probability is not None]
+        for probability in scored:
+            self._score.labels(result.stream).observe(probability)
+        if scored:
+            self._latency.labels(result.stream).observe(max(0.0, now_unix_s - result.captured_at_s))
+
+    def missing(self, stream: str) -> None:
+        """Count a window that never came."""
+        self._windows.labels(stream, MISSING).inc()
+
+    def alarm_began(self, stream: str) -> None:
+        """Count an alarm."""
+        self._alarms.labels(stream).inc()
+
+    def alarm(self, stream: str, verdict: Verdict | None) -> None:
+        """Say whether one lasts: the verdict of the worst face while it does."""
+        self._alarm.labels(stream).set(verdict is not None)
+        self._alarms.labels(stream)  # there, as zero, before the first
+        for name, gauge in self._alarm_details.items():
+            if verdict is None:
+                _forget(gauge, stream)
+            else:
+                gauge.labels(stream).set(getattr(verdict, name) or 0.0)
+
+    def source(self, status: StreamStatus) -> None:
+        """Take over what ingest says of a source."""
+        stream = status.stream
+        if status.last_frame_at_s is not None:
+            self._last_frame.labels(stream).set(status.last_frame_at_s)
+        heard = time.time() - status.heartbeat_at_s < SILENT_S
+        if status.over:
+            _forget(self._up, stream)
+        else:
+            self._up.labels(stream).set(heard and status.state is StreamState.LIVE)
+        self._fps.labels(stream).set(status.fps if heard else 0.0)
+        for reason, count in status.dropped.items():
+            self._dropped.labels(stream, reason).inc(self._growth(stream, f"dropped {reason}", status.run, count))
+        self._reconnects.labels(stream).inc(self._growth(stream, "reconnects", status.run, status.reconnects))
+
+    def queue(self, stream: str, windows: int, oldest_age_s: float) -> None:
+        """What waits for a worker."""
+        self._queue.labels(stream).set(windows)
+        self._oldest.labels(stream).set(oldest_age_s)
+
+    def bulk(self, counts: Mapping[BulkState, int]) -> None:
+        """How many submitted files are in each state."""
+        for state, count in counts.items():
+            self._bulk.labels(state).set(count)
+
+    def fleet(self, workers: int, redis_used_bytes: int, redis_limit_bytes: int) -> None:
+        """Who works, and how full Redis is."""
+        self._workers.set(workers)
+        self._redis_used.set(redis_used_bytes)
+        self._redis_limit.set(redis_limit_bytes)
+
+    def model(self, model: ModelInfo) -> None:
+        """What the workers score with; only the newest is shown."""
+        self._model.clear()
+        self._model.labels(model.name, model.runtime).set(1)
+
+    def _growth(self, stream: str, counter: str, run: str, count: int) -> int:
+        before_run, before = self._counted.get((stream, counter), ("", 0))
+        self._counted[stream, counter] = (run, count)
+        return max(0, count - before) if run == before_run else count
+
+
+def _forget(gauge: Gauge, stream: str) -> None:
+    """Serve no value of `stream` any more."""
+    with suppress(KeyError):
+        gauge.remove(stream)

@@ -1,0 +1,279 @@
+"""`dfd monitor`: results from Redis to verdicts and metrics.
+
+Each turn reads new events, brings the results in order, moves the faces' states, writes the notices to all sinks, and
+then stores in one transaction how far it got and each run's state. A monitor that dies goes on from there: what it had
+written already comes again with the same key, and the sinks skip it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from prometheus_client import CollectorRegistry
+from redis import Redis
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as SlowError
+
+from dfd_core.errors import QueueError, WireError
+from dfd_core.models.store import model_folder, read_card
+from dfd_core.process.logs import start_logging
+from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.process.signals import stop_on_signals
+from dfd_core.queue import wire
+from dfd_core.queue.broker import connect, redact_redis
+from dfd_core.settings import Settings
+from dfd_core.types import EndEvent, Thresholds, WindowEvent
+from workers.monitor.metrics import MonitorMetrics
+from workers.monitor.poller import Overview
+from workers.monitor.runs import RunBook, Turn
+from workers.monitor.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink
+from workers.monitor.status import Row, metrics_line, row_of, rows_line
+from workers.monitor.traces import NoTraces, Traces, open_traces
+
+EXAMPLES = """examples:
+  dfd monitor --redis redis://host:6379/0
+  dfd monitor --verdicts verdicts.jsonl --json"""
+
+BATCH = 500  # events read at once
+BLOCK_MS = 250  # longest wait for the next event
+LOOK_S = 0.5  # between two looks at the sources and the queue
+LONGEST_PAUSE_S = 5.0  # between two attempts to reach a Redis that was lost
+_START = "0-0"
+
+log = logging.getLogger(__name__)
+
+
+class Monitor:
+    """Reads `dfd:results` into sinks and metrics; `say` gets a sentence when Redis is lost and when it is back."""
+
+    def __init__(
+        self,
+        client: Redis,
+        settings: Settings,
+        sinks: Sequence[Sink],
+        metrics: MonitorMetrics,
+        say: Callable[[str], None] = lambda text: None,
+        *,
+        traces: Traces | None = None,
+    ) -> None:
+        """Goes on where the last monitor on this Redis stopped; QueueError or ModelError where it cannot."""
+        self._traces = traces or NoTraces()
+        self._client, self._settings, self._sinks, self._metrics, self._say = client, settings, sinks, metrics, say
+        self._redis = redact_redis(settings.redis.url)
+        self._overview = Overview(client, metrics)
+        self._book = RunBook(settings.verdict, self._thresholds, self._overview.statuses.get, settings.queue.file_ttl_s)
+        self._latency_s: dict[str, float] = {}
+        self._cursor = _START
+        self._gaps_are_final = False
+        self._stored: dict[str, str] = {}  # what dfd:monitor holds
+        self._unwritten: list[Notice] | None = None  # of a turn that Redis did not let us finish
+        self._look_at = 0.0  # monotonic
+        self._look()
+        self._thresholds()
+        self._restore()
+
+    def run(self, stop: threading.Event, every_look: Callable[[list[Row]], None] = lambda rows: None) -> None:
+        """Work until `stop` is set; a Redis that is lost in mid-run is waited for."""
+        pause_s = 0.0
+        while not stop.wait(pause_s):
+            try:
+                if pause_s:
+                    self._mind_the_gap()
+                self.turn()
+                if time.monotonic() >= self._look_at:
+                    self._look()
+                    every_look(self.rows())
+            except (LostError, SlowError):
+                if not pause_s:
+                    self._say(f"Redis at {self._redis} does not answer; trying again until it does.")
+                pause_s = min(LONGEST_PAUSE_S, 2 * pause_s or 0.2)
+                continue
+            except ResponseError as error:
+                raise QueueError(f"Redis at {self._redis} refuses: {error}.") from None
+            if pause_s:
+                self._say(f"Redis at {self._redis} answers again; going on where it was lost.")
+                pause_s = 0.0
+
+    def turn(self) -> None:
+        """Read what is new, at most `BATCH` events, and bring it to sinks and metrics."""
+        if self._unwritten is None:
+            self._unwritten = self._read()
+        for sink in self._sinks:
+            sink.write(self._unwritten)
+        self._store()
+        self._unwritten = None
+
+    def rows(self) -> list[Row]:
+        """What a table shows now, a row a stream."""
+        statuses, runs = self._overview.statuses, self._book.runs
+        return [
+            row_of(
+                name, statuses.get(name), runs.get(name), self._latency_s.get(name), self._overview.waiting.get(name, 0)
+            )
+            for name in dict.fromkeys([*statuses, *runs])
+        ]
+
+    def _read(self) -> list[Notice]:
+        reply = self._client.xread({wire.RESULTS_KEY: self._cursor}, count=BATCH, block=BLOCK_MS)
+        events = [(entry_id.decode(), self._parse(fields)) for entry_id, fields in (reply[0][1] if reply else [])]
+        if any(event is not None and event.stream not in self._overview.statuses for _, event in events):
+            self._look()  # before anything changes: Redis may be gone by now, and then all is read again
+        now_s = time.monotonic()
+        notices: list[Notice] = []
+        for entry_id, event in events:
+            self._cursor = entry_id
+            if event is not None:
+                notices += self._account(self._book.take(entry_id, event, now_s))
+        notices += self._account(self._book.turn(now_s, self._gaps_are_final))
+        self._gaps_are_final = False
+        return notices
+
+    def _parse(self, fields: Mapping[bytes, bytes]) -> WindowEvent | EndEvent | None:
+        try:
+            return wire.parse_event(fields)
+        except WireError as error:
+            self._say(f"An entry of {wire.RESULTS_KEY} was skipped: {error}")
+            return None
+
+    def _account(self, turn: Turn) -> list[Notice]:
+        now_unix_s = time.time()
+        for result in turn.results:
+            self._metrics.window(result, now_unix_s)
+            self._traces.window(result, now_unix_s)
+            if result.scores:
+                self._latency_s[result.stream] = now_unix_s - result.captured_at_s
+        for stream in turn.missing:
+            self._metrics.missing(stream)
+        for stream in turn.alarms:
+            self._metrics.alarm_began(stream)
+        for stream in {result.stream for result in turn.results} | {n.verdict.stream for n in turn.notices}:
+            run = self._book.runs.get(stream)
+            self._metrics.alarm(stream, run.machine.stream_state() if run is not None and run.alarm else None)
+        return turn.notices
+
+    def _store(self) -> None:
+        """Keep how far we are, where it changed; the cursor stays before what is held back, to be read again."""
+        held = self._book.held_back()
+        anchor = min(held, key=_order) if held else self._cursor
+        wanted = {"cursor": _before(anchor) if held else self._cursor, "anchor": anchor}
+        wanted["retired"] = self._book.retired()
+        wanted |= {f"run:{run.stream}": run.snapshot() for run in self._book.runs.values() if not run.done}
+        changed = {key: value for key, value in wanted.items() if self._stored.get(key) != value}
+        gone = [key for key in self._stored if key not in wanted]
+        if not changed and not gone:
+            return
+        pipe = self._client.pipeline(transaction=True)
+        if changed:
+            pipe.hset(wire.MONITOR_KEY, mapping=changed)
+        if gone:
+            pipe.hdel(wire.MONITOR_KEY, *gone)
+        pipe.execute()
+        self._stored = wanted
+
+    def _restore(self) -> None:
+        stored = {key.decode(): value for key, value in self._client.hgetall(wire.MONITOR_KEY).items()}
+        snapshots = {key[4:]: value for key, value in stored.items() if key.startswith("run:")}
+        self._book.restore(stored.get("retired"), snapshots)
+        self._cursor = stored.get("cursor", b"0-0").decode()
+        self._stored = {key: value.decode() for key, value in stored.items()}
+        self._mind_the_gap()
+
+    def _mind_the_gap(self) -> None:
+        """Where Redis has removed results that we never read, or all of them, say so and wait for none of them."""
+        anchor = self._stored.get("anchor", _START)
+        if anchor == _START:
+            if not self._client.exists(wire.RESULTS_KEY):
+                return
+            info = self._client.xinfo_stream(wire.RESULTS_KEY)
+            lost = int(info["entries-added"]) > int(info["length"])
+        else:
+            lost = not self._client.xrange(wire.RESULTS_KEY, anchor, anchor)
+        if lost:
+            self._gaps_are_final = True
+            self._stored = {}  # all of it may be gone
+            self._say("Redis no longer holds some results that this monitor has not read; going on with what is left.")
+
+    def _look(self) -> None:
+        self._look_at = time.monotonic() + LOOK_S
+        self._overview.look()
+
+    def _thresholds(self) -> Thresholds:
+        """Those of the model that the workers score with; before one is at work, of the card of our own."""
+        verdict, model = self._settings.verdict, self._overview.model
+        if verdict.enter and verdict.exit:
+            return Thresholds(verdict.enter, verdict.exit)
+        if model is not None:
+            return Thresholds(model.enter, model.exit)
+        return read_card(model_folder(self._settings.model.path)).thresholds
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    """Ids of stream entries, `milliseconds-number`, in order."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+def _before(entry_id: str) -> str:
+    """The id just before, so that reading after it begins with `entry_id`."""
+    milliseconds, number = _order(entry_id)
+    return f"{milliseconds}-{number - 1}" if number else f"{milliseconds - 1}-{2**64 - 1}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `dfd monitor`."""
+    parser.add_argument(
+        "--verdicts", type=Path, metavar="FILE", help="append verdicts to this file, a JSON object a line"
+    )
+    parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
+    parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)  # JSON lines for the table of dfd watch
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Monitor until SIGINT or SIGTERM."""
+    start_logging(settings.log)
+    client = connect(settings.redis)
+    traces = open_traces(settings.log)
+    sinks: list[Sink] = [RedisSink(client), LineSink(as_json=args.json or args.rows)]
+    try:
+        if args.verdicts:
+            sinks.insert(0, JsonlSink(args.verdicts))
+        registry = CollectorRegistry()
+        monitor = Monitor(client, settings, sinks, MonitorMetrics(registry), log.warning, traces=traces)
+        port = serve_metrics(registry, settings.metrics.host, settings.metrics.monitor_port)
+        if port is not None:
+            url = f"http://{settings.metrics.host}:{port}/metrics"
+            print(metrics_line(url) if args.rows else f"metrics at {url}", file=_chat(args), flush=True)
+        with stop_on_signals() as stop:
+            monitor.run(stop, _print_rows if args.rows else _ignore_rows)
+    except (LostError, SlowError):
+        raise QueueError(f"Redis at {redact_redis(settings.redis.url)} went away while the monitor started.") from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our lines has gone
+    finally:
+        traces.close()
+        for sink in sinks:
+            sink.close()
+        client.close()
+    return 0
+
+
+def _chat(args: argparse.Namespace) -> TextIO:
+    """Where to say what is no verdict: not among JSON lines for others."""
+    return sys.stderr if args.json and not args.rows else sys.stdout
+
+
+def _print_rows(rows: list[Row]) -> None:
+    print(rows_line(rows), flush=True)
+
+
+def _ignore_rows(rows: list[Row]) -> None:
+    pass

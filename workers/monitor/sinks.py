@@ -1,0 +1,177 @@
+"""Where verdicts go. A sink is one small class with `write` and `close`.
+
+A monitor that dies between writing and moving its cursor writes the same notices again when it comes back, and so does
+one that lost Redis in between. Each notice has a key that does not change, and a sink skips the keys that it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from dfd_core.errors import DataError
+from dfd_core.names import one_line
+from dfd_core.queue import wire
+from dfd_core.types import State, Verdict, format_time
+
+TAIL_BYTES = 256 * 1024  # of a file: how far back a sink looks for what it wrote before
+TAIL_ENTRIES = 1000  # of a Redis stream
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A face changed its state, or (`final`) a source ended and `verdict` is on the whole of it.
+
+    `key` names it for good; `text` is for people; `captured_at_s` is the Unix time of the last frame that it rests on;
+    `reason` says why a source ended early.
+    """
+
+    key: str
+    verdict: Verdict
+    text: str
+    captured_at_s: float
+    final: bool = False
+    reason: str | None = None
+
+    def json(self) -> str:
+        """One line without line end."""
+        data: dict[str, Any] = {"event": "end" if self.final else "verdict", "text": self.text, **asdict(self.verdict)}
+        data |= {"captured_at_s": self.captured_at_s, "reason": self.reason, "key": self.key}
+        return json.dumps(data)
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Notice:
+        """The notice whose `json` gave `data`."""
+        values = {field.name: data[field.name] for field in fields(Verdict)}
+        verdict = Verdict(**{**values, "state": State(data["state"])})
+        final = data["event"] == "end"
+        return cls(data["key"], verdict, data["text"], data["captured_at_s"], final, data["reason"])
+
+    def line(self) -> str:
+        """What a terminal shows."""
+        if self.final:
+            return f"{self.verdict.stream}: ended, {self.text}" + (f" ({self.reason})" if self.reason else "")
+        probability = self.verdict.fake_probability
+        shown = "" if probability is None else f" (probability {probability:.2f})"
+        return f"{self.verdict.stream}: face {self.verdict.track} {self.text}{shown}"
+
+
+def describe(verdict: Verdict) -> str:
+    """`fake from 00:14` or the like."""
+    what = "not seen" if verdict.state is State.UNKNOWN else verdict.state.value
+    return f"{what} from {format_time(verdict.since_s)}"
+
+
+class Sink(Protocol):
+    """Takes the notices of one turn, in order; may get the same again, and then skips them."""
+
+    def write(self, notices: Sequence[Notice]) -> None:
+        """Keep the notices; after this returns they survive the end of the process."""
+
+    def close(self) -> None:
+        """Let go of files and connections that are the sink's own."""
+
+
+class JsonlSink:
+    """Appends one JSON object a line to a file; DataError when it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            tail = _tail(path) if path.is_file() else b""
+            self._file = path.open("ab", buffering=0)
+            if tail and not tail.endswith(b"\n"):  # a writer died within a line
+                self._file.write(b"\n")
+        except OSError as error:
+            raise self._error(error) from None
+        self._found = set(_keys(tail.splitlines()))
+        self._last: set[str] = set()
+
+    def write(self, notices: Sequence[Notice]) -> None:
+        """Append; nothing stays in a buffer."""
+        fresh = [notice for notice in notices if notice.key not in self._found | self._last]
+        try:
+            rest = "".join(notice.json() + "\n" for notice in fresh).encode()
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise self._error(error) from None
+        self._last = {notice.key for notice in notices}  # only the last turn can come again
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _error(self, error: OSError) -> DataError:
+        return DataError(f"Cannot write verdicts to {self._path}: {error.strerror}. Name another file.")
+
+
+class RedisSink:
+    """Appends verdicts (not the ends of sources) to the capped stream `dfd:verdicts`; raises RedisError."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._found: set[str] | None = None  # None: to be read, at first and after a write of unknown fate
+        self._last: set[str] = set()
+
+    def write(self, notices: Sequence[Notice]) -> None:
+        """Append in one transaction."""
+        if self._found is None:
+            entries = self._client.xrevrange(wire.VERDICTS_KEY, count=TAIL_ENTRIES)
+            self._found = {entry.get(b"key", b"").decode(errors="replace") for _, entry in entries}
+        fresh = [notice for notice in notices if not notice.final and notice.key not in self._found | self._last]
+        pipe = self._client.pipeline(transaction=True)
+        for notice in fresh:
+            entry = {**wire.verdict_fields(notice.verdict), "key": notice.key}
+            pipe.xadd(wire.VERDICTS_KEY, entry, maxlen=wire.VERDICTS_CAP, approximate=True)
+        try:
+            pipe.execute()
+        except RedisError:
+            self._found = None
+            raise
+        self._last = {notice.key for notice in notices}
+
+    def close(self) -> None:
+        """The connection is the monitor's."""
+
+
+class LineSink:
+    """Prints a line a notice, for people or as JSON."""
+
+    def __init__(self, out: TextIO | None = None, as_json: bool = False) -> None:
+        self._out = out or sys.stdout
+        self._as_json = as_json
+        self._last: set[str] = set()
+
+    def write(self, notices: Sequence[Notice]) -> None:
+        """Print and flush."""
+        for notice in notices:
+            if notice.key not in self._last:
+                print(notice.json() if self._as_json else one_line(notice.line()), file=self._out, flush=True)
+        self._last = {notice.key for notice in notices}
+
+    def close(self) -> None:
+        """Standard output stays open."""
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        return file.read(TAIL_BYTES)
+
+
+def _keys(lines: Iterable[bytes]) -> Iterable[str]:
+    for line in lines:
+        try:
+            data = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(data, dict) and isinstance(data.get("key"), str):
+            yield data["key"]

@@ -1,0 +1,1 @@
+"""`dfd watch`: everything on one machine, on one screen."""

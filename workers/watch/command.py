@@ -1,0 +1,209 @@
+"""`dfd watch`: ingest, worker and monitor as child processes on one machine, and what they find on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import queue
+import re
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from dfd_core.errors import DfdError, QueueError, SettingsError
+from dfd_core.media import stream_names
+from dfd_core.process.signals import stop_on_signals
+from dfd_core.queue.broker import connect
+from dfd_core.settings import Settings, child_environment
+from workers.monitor.sinks import Notice
+from workers.monitor.status import FAILED, Row
+from workers.watch.children import Child, Family, Line
+from workers.watch.guard import SERVER
+from workers.watch.terminal import Screen, open_screen, parse_rows
+
+EXAMPLES = """examples:
+  dfd watch rtsp://camera/stream clip.mp4
+  dfd watch 'synthetic://?duration=24&fake_from=12&live=1'
+  dfd watch clip.mp4 --json --verdicts verdicts.jsonl
+  dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
+
+SERVER_START_S = 60.0
+STOP_S = 3.0  # from Ctrl-C to SIGKILL for whatever is left
+BLAME_S = 8.0  # in which a dead server is found
+DRAIN_S = 15.0  # without any news, once all sources have been read, before the rest is given up
+QUIET_S = 60.0  # between two equal complaints
+_TIME = re.compile(r"^[0-9-]+ [0-9:,]+ ")
+_NEWS = re.compile(r"^dfd: | (WARNING|ERROR|CRITICAL) ")  # what users want to see of a child's standard error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `dfd watch`."""
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="URL (rtsp://, synthetic://, ...) or path")
+    parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
+    parser.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
+    parser.add_argument(
+        "--verdicts", type=Path, metavar="FILE", help="append verdicts to this file, a JSON object a line"
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Watch until all sources have ended, --duration is over, or SIGINT or SIGTERM comes; 1 if every source failed."""
+    if args.duration is not None and args.duration <= 0:
+        raise SettingsError("--duration must be above 0 seconds.")
+    if settings.redis.url:
+        connect(settings.redis).close()
+    settings = settings.with_values({"worker.bulk_processes": 0, "log.format": "human"})
+    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="dfd-watch-") as folder:
+        family = Family(child_environment(settings))
+        screen = open_screen(args.json)
+        try:
+            if not settings.redis.url:
+                url = _start_server(family, folder, stop)
+                if url is None:
+                    return 0
+                family.environment = child_environment(settings.with_values({"redis.url": url}))
+            return Watch(family, screen, args.sources, args.verdicts).run(stop, args.duration)
+        finally:
+            family.stop(STOP_S, at_once=SERVER)
+            screen.close()
+
+
+class Watch:
+    """Three children and what they say."""
+
+    def __init__(self, family: Family, screen: Screen, sources: list[str], verdicts: Path | None) -> None:
+        self._family, self._screen = family, screen
+        self._streams = frozenset(stream_names(sources))
+        self._open = set(self._streams)  # those that have not ended
+        self._succeeded = False  # at least one ended as it should
+        self._read_out = False  # ingest was seen to have ended
+        self._rows: list[Row] = []
+        self._said: dict[str, float] = {}  # complaints, and when
+        self._news_at = time.monotonic()
+        keep = ["--verdicts", str(verdicts.absolute())] if verdicts else []
+        self._monitor = family.start("monitor", "monitor", "--rows", *keep)
+        self._worker = family.start("worker", "work")
+        self._server = family.children.get(SERVER)
+        self._ingest = family.start("ingest", "ingest", "--", *sources)
+
+    def run(self, stop: threading.Event, duration_s: float | None) -> int:
+        """The exit code; DfdError when a child died for good."""
+        end_at = time.monotonic() + duration_s if duration_s else None
+        stopped = False
+        while not stop.is_set():
+            self._hear(0.2)
+            if end_at is not None and time.monotonic() >= end_at and not stopped:
+                stopped = True
+                self._family.end(self._ingest)
+            if self._server is not None:
+                self._look_after(self._server, may_restart=False)
+            self._look_after(self._worker)
+            self._look_after(self._monitor)
+            if not stopped:
+                self._look_after(self._ingest, may_end=True)
+            if self._ingest_ended() and self._all_told():
+                self._hear(0.0)
+                if self._open - self._failed():
+                    self._screen.say(f"No more news of {', '.join(sorted(self._open - self._failed()))}: given up.")
+                return 0 if stopped or self._succeeded else 1
+        return 0
+
+    def _look_after(self, child: Child, may_end: bool = False, may_restart: bool = True) -> None:
+        code = child.process.poll()
+        if code is None or (may_end and code >= 0):
+            return
+        if may_restart and self._family.restart(child):
+            self._screen.say(f"The {child.name} was killed (signal {-code}); it is started again.")
+            return
+        child = self._culprit(child)
+        for reader in child.readers:
+            reader.join(1.0)  # its last words
+        why = child.complaint or f"it ended with exit code {code}."
+        raise DfdError(f"The {child.name.replace('-', ' ')} cannot go on: {why}")
+
+    def _culprit(self, child: Child) -> Child:
+        """The embedded server in place of a child that its death took along: who keeps it finds it dead a bit later."""
+        if self._server is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.process.wait(BLAME_S)
+                return self._server
+        return child
+
+    def _ingest_ended(self) -> bool:
+        """Its end counts as news: a server whose death ended it gets the time to be found dead."""
+        ended = self._ingest.process.poll() is not None
+        if ended and not self._read_out:
+            self._read_out, self._news_at = True, time.monotonic()
+        return ended
+
+    def _failed(self) -> set[str]:
+        return {row.stream for row in self._rows if row.source == FAILED}
+
+    def _all_told(self) -> bool:
+        """No verdict can follow: all streams have ended, or what is left of them shows no life."""
+        if not self._open - self._failed():
+            return True
+        return time.monotonic() - self._news_at > DRAIN_S and not any(row.queue for row in self._rows)
+
+    def _hear(self, timeout_s: float) -> None:
+        """Show all that the children have said; wait for the first line only."""
+        try:
+            line = self._family.lines.get(timeout=timeout_s or None, block=timeout_s > 0)
+            while True:
+                self._take(line)
+                line = self._family.lines.get_nowait()
+        except queue.Empty:
+            return
+
+    def _take(self, line: Line) -> None:
+        if line.error:
+            self._take_complaint(line.text)
+        elif line.child == self._monitor.name:
+            self._take_event(line.text)
+
+    def _take_complaint(self, text: str) -> None:
+        """Show what is news; a process that says the same again within a minute is not heard."""
+        said = _TIME.sub("", text.removeprefix("dfd: "))
+        if not _NEWS.search(text) or time.monotonic() - self._said.get(said, -QUIET_S) < QUIET_S:
+            return
+        self._said[said] = time.monotonic()
+        self._screen.say(said)
+
+    def _take_event(self, text: str) -> None:
+        data = json.loads(text)
+        if data["event"] == "rows":
+            rows = [row for row in parse_rows(text) if row.stream in self._streams]
+            if [(row.queue, row.time_s) for row in rows] != [(row.queue, row.time_s) for row in self._rows]:
+                self._news_at = time.monotonic()
+            self._rows = rows
+            self._screen.rows(rows)
+        elif data["event"] == "metrics":
+            self._screen.say(f"metrics at {data['url']}")
+        else:
+            notice = Notice.parse(data)
+            if notice.verdict.stream not in self._streams:
+                return  # of others on the same Redis
+            self._screen.notice(notice)
+            self._news_at = time.monotonic()
+            if notice.final:
+                self._open.discard(notice.verdict.stream)
+                self._succeeded |= notice.reason is None
+
+
+def _start_server(family: Family, folder: str, stop: threading.Event) -> str | None:
+    """URL of an embedded server that answers; None when told to stop meanwhile."""
+    child = family.start(SERVER, SERVER, folder)
+    deadline = time.monotonic() + SERVER_START_S
+    while time.monotonic() < deadline and child.process.poll() is None and not stop.is_set():
+        try:
+            line = family.lines.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        if not line.error:
+            return line.text
+    if stop.is_set():
+        return None
+    raise QueueError(child.complaint or "The embedded Redis server does not start: name one with --redis.")

@@ -1,0 +1,59 @@
+"""The functions that RQ jobs name. `dfd work` scores many jobs in a batch; a plain `rq worker` can run one."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from redis import Redis
+from rq import get_current_job
+from rq.job import Job
+
+from dfd_core.judging.scoring import Scorer, load_scorer
+from dfd_core.queue import wire
+from dfd_core.queue.broker import argument_of, settle
+from dfd_core.settings import load_settings
+from dfd_core.types import Outcome, WindowEvent
+from workers.windows.metrics import WorkerMetrics
+from workers.windows.scoring import BatchScorer, empty_result
+
+
+def score_window(header: dict[str, Any]) -> None:
+    """Score one window and settle it; `header` is `wire.header_json` of it."""
+    job = get_current_job()
+    if job is None:
+        raise RuntimeError("score_window runs as an RQ job only; use dfd_core.judging.scoring elsewhere")
+    settings = load_settings()
+    batch = BatchScorer(job.connection, own_scorer(), settings.queue, WorkerMetrics(CollectorRegistry()))
+    error = batch.run([wire.parse_header(header)])[0]
+    if error is not None:
+        raise error
+
+
+def window_failed(
+    job: Job,
+    connection: Redis,
+    kind: type[BaseException],
+    error: BaseException,
+    traceback: TracebackType | None,
+) -> None:
+    """RQ's failure callback: when no retry is left, the window's outcome is `failed` with what was raised."""
+    if job.retries_left:
+        return
+    header = wire.parse_header(argument_of(job, "header"))
+    said = str(error).strip().splitlines()
+    reason = f"{kind.__name__}: {said[0]}" if said else _REASONS.get(kind.__name__, kind.__name__)
+    with connection.pipeline() as pipe:
+        settle(pipe, header.pending, WindowEvent(header.run, empty_result(header, Outcome.FAILED, reason)))
+        pipe.execute()
+
+
+_REASONS = {"AbandonedJobError": "every worker that scored it died or hung"}
+
+
+@cache
+def own_scorer() -> Scorer:
+    """That of a plain `rq worker`, loaded once, as the environment says."""
+    return load_scorer(load_settings())

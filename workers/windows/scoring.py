@@ -1,0 +1,132 @@
+"""Scores waiting windows in one go and settles each exactly once: the work inside the RQ jobs, without RQ."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from redis import Redis
+
+from dfd_core.errors import WireError
+from dfd_core.queue import wire
+from dfd_core.queue.broker import settle
+from dfd_core.queue.wire import WindowHeader
+from dfd_core.settings import QueueSettings
+from dfd_core.types import Outcome, Segment, SegmentFeatures, Thresholds, WindowEvent, WindowResult
+from workers.windows.loading import LoadedWindow, Piece, load_windows
+from workers.windows.metrics import WorkerMetrics
+
+log = logging.getLogger(__name__)
+
+Scored = tuple[WindowResult, SegmentFeatures]
+
+
+class WindowScorer(Protocol):
+    """What a batch needs of `dfd_core.judging.scoring.Scorer`."""
+
+    @property
+    def model_name(self) -> str:
+        """Name and version of the model."""
+        ...
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What the model card recommends."""
+        ...
+
+    def score(self, items: Sequence[Sequence[Piece]], max_ages_s: Sequence[float | None]) -> list[Scored]:
+        """One result and the newest segment's features for each item of segments, oldest first."""
+        ...
+
+
+class BatchScorer:
+    """Scores the windows of any streams that it is given headers of."""
+
+    def __init__(self, redis: Redis, scorer: WindowScorer, settings: QueueSettings, metrics: WorkerMetrics) -> None:
+        self._redis, self._scorer, self._settings, self._metrics = redis, scorer, settings, metrics
+
+    def run(self, headers: Sequence[WindowHeader]) -> list[Exception | None]:
+        """Score and settle; for each header None, or what its scoring raised: that window waits on."""
+        self._metrics.batch_windows.observe(len(headers))
+        windows = load_windows(self._redis, headers)
+        lost = [(window, _lost(window)) for window in windows]
+        settled = [(w.header, result, b"") for w, result in lost if w.waits and result is not None]
+        scorable = [w for w, result in lost if w.waits and result is None]
+        errors: dict[WindowHeader, Exception] = {}
+        for window, scored in zip(scorable, self._score(scorable), strict=True):
+            if isinstance(scored, Exception):
+                errors[window.header] = scored
+            else:
+                settled.append((window.header, *_writable(window.header, scored)))
+        self._settle(settled)
+        return [errors.get(header) for header in headers]
+
+    def _score(self, windows: Sequence[LoadedWindow]) -> list[Scored | Exception]:
+        """All in one call; where that raises, one by one, so that only the bad ones fail."""
+        if not windows:
+            return []
+        pixels = {id(p): p for w in windows for p in w.pieces if isinstance(p, Segment)}
+        self._metrics.crops.inc(sum(int(t.present.sum()) for p in pixels.values() for t in p.tracks))
+        with self._metrics.scoring_seconds.time():
+            together = _attempt(lambda: self._score_now(windows))
+            if not isinstance(together, Exception):
+                return list(together)
+            self._metrics.retries.inc()
+            if len(windows) == 1:
+                return [together]
+            return [_first(_attempt(lambda w=w: self._score_now([w]))) for w in windows]
+
+    def _score_now(self, windows: Sequence[LoadedWindow]) -> list[Scored]:
+        ages = [self._settings.stale_s if w.header.live else None for w in windows]
+        return self._scorer.score([w.pieces for w in windows], ages)
+
+    def _settle(self, settled: Sequence[tuple[WindowHeader, WindowResult, bytes]]) -> None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for header, result, features in settled:
+                ttl = self._settings.payload_ttl_s if header.live else self._settings.file_ttl_s
+                settle(pipe, header.pending, WindowEvent(header.run, result), features, ttl)
+            replies = pipe.execute()
+        for (_, result, _), first in zip(settled, replies, strict=True):
+            if first:
+                self._metrics.windows.labels(result.outcome).inc()
+
+
+def _writable(header: WindowHeader, scored: Scored) -> tuple[WindowResult, bytes]:
+    """Result and features as bytes; a result that cannot be written, of pixels that are none, is a failure."""
+    result, features = scored
+    try:
+        wire.event_fields(WindowEvent(header.run, result))
+    except WireError as error:
+        return empty_result(header, Outcome.FAILED, str(error)), b""
+    return result, wire.pack_features(features)
+
+
+def _attempt(score: Callable[[], list[Scored]]) -> list[Scored] | Exception:
+    try:
+        return score()
+    except Exception as error:  # noqa: BLE001  one bad window must not take its batch down; RQ records the error
+        log.warning("Scoring raised %s: %s", type(error).__name__, error)
+        return error
+
+
+def _first(scored: list[Scored] | Exception) -> Scored | Exception:
+    return scored if isinstance(scored, Exception) else scored[0]
+
+
+def _lost(window: LoadedWindow) -> WindowResult | None:
+    """The result of a window that cannot be scored any more; None for one that can."""
+    if window.error is not None:
+        return empty_result(window.header, Outcome.FAILED, window.error)
+    if not window.has_newest:
+        waited = time.time() - window.header.captured_at_s
+        return empty_result(window.header, Outcome.EXPIRED, f"no worker came within {waited:.0f} s")
+    return None
+
+
+def empty_result(header: WindowHeader, outcome: Outcome, reason: str) -> WindowResult:
+    """A result without scores."""
+    return WindowResult(
+        header.stream, header.seq, outcome, header.start_s, header.end_s, header.captured_at_s, reason=reason
+    )
