@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from dfd_core.models.litert import LiteRuntime
-from dfd_core.models.runtime import LOGIT, normalised
+from dfd_core.models.network import LOGIT, normalised
 from dfd_core.models.store import KERAS_FILE, SHIPPED, read_card, verified_file
 from trainer.export import PRECISIONS, to_litert
 from trainer.fit import validation_set

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dfd_core.errors import ModelError
-from dfd_core.models.runtime import choose_runtime, in_batches, load_model, open_runtime
+from dfd_core.models.network import in_batches
+from dfd_core.models.runtime import choose_runtime, load_model, open_runtime
 from dfd_core.models.store import LITERT_FILE, SHIPPED, ModelCard, ModelInput, read_card, verified_file, write_card
 from dfd_core.settings import ModelSettings
 from dfd_core.types import Thresholds

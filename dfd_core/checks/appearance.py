@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from dfd_core.models.runtime import LOGIT, LoadedModel
+from dfd_core.models.network import LOGIT
+from dfd_core.models.runtime import LoadedModel
 from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -108,7 +109,7 @@ def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator
         of_files = bar.add_task("files", total=len(files))
         for path in files:
             of_file = bar.add_task(one_line(path.name), total=_length_s(path, settings.video))
-            yield path, scan_file(path, settings, scorer, lambda time_s, task=of_file: _move(bar, task, time_s))
+            yield path, scan_file(path, settings, scorer, partial(_move, bar, of_file))
             bar.remove_task(of_file)
             bar.advance(of_files)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dfd_core.errors import ModelError
 from dfd_core.models import fuse  # noqa: F401  registers its layer with Keras
-from dfd_core.models.runtime import LOGIT, in_batches, normalised
+from dfd_core.models.network import LOGIT, in_batches, normalised
 from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array
 

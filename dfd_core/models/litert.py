@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from dfd_core.errors import ModelError
-from dfd_core.models.runtime import LOGIT, in_batches, normalised
+from dfd_core.models.network import LOGIT, in_batches, normalised
 from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array
 

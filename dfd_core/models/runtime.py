@@ -5,36 +5,21 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from dfd_core.errors import ModelError
+from dfd_core.models.network import Runtime
 from dfd_core.models.store import (
     KERAS_FILE,
     LITERT_FILE,
     ModelCard,
-    ModelInput,
     model_folder,
     model_name,
     read_card,
     verified_file,
 )
 from dfd_core.settings import ModelSettings
-from dfd_core.types import Float32Array, UInt8Array
 
-LOGIT = "logit"  # the output that every model has: float32 (B, 1), above 0 = rather fake
 _GPU_DRIVER = Path("/proc/driver/nvidia/version")
-
-
-class Runtime(Protocol):
-    """A loaded network; not thread-safe."""
-
-    name: str
-
-    def run(self, images: UInt8Array) -> dict[str, Float32Array]:
-        """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB; any B, 0 too."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,25 +67,3 @@ def choose_runtime(wanted: str, card: ModelCard) -> str:
     if KERAS_FILE in card.files and (LITERT_FILE not in card.files or (has_keras and _GPU_DRIVER.exists())):
         return "keras"
     return "litert"
-
-
-def in_batches(images: UInt8Array, size: int) -> list[tuple[UInt8Array, int]]:
-    """`images` cut into batches of exactly `size`, the last one padded with zeros, each with its count of real ones."""
-    batches = []
-    for start in range(0, len(images), size):
-        part = images[start : start + size]
-        count = len(part)
-        if count < size:
-            part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
-        batches.append((part, count))
-    return batches
-
-
-def normalised(images: UInt8Array, given: ModelInput) -> Float32Array:
-    """`images` as float32, each value `(byte - mean) * scale`."""
-    values = images.astype(np.float32)
-    if given.mean:
-        values -= np.float32(given.mean)
-    if given.scale != 1:
-        values *= np.float32(given.scale)
-    return values

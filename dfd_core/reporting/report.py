@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import msgspec
@@ -17,11 +17,11 @@ from dfd_core.console import shown
 from dfd_core.errors import VideoError, WireError
 from dfd_core.judging.offline import FileReport
 from dfd_core.judging.scoring import Scorer
-from dfd_core.judging.verdict import format_time
 from dfd_core.media import read_frames
 from dfd_core.settings import VideoSettings
-from dfd_core.types import State
+from dfd_core.types import State, format_time
 
+_Kind = TypeVar("_Kind")
 _WORST = 3  # frames of a flagged file that are shown
 _APART_S = 1.0
 _PICTURE_PX = 360  # longer side of those
@@ -50,11 +50,11 @@ class Picture:
 
 def full_report(report: FileReport, name: str, scorer: Scorer, seconds: float) -> FullReport:
     """The report of the file that people call `name`."""
-    values = {field: getattr(report, field) for field in FileReport.__dataclass_fields__} | {"file": name}
+    values: dict[str, Any] = {each: getattr(report, each) for each in FileReport.__dataclass_fields__} | {"file": name}
     values["reason"] = report.reason and report.reason.replace(report.file, name)  # the path of a worker says nothing
     thresholds = scorer.thresholds.enter, scorer.thresholds.exit
-    made = {"model": scorer.model_name, "seconds": round(seconds, 3), "scored_at_s": time.time()}
-    return FullReport(**values, **made, thresholds=thresholds)
+    values |= {"model": scorer.model_name, "seconds": round(seconds, 3), "scored_at_s": time.time()}
+    return FullReport(**values, thresholds=thresholds)
 
 
 def parse_report(data: object) -> FullReport:
@@ -67,7 +67,7 @@ def parse_pictures(data: object) -> list[Picture]:
     return _converted(data, list[Picture])
 
 
-def _converted(data: object, kind: Any) -> Any:
+def _converted(data: object, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
@@ -131,4 +131,5 @@ def _jpeg(image: Any) -> str:
     scale = min(1.0, _PICTURE_PX / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    return base64.b64encode(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]).decode()
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return base64.b64encode(jpeg.tobytes()).decode()
