@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,13 @@ from dfd_core.faces.windows import SegmentBuilder, WindowSlider
 from dfd_core.judging.scoring import Scorer
 from dfd_core.media import read_frames
 from dfd_core.models.runtime import load_model
+from dfd_core.queue.broker import rq_queue
 from dfd_core.settings import Settings
 from dfd_core.types import Window
 from ingest.publisher import Publisher
 from ingest.sources.synthetic import Scene, render_synthetic
 from workers.fleet.worker import BatchWorker
+from workers.windows.jobs import score_jobs
 from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer
 
@@ -58,7 +61,8 @@ def drained(redis: Redis, scorer: Scorer, settings: Settings) -> float:
     """Seconds in which a warm worker empties the queue: from its first batch to its last, without start and end."""
     changes: list[float] = []
     work = BatchScorer(redis, scorer, settings.queue, WorkerMetrics(CollectorRegistry()))
-    worker = BatchWorker(redis, "bench", work.run, settings.worker, lambda _: changes.append(time.perf_counter()))
+    queues, run = [rq_queue(redis, live=True), rq_queue(redis, live=False)], partial(score_jobs, work)
+    worker = BatchWorker("bench", queues, run, settings.worker, lambda _: changes.append(time.perf_counter()))
     worker.work(burst=True, logging_level="ERROR")
     return changes[-1] - changes[0]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -10,9 +13,10 @@ from dfd_core.judging.scoring import load_scorer
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.settings import Settings
 from tests.clips import write_clip
+from workers.bulk.jobs import scan_jobs
+from workers.bulk.metrics import BulkMetrics
 from workers.bulk.runner import BulkRunner
-from workers.bulk.worker import BulkWorker
-from workers.windows.metrics import BulkMetrics
+from workers.fleet.worker import BatchWorker
 
 
 class Rig:
@@ -30,8 +34,9 @@ class Rig:
     def work(self, scorer=None, alive=lambda: None, **values):
         settings = self.settings.with_values(values)
         run = BulkRunner(self.redis, scorer or load_scorer(settings), settings, "w", alive).run
-        metrics = BulkMetrics(CollectorRegistry())
-        BulkWorker(self.redis, "w", run, settings.worker, metrics=metrics).work(burst=True, logging_level="ERROR")
+        scan = partial(scan_jobs, run, BulkMetrics(CollectorRegistry()))
+        alone = replace(settings.worker, batch_windows=1, batch_wait_s=0.0)
+        BatchWorker("w", [self.book.queue], scan, alone).work(burst=True, logging_level="ERROR")
 
     def entry(self, path):
         return self.book.entries([str(path)])[0]

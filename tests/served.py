@@ -5,9 +5,10 @@ from prometheus_client import CollectorRegistry
 from dfd_core.queue.bulk import BulkState
 from dfd_core.types import ModelInfo, Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.metrics import StreamCollector
+from workers.bulk.metrics import BulkMetrics
 from workers.fleet.gpu import Gpu, GpuCollector
 from workers.monitor.metrics import MonitorMetrics
-from workers.windows.metrics import BulkMetrics, WorkerMetrics
+from workers.windows.metrics import WorkerMetrics
 
 _STATUS = StreamStatus("cam", "r", StreamState.LIVE, True, "x", 0.0, 1.0, dropped={"late": 1})
 _MODEL = ModelInfo("m", "litert", 0.5, 0.4)

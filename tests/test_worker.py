@@ -1,5 +1,6 @@
 import threading
 import time
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,7 @@ from tests.standins import POISON, MeanScorer, RaisingScorer, segment, windows
 from workers.fleet.recovery import Recovery
 from workers.fleet.worker import BatchWorker
 from workers.windows import jobs
+from workers.windows.jobs import score_jobs
 from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer
 
@@ -37,8 +39,9 @@ class Rig:
             publisher.publish(window)
         return publisher
 
-    def worker(self, name="w1", run_batch=None):
-        return BatchWorker(self.redis, name, run_batch or self.batch.run, self.settings)
+    def worker(self, name="w1", run_jobs=None):
+        queues = [rq_queue(self.redis, live=True), rq_queue(self.redis, live=False)]
+        return BatchWorker(name, queues, run_jobs or partial(score_jobs, self.batch), self.settings)
 
     def work(self):
         worker = self.worker()
@@ -80,14 +83,14 @@ def test_the_life_of_a_job_is_that_of_rq(rig):
     queue = rig.worker("unused").queues[0]
     seen = {}
 
-    def look(headers):
+    def look(started):
         seen["started"] = queue.started_job_registry.get_job_ids()
         seen["status"] = Job.fetch(seen["started"][0], rig.redis, JSONSerializer).get_status()
         seen["workers"] = [(w.name, w.get_state(), w.queue_names()) for w in Worker.all(connection=rig.redis)]
         seen["intermediate"] = queue.intermediate_queue.get_job_ids()
-        return rig.batch.run(headers)
+        return score_jobs(rig.batch, started)
 
-    worker = rig.worker(run_batch=look)
+    worker = rig.worker(run_jobs=look)
     worker.work(burst=True, logging_level="ERROR")
     assert seen["status"] == "started"
     assert seen["workers"] == [("w1", "busy", [wire.LIVE_QUEUE, wire.FILE_QUEUE])]
@@ -183,14 +186,14 @@ def test_heartbeats_go_on_while_a_batch_runs(rig, monkeypatch):
     registry = rq_queue(rig.redis, live=True).started_job_registry
     beats = []
 
-    def slow(headers):
+    def slow(started):
         give_up = time.monotonic() + 60
         while time.monotonic() < give_up and (len(beats) < 2 or beats[-1][0] == beats[0][0]):
             beats.append(sorted(score for _, score in rig.redis.zrange(registry.key, 0, -1, withscores=True)))
             time.sleep(0.2)
-        return rig.batch.run(headers)
+        return score_jobs(rig.batch, started)
 
-    rig.worker(run_batch=slow).work(burst=True, logging_level="ERROR")
+    rig.worker(run_jobs=slow).work(burst=True, logging_level="ERROR")
     assert len(beats[0]) == len(beats[-1]) == 2
     assert beats[-1][0] > beats[0][0]
     assert rig.results()[1] == 2
@@ -226,6 +229,36 @@ def test_a_plain_rq_worker_can_run_the_job(rig, monkeypatch):
     queue = rq_queue(rig.redis, live=True)
     SimpleWorker([queue], connection=rig.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
     assert rig.results()[1] == 2
+
+
+@pytest.fixture
+def old_names(monkeypatch):
+    """What publishers of older versions wrote into their jobs."""
+    monkeypatch.setattr(wire, "JOB_FUNCTION", "workers.jobs.score_window")
+    monkeypatch.setattr(wire, "FAILURE_FUNCTION", "workers.jobs.window_failed")
+
+
+@pytest.mark.usefixtures("old_names")
+def test_jobs_of_older_versions_are_scored(rig, monkeypatch):
+    monkeypatch.setattr(jobs, "own_scorer", lambda: rig.scorer)
+    monkeypatch.setattr("dfd_core.settings.os.environ", {})
+    rig.publish(windows(2), stream="a")
+    rig.work()
+    rig.publish(windows(3), stream="b")
+    queue = rq_queue(rig.redis, live=True)
+    SimpleWorker([queue], connection=rig.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
+    results, count = rig.results()
+    assert count == 5
+    assert {result.outcome for result in results.values()} == {Outcome.SCORED}
+
+
+@pytest.mark.usefixtures("old_names")
+def test_jobs_of_older_versions_that_fail_are_told(redis_client, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    rig = Rig(redis_client, RaisingScorer(Settings()))
+    rig.publish(windows(1, value=POISON))
+    rig.work()
+    assert {result.outcome for result in rig.results()[0].values()} == {Outcome.FAILED}
 
 
 def test_metrics_of_a_worker(rig):

@@ -1,7 +1,8 @@
-"""The functions that jobs of the bulk queue name; `dfd work` calls the first itself, a plain `rq worker` can too."""
+"""The functions that jobs of the bulk queue name, for a plain `rq worker`; `dfd work` calls `scan_jobs`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -9,8 +10,10 @@ from redis import Redis
 from rq import get_current_job
 from rq.job import Job
 
-from dfd_core.queue.bulk import REASON, parse_file
+from dfd_core.queue.broker import argument_of
+from dfd_core.queue.bulk import REASON, BulkFile, parse_file
 from dfd_core.settings import load_settings
+from workers.bulk.metrics import BulkMetrics
 from workers.bulk.runner import BulkRunner
 from workers.windows.jobs import own_scorer
 
@@ -21,6 +24,25 @@ def scan(file: dict[str, Any]) -> None:
     if job is None:
         raise RuntimeError("scan runs as an RQ job only; use dfd_core.judging.offline elsewhere")
     BulkRunner(job.connection, own_scorer(), load_settings(), job.worker_name or "rq").run(parse_file(file))
+
+
+def scan_jobs(
+    scan_file: Callable[[BulkFile], object], metrics: BulkMetrics, jobs: Sequence[Job]
+) -> list[Exception | None]:
+    """Score the files of started jobs, one by one; for each None, or what it raised: RQ tries again after a pause."""
+    return [_scanned(scan_file, metrics, job) for job in jobs]
+
+
+def _scanned(scan_file: Callable[[BulkFile], object], metrics: BulkMetrics, job: Job) -> Exception | None:
+    try:
+        file = parse_file(argument_of(job, "file"))
+        with metrics.seconds.time():
+            report = scan_file(file)
+    except Exception as error:  # noqa: BLE001  one bad file must not take the worker down; RQ records the error
+        metrics.files.labels("failed").inc()
+        return error
+    metrics.files.labels("partial" if getattr(report, "partial", False) else "done").inc()
+    return None
 
 
 def scan_failed(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,17 +20,21 @@ from dfd_core.names import one_line
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.queue import wire
-from dfd_core.queue.broker import connect
+from dfd_core.queue.broker import connect, rq_queue
+from dfd_core.queue.bulk import BulkQueue
 from dfd_core.settings import Settings
 from dfd_core.types import ModelInfo
+from workers.bulk.jobs import scan_jobs
+from workers.bulk.metrics import BulkMetrics
 from workers.bulk.runner import BulkRunner
-from workers.bulk.worker import BulkWorker, yield_to_others
 from workers.fleet.gpu import GpuCollector
 from workers.fleet.worker import BatchWorker
-from workers.windows.metrics import BulkMetrics, WorkerMetrics
+from workers.windows.jobs import score_jobs
+from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer
 
 EXIT_FATAL = 78  # where the model or the settings are wrong: starting it again would not help
+_NICENESS = 19  # of one that scores files: the scheduler gives it what live work leaves
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +54,7 @@ def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
     start_logging(settings.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if errand.bulk:
-        yield_to_others()
+        os.nice(_NICENESS)
     try:
         redis = connect(settings.redis)
         scorer = _resolve(errand.scorer)(settings)
@@ -88,13 +93,15 @@ def _window_worker(parts: _Parts) -> BatchWorker:
     metrics.show_model(model)
     redis.set(wire.MODEL_KEY, wire.pack_model(model))
     batch = BatchScorer(redis, parts.scorer, settings.queue, metrics)
-    return BatchWorker(redis, parts.name, batch.run, settings.worker, parts.busy)
+    queues = [rq_queue(redis, live=True), rq_queue(redis, live=False)]
+    return BatchWorker(parts.name, queues, partial(score_jobs, batch), settings.worker, parts.busy)
 
 
 def _bulk_worker(parts: _Parts) -> BatchWorker:
     runner = BulkRunner(parts.redis, parts.scorer, parts.settings, parts.name, alive=partial(parts.busy, True))
-    metrics = BulkMetrics(parts.registry)
-    return BulkWorker(parts.redis, parts.name, runner.run, parts.settings.worker, metrics=metrics, busy=parts.busy)
+    scan = partial(scan_jobs, runner.run, BulkMetrics(parts.registry))
+    one_by_one = replace(parts.settings.worker, batch_windows=1, batch_wait_s=0.0)
+    return BatchWorker(parts.name, [BulkQueue(parts.redis).queue], scan, one_by_one, parts.busy)
 
 
 def _mark(busy_since: Any, busy: bool) -> None:

@@ -17,61 +17,55 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
-from dfd_core.errors import WireError
 from dfd_core.queue import wire
-from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue
-from dfd_core.queue.wire import WindowHeader
+from dfd_core.queue.broker import REDIS_AWAY
 from dfd_core.settings import WorkerSettings
 
 HEARTBEAT_S = 5.0
 HEARTBEAT_TTL_S = 30  # RQ gives a started job to another worker when its heartbeat is older
 MAINTENANCE_S = 10
-POLL_S = 0.1  # an idle worker waits on the live queue and looks at the other one so often
+POLL_S = 0.1  # an idle worker waits on the first queue and looks at the others so often
 
 log = logging.getLogger(__name__)
 
-RunBatch = Callable[[Sequence[WindowHeader]], list[Exception | None]]
+RunJobs = Callable[[Sequence[Job]], list[Exception | None]]
 Task = tuple[Job, Queue]
 
 
 class BatchWorker(SimpleWorker):
-    """Takes up to `batch_windows` jobs, live ones first, waits at most `batch_wait_s` for more, and runs them as one.
+    """Takes up to `batch_windows` jobs, waits at most `batch_wait_s` for more, and runs them as one.
 
-    `run_batch` scores headers and returns an exception for each that raised. `busy` is called with True before and
-    False after each batch. A job that failed before runs alone: its neighbours shall not suffer for it again.
+    `queues` stand in falling priority. `run_jobs` does the work of started jobs and returns for each None, or what it
+    raised. `busy` is called with True before and False after each batch. A job that failed before runs alone: its
+    neighbours shall not suffer for it again.
     """
 
     def __init__(
         self,
-        redis: Redis,
         name: str,
-        run_batch: RunBatch,
+        queues: Sequence[Queue],
+        run_jobs: RunJobs,
         settings: WorkerSettings,
         busy: Callable[[bool], None] = lambda _: None,
     ) -> None:
         super().__init__(
-            self.queues_of(redis),
+            list(queues),
             name=name,
-            connection=redis,
+            connection=queues[0].connection,
             serializer=JSONSerializer,
             worker_ttl=60,
             maintenance_interval=MAINTENANCE_S,
             log_job_description=False,
         )
-        self._run_batch, self._settings, self._busy = run_batch, settings, busy
+        self._run_jobs, self._settings, self._busy = run_jobs, settings, busy
         self._batch: list[Task] = []
         self._parent = os.getppid()
-
-    def queues_of(self, redis: Redis) -> list[Queue]:
-        """The queues that it takes jobs from, in falling priority."""
-        return [rq_queue(redis, live=True), rq_queue(redis, live=False)]
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Task | None:
         """The first job of the next batch; None when the worker shall stop (or, without timeout, has nothing to do)."""
@@ -102,7 +96,7 @@ class BatchWorker(SimpleWorker):
         try:
             executions = self._start(batch)
             with self._heartbeats(batch, executions):
-                errors = self.score_jobs(batch)
+                errors = self._run_jobs([each for each, _ in batch])
             for (each, origin), execution, error in zip(batch, executions, errors, strict=True):
                 if error is None:
                     self._finalize_success(each, origin, execution, None)
@@ -111,19 +105,6 @@ class BatchWorker(SimpleWorker):
         finally:
             self._busy(False)
         self.set_state(WorkerStatus.IDLE)
-
-    def score_jobs(self, batch: Sequence[Task]) -> list[Exception | None]:
-        """Do the work of started jobs; for each None, or what it raised."""
-        headers: dict[int, WindowHeader] = {}
-        errors: list[Exception | None] = [None] * len(batch)
-        for index, (job, _) in enumerate(batch):
-            try:
-                headers[index] = wire.parse_header(argument_of(job, "header"))
-            except WireError as foreign:
-                errors[index] = foreign
-        for index, error in zip(headers, self._run_batch(list(headers.values())), strict=True):
-            errors[index] = error
-        return errors
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds after which a started job without a heartbeat goes to another worker."""
@@ -161,7 +142,7 @@ class BatchWorker(SimpleWorker):
         return [alone]
 
     def _take(self, limit: int, wait_s: float) -> list[Task]:
-        """Up to `limit` jobs, now in the intermediate queues; live ones first; waits for the first live one."""
+        """Up to `limit` jobs, now in the intermediate queues; waits for one of the first queue."""
         taken: list[tuple[str, Queue]] = []
         for queue in self.queues:
             with self.connection.pipeline(transaction=False) as pipe:
@@ -169,11 +150,11 @@ class BatchWorker(SimpleWorker):
                     pipe.lmove(queue.key, queue.intermediate_queue_key)
                 taken += [(job_id.decode(), queue) for job_id in pipe.execute() if job_id is not None]
         if not taken:
-            live = self.queues[0]
-            job_id: Any = self.connection.blmove(live.key, live.intermediate_queue_key, wait_s)  # type: ignore[arg-type]
+            first = self.queues[0]
+            job_id: Any = self.connection.blmove(first.key, first.intermediate_queue_key, wait_s)  # type: ignore[arg-type]
             if job_id is None:
                 return []
-            taken = [(job_id.decode(), live)]
+            taken = [(job_id.decode(), first)]
         jobs = Job.fetch_many([job_id for job_id, _ in taken], self.connection, self.serializer)
         for (job_id, queue), job in zip(taken, jobs, strict=True):
             if job is None:  # its TTL ran out, or its window was dropped in between

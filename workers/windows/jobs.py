@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any
@@ -11,9 +12,11 @@ from redis import Redis
 from rq import get_current_job
 from rq.job import Job
 
+from dfd_core.errors import WireError
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.queue import wire
 from dfd_core.queue.broker import argument_of, settle
+from dfd_core.queue.wire import WindowHeader
 from dfd_core.settings import load_settings
 from dfd_core.types import Outcome, WindowEvent
 from workers.windows.metrics import WorkerMetrics
@@ -30,6 +33,20 @@ def score_window(header: dict[str, Any]) -> None:
     error = batch.run([wire.parse_header(header)])[0]
     if error is not None:
         raise error
+
+
+def score_jobs(batch: BatchScorer, jobs: Sequence[Job]) -> list[Exception | None]:
+    """Score the windows of started jobs in one go; for each None, or what it raised."""
+    headers: dict[int, WindowHeader] = {}
+    errors: list[Exception | None] = [None] * len(jobs)
+    for index, job in enumerate(jobs):
+        try:
+            headers[index] = wire.parse_header(argument_of(job, "header"))
+        except WireError as foreign:
+            errors[index] = foreign
+    for index, error in zip(headers, batch.run(list(headers.values())), strict=True):
+        errors[index] = error
+    return errors
 
 
 def window_failed(

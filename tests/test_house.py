@@ -1,0 +1,45 @@
+"""What no linter holds: where imports stand, and how long files and functions are."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("dfd_core", "workers", "ingest")
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+# Imports that may stand inside functions: slow, of packages that may be absent, or of what `dfd doctor` is to find broken.
+LATE = {
+    "dfd_core/cli/doctor.py": {"av", "dfd_core.faces.blazeface"},
+    "dfd_core/models/runtime.py": {"dfd_core.models.keras_runtime", "dfd_core.models.litert"},
+    "workers/monitor/traces.py": {"opentelemetry"},
+}
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def imported(function: ast.AST) -> Iterator[str]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_nothing_is_imported_inside_a_function_unless_listed(path: Path) -> None:
+    allowed = LATE.get(named(path), set())
+    late = {name for function in functions(path) for name in imported(function)}
+    assert not {name for name in late if name not in allowed and name.split(".")[0] not in allowed}
