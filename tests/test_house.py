@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("dfd_core", "workers", "ingest")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
-# Imports that may stand inside functions: slow, of packages that may be absent, or of what `dfd doctor` is to find broken.
+# Imports that may stand inside functions: slow ones, of what may be absent, or of what `dfd doctor` may find broken.
 LATE = {
     "dfd_core/cli/doctor.py": {"av", "dfd_core.faces.blazeface"},
     "dfd_core/models/runtime.py": {"dfd_core.models.keras_runtime", "dfd_core.models.litert"},

@@ -257,8 +257,8 @@ def test_a_family_stops_and_leaves_nothing(marked: Marked, tmp_path: Path) -> No
 def test_a_child_notices_that_its_parent_is_gone(marked: Marked, tmp_path: Path) -> None:
     program = """
 import os, sys, time
-from workers.family import Family
-from workers.leash import SERVER
+from workers.watch.children import Family
+from workers.watch.guard import SERVER
 family = Family(dict(os.environ))
 family.start("server", SERVER, sys.argv[1])
 print(family.lines.get().text, flush=True)

@@ -242,9 +242,9 @@ def old_names(monkeypatch):
 def test_jobs_of_older_versions_are_scored(rig, monkeypatch):
     monkeypatch.setattr(jobs, "own_scorer", lambda: rig.scorer)
     monkeypatch.setattr("dfd_core.settings.os.environ", {})
-    rig.publish(windows(2), stream="a")
+    rig.publish(windows(2, stream="a"), "a")
     rig.work()
-    rig.publish(windows(3), stream="b")
+    rig.publish(windows(3, stream="b"), "b")
     queue = rq_queue(rig.redis, live=True)
     SimpleWorker([queue], connection=rig.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
     results, count = rig.results()
