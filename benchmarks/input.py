@@ -22,10 +22,10 @@ import numpy as np
 from dfd_core.settings import Settings
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.data.extract import Extraction, Extractor
-from trainer.feed import batches
-from trainer.learner import learn, start, use_fast_arithmetic
-from trainer.pool import FacePool, Picture, pool_of
-from trainer.recipes import recipe_named
+from trainer.data.face_pool import FacePool, Picture, pool_of
+from trainer.training.prefetch import batches
+from trainer.training.recipes import recipe_named
+from trainer.training.step import learn, start, use_fast_arithmetic
 
 WINDOWS, FRAMES, ROUNDS, STEPS = 96, 16, 3, 8
 

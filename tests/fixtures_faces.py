@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
-from trainer.pool import FacePool, pool_of
-from trainer.portraits import load_portraits
-from trainer.recipes import recipe_named
+from trainer.data.face_pool import FacePool, pool_of
+from trainer.data.portraits import load_portraits
+from trainer.training.recipes import recipe_named
 
 SMOKE = replace(recipe_named("smoke"), size=96)
 

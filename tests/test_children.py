@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dfd_core.errors import DataError
-from trainer.children import processes
+from trainer.processes import processes
 
 _PARENT = """
 import os, time
-from trainer.children import processes
+from trainer.processes import processes
 
 with processes(1, print) as pool:
     print(pool.submit(os.getpid).result(), flush=True)

@@ -17,15 +17,15 @@ from dfd_core.settings import FaceSettings
 from dfd_core.types import UInt8Array
 from tests.fixtures_faces import face_set
 from tests.test_fakes import fakes, source  # noqa: F401  a fixture
-from trainer import restoration
-from trainer.clips import AUTHENTIC, FPS, Clip, decoded, encode, film, make_clip
 from trainer.data.dataset import Dataset
-from trainer.manipulations import FROZEN, LIP_SYNCED, SELF_BLENDED, SWAPPED, Frame, manipulated
-from trainer.pool import FacePool, pool_of
-from trainer.recipes import recipe_named
-from trainer.restoration import NETWORKS, Restoration, draw_restoration, restore
-from trainer.samples import draw_pair
-from trainer.swapping import swap
+from trainer.data.face_pool import FacePool, pool_of
+from trainer.fakes import restoration
+from trainer.fakes.clips import AUTHENTIC, FPS, Clip, decoded, encode, film, make_clip
+from trainer.fakes.manipulations import FROZEN, LIP_SYNCED, SELF_BLENDED, SWAPPED, Frame, manipulated
+from trainer.fakes.restoration import NETWORKS, Restoration, draw_restoration, restore
+from trainer.fakes.sampler import draw_pair
+from trainer.fakes.swapping import swap
+from trainer.training.recipes import recipe_named
 
 SHORT = Clip(seconds=0.4, sides=(240, 241), noise=(0.0, 0.01), crf=(16, 17), twice_share=0.0)
 

@@ -16,11 +16,11 @@ from sklearn.metrics import roc_auc_score
 from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.settings import load_settings
-from trainer.clips import AUTHENTIC, Clip, make_clip
-from trainer.manipulations import SELF_BLENDED, SWAPPED
-from trainer.pool import FacePool, Picture
-from trainer.portraits import load_portraits
-from trainer.restoration import PACKAGE, Restoration, restore
+from trainer.data.face_pool import FacePool, Picture
+from trainer.data.portraits import load_portraits
+from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
+from trainer.fakes.manipulations import SELF_BLENDED, SWAPPED
+from trainer.fakes.restoration import PACKAGE, Restoration, restore
 
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
 HELD_OUT = "ca_odi"  # no face of this source was trained on

@@ -172,7 +172,7 @@ def test_ten_bits_without_hdr_keep_their_colours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["mirrored", "tall pixels", "HLG"])
 def test_what_is_encoded_again_is_shown_alike(tmp_path: Path, kind: str) -> None:
-    reencode = pytest.importorskip("trainer.reencode")
+    reencode = pytest.importorskip("trainer.measuring.reencode")
     path, image = tmp_path / "a.mp4", four_corners()
     if kind == "HLG":
         write_hdr(path, portrait(), 18)

@@ -15,7 +15,7 @@ from ingest.sources.synthetic import Scene, render_synthetic
 from tests.keras_process import KerasProcess
 from tests.test_data import build, collection, small_set
 from trainer.data.dataset import Dataset
-from trainer.data.fakes import blended
+from trainer.fakes.command import blended
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ from pathlib import Path
 import keras, numpy as np
 from dfd_core.cli import main
 from trainer.data.dataset import Dataset
-from trainer.gan.conv import build_autoencoder
+from trainer.fakes.gan.conv import build_autoencoder
 source, run, out = map(Path, sys.argv[1:])
 keras.utils.set_random_seed(1)
 build_autoencoder(64, "shuffle").save(run / "generator.keras")

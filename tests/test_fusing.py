@@ -14,10 +14,10 @@ from dfd_core.errors import DataError
 from dfd_core.judging.fusion import Fusion, Quality
 from dfd_core.models.store import SHIPPED, read_card
 from tests.fixtures_faces import face_set
-from trainer.clips import AUTHENTIC
-from trainer.evidence import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
-from trainer.manipulations import MANIPULATIONS
-from trainer.pool import FacePool
+from trainer.data.face_pool import FacePool
+from trainer.fakes.clips import AUTHENTIC
+from trainer.fakes.manipulations import MANIPULATIONS
+from trainer.measuring.evidence import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
 
 USUAL = Quality(26.0, 96.0, 120.0, 0.2)
 

@@ -52,7 +52,7 @@ wide.set_weights([widened(kernel, 2), bias])
 after = keras.ops.convert_to_numpy(wide(fuse_modalities(images[0], 3)))
 assert np.abs(after - before).max() < 1e-5
 
-from trainer.gan.mlp import build_discriminator, build_gan, build_generator
+from trainer.fakes.gan.mlp import build_discriminator, build_gan, build_generator
 generator, discriminator = build_generator(100, (28, 28, 3)), build_discriminator((28, 28, 3))
 kinds = lambda model: [type(layer).__name__ for layer in model.layers]
 units = lambda model: [layer.units for layer in model.layers if hasattr(layer, "units")]
@@ -70,8 +70,8 @@ assert len(gan.trainable_variables) == len(generator.trainable_variables) == 6
 
 import threading
 from dfd_core.errors import DataError
-from trainer.learner import moving_state
-from trainer.peers import Exchange
+from trainer.training.step import moving_state
+from trainer.training.parallel import Exchange
 def learner(seed):
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
@@ -105,7 +105,7 @@ import pathlib, sys
 import keras, numpy as np
 from dfd_core.cli import main
 from tests.test_data import small_set
-from trainer.gan.conv import PixelShuffle, build_autoencoder
+from trainer.fakes.gan.conv import PixelShuffle, build_autoencoder
 folder = pathlib.Path(sys.argv[1])
 data = str(small_set(folder / "set.h5"))
 def gan(name, *more):

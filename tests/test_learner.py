@@ -14,16 +14,16 @@ import pytest
 
 from dfd_core.errors import DataError
 from tests.keras_process import KerasProcess
-from trainer.recipes import recipe_named
+from trainer.training.recipes import recipe_named
 
 _STEPS = """
 import sys, pathlib
 import keras, numpy as np
 from dataclasses import replace
 from dfd_core.errors import DataError
-from trainer.backbones import build_detector, freeze, stages_of
-from trainer.learner import averaged_weights, begin_with, learn, moving_state, start, thaw
-from trainer.recipes import recipe_named
+from trainer.networks.backbones import build_detector, freeze, stages_of
+from trainer.training.step import averaged_weights, begin_with, learn, moving_state, start, thaw
+from trainer.training.recipes import recipe_named
 
 folder = pathlib.Path(sys.argv[1])
 rng = np.random.default_rng(1)
@@ -137,9 +137,9 @@ _FIT = """
 import sys, pathlib
 from dataclasses import asdict, replace
 from tests.fixtures_faces import noise_pool
-from trainer.fit import fit
-from trainer.learner import as_served
-from trainer.recipes import Mixture, recipe_named
+from trainer.training.loop import fit
+from trainer.training.step import as_served
+from trainer.training.recipes import Mixture, recipe_named
 
 folder, epochs, patience = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 fakes = Mixture(self_blended=0, real=1)
@@ -185,11 +185,11 @@ import sys, pathlib
 import keras, numpy as np
 from dataclasses import replace
 from tests.fixtures_faces import noise_pool
-from trainer.fit import fit
-from trainer.learner import learn, load_network, moving_state, start
-from trainer.pool import TRAIN
-from trainer.recipes import Mixture, recipe_named
-from trainer.samples import draw_batch
+from trainer.training.loop import fit
+from trainer.training.step import learn, load_network, moving_state, start
+from trainer.data.face_pool import TRAIN
+from trainer.training.recipes import Mixture, recipe_named
+from trainer.fakes.sampler import draw_batch
 
 folder = pathlib.Path(sys.argv[1])
 recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1), steps=1, learners=2)
@@ -216,7 +216,7 @@ def test_learners_side_by_side_take_on_their_average(tmp_path: Path, in_keras: K
 _ARITHMETIC = """
 import pathlib, sys
 import keras
-from trainer import learner
+from trainer.training import step as learner
 
 kept = learner.CPU_INFO, learner._has_accelerator
 learner.CPU_INFO = pathlib.Path(sys.argv[1]) / "cpuinfo"
@@ -258,7 +258,7 @@ def test_bfloat16_is_used_where_the_processor_has_it(tmp_path: Path, in_keras: K
 _MEMORY = """
 import pathlib, resource
 import numpy as np
-from trainer.learner import _keep_memory
+from trainer.training.step import _keep_memory
 
 MIB, SIZE = 2**20, 64
 

@@ -12,9 +12,9 @@ import pytest
 
 from dfd_core.models.store import SHIPPED
 from tests.fixtures_faces import face_set
-from trainer.clips import AUTHENTIC, Clip, make_clip
-from trainer.manipulations import MANIPULATIONS
-from trainer.pool import FacePool
+from trainer.data.face_pool import FacePool
+from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
+from trainer.fakes.manipulations import MANIPULATIONS
 
 SMALL = ("--steps", "4", "--clips", "2", "--only", "1", "--also", "lip_synced")
 STUDIO = Clip(seconds=2.2, sides=(260, 320), crf=(17, 20), noise=(0.0, 1.0), twice_share=0.0)

@@ -23,12 +23,12 @@ from tests.keras_process import KerasProcess
 from tests.test_trainer import run_commands
 from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow, FileRow, Header
 from trainer.data.duplicates import find_twins
+from trainer.data.face_pool import TRAIN, VALIDATION, FacePool, pool_of
 from trainer.data.layouts import layout_named
-from trainer.degrade import equally_sharp, sharpness_of, through_jpeg
-from trainer.folds import folds_of, without_family
-from trainer.pool import TRAIN, VALIDATION, FacePool, pool_of
-from trainer.recipes import Mixture
-from trainer.samples import draw_pair
+from trainer.fakes.degrade import equally_sharp, sharpness_of, through_jpeg
+from trainer.fakes.sampler import draw_pair
+from trainer.training.folds import folds_of, without_family
+from trainer.training.recipes import Mixture
 
 COLUMNS = "file,id,label,family,method,group,use,region,repo,blob,path,pair,licence,licence_where"
 ROWS = (

@@ -19,9 +19,9 @@ from dfd_core.media.files import find_files
 from dfd_core.settings import VideoSettings
 from dfd_core.types import UInt8Array
 from tests.clips import write_clip
-from trainer.evaluate import read_manifest
-from trainer.figures import bootstrap_auc, calibration_error, equal_error_rate, report_of
-from trainer.reencode import Reencoding, reencode
+from trainer.measuring.evaluate import read_manifest
+from trainer.measuring.figures import bootstrap_auc, calibration_error, equal_error_rate, report_of
+from trainer.measuring.reencode import Reencoding, reencode
 
 
 def portrait() -> UInt8Array:

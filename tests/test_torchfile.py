@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfd_core.errors import DataError
-from trainer.torchfile import read_torch_file
+from trainer.networks.torchfile import read_torch_file
 
 MAGIC = 0x1950A86A20F9469CFC6C
 

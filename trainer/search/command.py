@@ -18,10 +18,10 @@ from dfd_core.errors import DataError
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.data.splits import RANDOM_FRAMES, WHY_NOT_RANDOM
+from trainer.search.autokeras_patches import check_packages
 from trainer.search.frames import Frames, load_frames, rows_of
 from trainer.search.plan import AUTOKERAS, DFD, SEARCH, Plan, read_trials, table_of, write_tables
-from trainer.search.quirks import check_packages
-from trainer.train import current_commit, fingerprint
+from trainer.training.command import current_commit, fingerprint
 
 EXAMPLES = """examples:
   dfd search --data faces.h5 --out runs/search                       # 2 trials of 4 epochs; again after a kill: goes on
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     }
     _refuse_another_search(args.out, facts)
     frames = _load(data, rows, plan, console)
-    from trainer.search.keep import keep  # Keras takes seconds to import
+    from trainer.search.artefacts import keep  # Keras takes seconds to import
     from trainer.search.tuner import search
 
     args.out.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from dfd_core.errors import DataError
 from dfd_core.models.fuse import FuseModalities
 from dfd_core.models.litert import BATCH, LiteRuntime
 from dfd_core.models.store import ModelInput
-from trainer.export import to_litert
+from trainer.networks.export import to_litert
 from trainer.search.trusted import trusted
 
 BEST, LEGACY, PLOT = "best_model.keras", "best_model.h5", "best_model.png"

@@ -13,7 +13,7 @@ from keras import layers
 
 from dfd_core.errors import DataError
 from dfd_core.models.fuse import FuseModalities
-from trainer.backbones import backbone_named, build_detector
+from trainer.networks.backbones import backbone_named, build_detector
 from trainer.search.plan import AUTOKERAS, Plan
 
 FINE_TUNED, FROZEN, SCRATCH = "fine-tuned", "frozen", "scratch"

@@ -1,0 +1,184 @@
+"""`dfd export`: the averaged weights of a run as a model folder that `dfd work`, `dfd scan` and a GPU can load."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dfd_core.errors import DataError
+from dfd_core.models.store import (
+    CARD,
+    DEFAULT_THRESHOLDS,
+    KERAS_FILE,
+    LITERT_FILE,
+    ModelCard,
+    ModelInput,
+    read_card,
+    sha256_of,
+    write_card,
+)
+from dfd_core.settings import Settings
+from dfd_core.types import Thresholds
+from trainer.networks.weights import BEST, network_file, take_mean
+from trainer.search.plan import SEARCH
+from trainer.search.trusted import trusted
+
+EXAMPLES = """examples:
+  dfd export runs/first --out models/mine
+  dfd export runs/first --out models/small --precision int8
+  dfd export runs/second --mean-with runs/first --out models/mean       # of two that went on from one start
+  dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
+  dfd export runs/search --out models/found             # what dfd search found
+  dfd scan --set model.path=models/mine clip.mp4"""
+
+PRECISIONS = ("float16", "float32", "int8")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("run", type=Path, help="run folder of dfd train or dfd search, or a model file of the latter")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--checkpoint", action="store_true", help="the last checkpoint of a run that has not ended")
+    parser.add_argument("--figures", type=Path, help="report.json of dfd evaluate, for the card")
+    parser.add_argument("--enter", type=float, help="probability from which a face counts as fake (default: the run's)")
+    parser.add_argument("--exit", type=float, help="probability below which it is authentic again (default: the run's)")
+    parser.add_argument(
+        "--mean-with",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="export the mean of its weights and those of this run or model; as often as there are some",
+    )
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float16", help="of the LiteRT file's weights (default: float16)"
+    )
+    parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
+    parser.add_argument("--bias", type=float, default=0.0, help="then this is added")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Write the model folder."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    folder = trusted(args.run).parent if args.run.is_file() else args.run  # of a search, a model file may be named
+    facts = _facts(folder)
+    _require_tensorflow()
+    if facts["recipe"]["name"] == SEARCH:
+        model = _found_model(args.run)
+    else:
+        model = serving_model(args.run, args.checkpoint, facts["recipe"], args.mean_with)
+    args.out.mkdir(parents=True, exist_ok=True)
+    model.save(args.out / KERAS_FILE)
+    (args.out / LITERT_FILE).write_bytes(to_litert(model, args.precision))
+    recipe = facts["recipe"]
+    card = write_card(
+        args.out,
+        ModelCard(
+            name=f"{recipe.get('backbone', 'efficientnet-lite0')}-{recipe['name']}{'-mean' if args.mean_with else ''}",
+            version=str(facts["commit"])[:8],
+            input=ModelInput(size=int(model.input_shape[1])),
+            outputs={"logit": "above 0 means fake"},
+            fusion={"appearance": 1 / args.temperature, "bias": args.bias},
+            thresholds=_thresholds(args, folder),
+            data=facts["data"],
+            recipe={**recipe, "mean_with": [_origin(folder) for folder in args.mean_with]},
+            commit=str(facts["commit"]),
+            seed=facts["seed"],
+            licence="Apache-2.0",
+            figures=_figures(args.figures),
+        ),
+    )
+    print(
+        f"{args.out}: {card.name}, "
+        + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files)
+    )
+    return 0
+
+
+def to_litert(model: Any, precision: str = "float16") -> bytes:
+    """The network as a LiteRT file of any batch size, weights in `precision`, arithmetic in float32.
+
+    With int8, convolutions' inputs are rounded to 8 bits too, by their range in each call.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras lists every variable
+        return bytes(converter.convert())
+
+
+def serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:
+    """The averaged weights, or the mean of them and others, in a float32 network, whatever they were trained in."""
+    import keras
+
+    from trainer.training.step import CHECKPOINT, as_served, averaged_weights, load_network
+
+    path = run / (CHECKPOINT if checkpoint else BEST)
+    if not path.is_file():
+        raise DataError(f"{run} has no {path.name}: train it first, or give --checkpoint for one that has not ended.")
+    trained = load_network(path)
+    if checkpoint:
+        trained = averaged_weights(trained)
+    take_mean(trained, [load_network(network_file(folder)) for folder in mean_with])
+    keras.mixed_precision.set_global_policy("float32")
+    return as_served(trained, recipe)
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    """What is known of a network that the mean was taken with: its recipe's name, commit, seed and SHA-256."""
+    if (folder / CARD).is_file():
+        card = read_card(folder)
+        name, commit, seed = (card.recipe or {}).get("name"), card.commit, card.seed
+    else:
+        facts = _facts(folder)
+        name, commit, seed = facts["recipe"]["name"], facts["commit"], facts["seed"]
+    return {"recipe": name, "commit": commit, "seed": seed, "sha256": sha256_of(network_file(folder))}
+
+
+def _require_tensorflow() -> None:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
+
+
+def _found_model(run: Path) -> Any:
+    """The best network of a search, as it serves."""
+    from trainer.search.network import as_detector, load_best
+
+    return as_detector(load_best(run))
+
+
+def _facts(run: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((run / "run.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise DataError(f"{run} is not a run folder of dfd train: it has no run.json.") from None
+
+
+def _thresholds(args: argparse.Namespace, folder: Path) -> Thresholds:
+    """Those of the flags, else those that training found on its held-out pictures, else plain ones."""
+    path = folder / "thresholds.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else asdict(DEFAULT_THRESHOLDS)
+    given = {name: value for name in ("enter", "exit") if (value := getattr(args, name)) is not None}
+    return Thresholds(**{**found, **given})
+
+
+def _figures(report: Path | None) -> dict[str, Any]:
+    if report is None:
+        return {}
+    try:
+        return dict(json.loads(report.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise DataError(f"{report} is not a report.json of dfd evaluate.") from None

@@ -1,5 +1,0 @@
-"""Shows in a minute that everything works, and detects nothing."""
-
-from trainer.recipes import Recipe
-
-RECIPE = Recipe(name="smoke", backbone="plain", pretrained=False, size=64, epochs=1, steps=2, pairs=2)

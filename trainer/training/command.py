@@ -1,0 +1,178 @@
+"""`dfd train`: transfer learning on pictures of real faces, with fakes made on the way."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from dfd_core.console import PlainConsole
+from dfd_core.errors import DataError
+from dfd_core.models.store import sha256_of
+from dfd_core.settings import Settings
+from trainer.data.dataset import Dataset
+from trainer.data.face_pool import TRAIN, FacePool, pool_of
+from trainer.data.layouts import SPLITS
+from trainer.data.portraits import load_portraits
+from trainer.networks.weights import network_file
+from trainer.training.recipes import Recipe, changed, recipe_named, recipe_names
+
+EXAMPLES = """examples:
+  dfd train finetune --data ff.h5 --out runs/mine                # again after a kill: goes on from the checkpoint
+  dfd train finetune --data ff.h5 --data generated.h5 --out runs/more
+  dfd train selfblend --data portraits/ --out runs/first          # a folder of real faces is enough
+  dfd train finetune --data ff.h5 --out runs/mine --start models/first   # from your own model instead of ImageNet
+  KERAS_BACKEND=torch dfd train selfblend --data real.h5 --out runs/first
+  dfd train clips --data clips.h5 --folds 3 --out runs/folds      # how good is the recipe on methods never seen?
+  dfd export runs/mine --out models/mine                          # then: what dfd work and dfd scan can load
+
+--data is a data set of 'dfd data build' or 'dfd data fakes', given as often as there are some, whose validation part
+validates; or a folder with faces.csv (columns file and source), where a recipe's held-out sources do. A run folder
+holds run.json, history.csv, curves.png, checkpoint.keras, best.keras, thresholds.json, log.txt, and TensorBoard's
+events (tensorboard --logdir runs/)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("recipe", help=f"one of {', '.join(recipe_names())}")
+    parser.add_argument("--data", type=Path, required=True, action="append", help="data set, or folder of real faces")
+    parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="go on from a run or model folder, not ImageNet")
+    parser.add_argument(
+        "--change", action="append", default=[], metavar="NAME=VALUE", help="of the recipe: epochs=4, fakes.swapped=0.2"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="train K times, and judge each time by methods, pages and people left out",
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="FAMILY", help="likewise, and judge by a family of methods"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="of each learner's arithmetic on a CPU"
+    )
+    parser.add_argument("--feeders", type=int, default=2, help="processes that make samples, for each learner")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Train, or go on training, and keep everything in the run folder."""
+    console = PlainConsole()
+    recipe = changed(recipe_named(args.recipe), args.change)
+    initial = None if args.start is None else network_file(args.start)
+    pool = _pool(args.data, args.out, recipe, console)
+    from trainer.training.loop import fit, write_run_card  # Keras takes seconds to import
+
+    facts = {
+        "recipe": asdict(recipe),
+        "seed": args.seed,
+        "start": None if initial is None else sha256_of(initial),
+        "commit": current_commit(),
+        "data": {"faces": len(pool), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)},
+        "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
+    }
+
+    def train(faces: FacePool, out: Path) -> Any:
+        out.mkdir(parents=True, exist_ok=True)
+        write_run_card(out, facts)
+        say = _teller(console, out)
+        return fit(faces, recipe, out, args.seed, say, threads=args.threads, feeders=args.feeders, initial=initial)
+
+    if args.folds or args.without:
+        from trainer.training.folds import folds_of, run_folds, without_family
+
+        folds = folds_of(pool, args.folds, args.seed) if args.folds else []
+        folds += [without_family(pool, family) for family in args.without]
+        run_folds(pool, folds, args.out, args.seed, train=train, say=_teller(console, args.out))
+        console.print(f"Done: see {args.out / 'report.json'}.")
+        return 0
+    train(pool, args.out)
+    console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
+    return 0
+
+
+def _teller(console: Console, out: Path) -> Callable[[str], None]:
+    """What prints a line and adds it to the log of a folder."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "log.txt").open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+
+    return say
+
+
+def data_statement(data: Sequence[Path]) -> list[dict[str, Any]]:
+    """What data sets say of where their files are from: source, licence, and how many real and fake files train."""
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for dataset in (Dataset(path) for path in data if not path.is_dir()):
+        trains = np.flatnonzero(dataset.splits == SPLITS.index(TRAIN))
+        for file, fake in dict(
+            zip(dataset.file_of[trains].tolist(), dataset.labels[trains].tolist(), strict=True)
+        ).items():
+            row = dataset.files[file]
+            counts[row.source or row.method, row.licence]["fake" if fake else "real"] += 1
+    return [
+        {"source": source, "licence": licence, "real": files["real"], "fake": files["fake"]}
+        for (source, licence), files in sorted(counts.items())
+    ]
+
+
+def fingerprint(data: Sequence[Path]) -> str:
+    """SHA-256 (hex, 16 digits) of what the data consists of: names and sizes of pictures, labels and splits."""
+    digest = hashlib.sha256()
+    for path in data:
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file())
+            digest.update("\n".join(f"{p.name} {p.stat().st_size}" for p in files).encode(errors="surrogateescape"))
+        else:
+            dataset = Dataset(path)
+            digest.update(
+                "\n".join(f"{f.path} {'+'.join(f.groups)}" for f in dataset.files).encode(errors="surrogateescape")
+            )
+            digest.update(dataset.labels.tobytes() + dataset.splits.tobytes() + dataset.file_of.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def current_commit() -> str:
+    """Git commit of the code that runs, or 'unknown'."""
+    place = Path(__file__).parent
+    done = subprocess.run(["git", "-C", place, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _pool(data: Sequence[Path], out: Path, recipe: Recipe, console: Console) -> FacePool:
+    folders = [path for path in data if path.is_dir()]
+    if not folders:
+        return pool_of(data)
+    if len(data) > 1:
+        raise DataError(f"{folders[0]} is a folder: build a data set of it to train on several at once.")
+    with Progress(console=console) as progress:
+        task = progress.add_task("finding faces", total=None)
+        return load_portraits(
+            folders[0],
+            out / "faces.npz",
+            recipe.held_out,
+            lambda done, of: progress.update(task, completed=done, total=of),
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
