@@ -1,6 +1,6 @@
 """Train the shipped recipe without one part after another, and measure each: the table of docs/ablations.md.
 
-    python docs/ablations.py --data restored.h5 --data portraits.h5 --start MODEL --out runs/ablations [--steps 200]
+    python -m trainer.studies.ablations --data restored.h5 --data portraits.h5 --start MODEL --out runs/ablations
 
 Every variant starts from the same run or model folder, sees as many pictures, and is measured on the same clips of
 held-out faces, by `dfd fuse`. A variant that is done is not done again. The second table tells what each check is worth
@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def main(words: list[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Train and measure the variants; print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, action="append")
     parser.add_argument("--start", type=Path, required=True, help="run or model folder that all variants go on from")

@@ -1,6 +1,6 @@
 """Tables and pictures of docs/model-card.md, from reports of `dfd evaluate` on the same manifest.
 
-    python docs/make_card.py --report first=runs/2s --report whole=runs/all --report crf32=... [--out docs]
+    python -m trainer.studies.card_tables --report first=runs/2s --report whole=runs/all --report crf32=... [--out docs]
 
 Prints each report's AUC with its 95 % interval by group, in Markdown, and draws the scores of the first report's files
 by group (scores.png in --out): what lies on the wrong side of the threshold is what the detector misses, or accuses.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from matplotlib.figure import Figure
 TALKING = "talking-head"
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Print the tables and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--report", action="append", required=True, metavar="NAME=FOLDER", help="of dfd evaluate --out")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="of the picture (default: docs)")
+    args = parser.parse_args(words)
     folders = dict(word.split("=", 1) for word in args.report)
     reports = {name: json.loads((Path(f) / "report.json").read_text()) for name, f in folders.items()}
     for by in ("dataset", "method"):

@@ -1,6 +1,6 @@
 """How often the shipped thresholds and hysteresis raise an alarm on video that is known to be real.
 
-    python docs/false_alarms.py [--videos FOLDER ...] [--data real.h5 --minutes 20] [--set model.path=MODEL]
+    python -m trainer.studies.false_alarms [--videos FOLDER ...] [--data real.h5 --minutes 20] [--set model.path=MODEL]
 
 Videos are scanned as `dfd scan` does. With --data, faces of its validation part are filmed besides, for half a minute
 each, by a virtual camera with motion, noise and a real encoder (trainer/fakes/clips.py). Printed are alarms, hours, and
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,14 @@ from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
 CLIP = Clip(seconds=30.0)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Scan and film, and print a line a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="folders of real videos")
     parser.add_argument("--data", type=Path, action="append", default=[])
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     settings = load_settings(flags=parse_assignments(args.set))
     scorer = load_scorer(settings)
     print(f"{scorer.model_name}, thresholds {scorer.thresholds.enter} and {scorer.thresholds.exit}")

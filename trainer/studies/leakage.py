@@ -1,7 +1,7 @@
 """Measures what a random split of frames is worth; docs/leakage.md explains it.
 
     dfd data build faces/ --layout portraits --real-only --frames 1 --windows 1 --out real.h5
-    python docs/leakage.py --data real.h5 --method us_congress
+    python -m trainer.studies.leakage --data real.h5 --method us_congress
 
 200 people: 100 in real videos, 100 others in fake ones (self-blended), each with 10 frames and a camera of its own. One
 small model is trained and tested twice on the very same frames: split at random, and split by video.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,8 @@ class Collection:
     fake: np.ndarray
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Film everybody, measure both splits, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DATASET.h5", help="of dfd data build --real-only")
     parser.add_argument("--method", help="take files of this source alone, one that shows nobody twice (default: all)")
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10, help="of each video (default: 10)")
     parser.add_argument("--repeats", type=int, default=5, help="splits that are averaged (default: 5)")
     parser.add_argument("--seed", type=int, default=1, help="of people, videos and splits")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     started = time.monotonic()
     try:
         collection = collect(args)

@@ -1,6 +1,6 @@
 """What the weights' precision of a LiteRT file costs: size, time, distance from Keras and AUC, side by side in one run.
 
-    python docs/precision.py --data portraits.h5 [--data restored.h5] [--model MODEL] [--draws 8]
+    python -m trainer.studies.precision --data portraits.h5 [--data restored.h5] [--model MODEL] [--draws 8]
 
 The faces are those of the data sets' validation part: real ones, each beside a fake of every kind that the recipe
 `blended-and-restored` mixes, degraded as in training at the size at which the model serves.
@@ -12,6 +12,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,12 +33,13 @@ from trainer.training.recipes import recipe_named
 ROUNDS, CROPS = 5, 96
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Convert, run and compare; print a line a precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, action="append")
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--draws", type=int, default=8, help="degradations of each face (default: 8)")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     card = read_card(args.model)
     network = keras.saving.load_model(verified_file(args.model, card, KERAS_FILE), compile=False)
     pool = pool_of(args.data)

@@ -1,6 +1,6 @@
 """How well a model tells real footage from the same footage with manipulated faces, all of it encoded alike.
 
-    python docs/real_video.py --videos FOLDER [--draws 2] [--crf 20 26 32] [--set model.path=MODEL]
+    python -m trainer.studies.real_video --videos FOLDER [--draws 2] [--crf 20 26 32] [--set model.path=MODEL]
 
 Of every video in the folder the face is manipulated in each way that trainer/fakes/manipulations.py knows, a swap being
 with the face of another video; those and the untouched frames go through the same H.264 encoder. What differs is
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,8 @@ _KINDS = (AUTHENTIC, *MANIPULATIONS)
 LEAST_RATIO = 1.0  # strength of a self-blend
 
 
-def main(words: list[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Manipulate, encode and score the videos; print the AUCs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--videos", type=Path, required=True, help="folder of videos of one face each, known to be real"

@@ -1,6 +1,6 @@
 """Does sharpness tell fakes from reals, before sampling and after? AUC of low sharpness on pairs; .5 is the goal.
 
-    python docs/sharpness.py --data clips.h5 --data portraits.h5 [--recipe clips] [--pairs 600]
+    python -m trainer.studies.sharpness --data clips.h5 --data portraits.h5 [--recipe clips] [--pairs 600]
 
 A network that can win by it learns cameras and codecs, not manipulations; docs/model-card.md has the figures.
 """
@@ -8,6 +8,7 @@ A network that can win by it learns cameras and codecs, not manipulations; docs/
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from trainer.training.recipes import Recipe, recipe_named
 REAL = "real"  # the kind of a mixture that holds real-world fakes
 
 
-def main(words: list[str] | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Draw pairs and print the AUCs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, action="append")
     parser.add_argument("--recipe", default="clips")

@@ -1,6 +1,6 @@
 """Does the order of frames tell anything that single frames do not? A head over frames' embeddings, measured.
 
-    python docs/temporal.py --model MODEL --data restored.h5 --data portraits.h5 [--manifest videos/manifest.csv]
+    python -m trainer.studies.temporal --model MODEL --data restored.h5 --data portraits.h5 [--manifest MANIFEST.csv]
 
 The network of a model folder stays as it is. Of clips (trainer/fakes/clips.py) of training faces, 16 frames each, its
 embeddings (the pooled features, on 32 principal axes) and logits, and their differences from frame to frame, go through
@@ -48,14 +48,15 @@ class Sequence16:
     values: np.ndarray
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    """Film, train the heads, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="model folder of dfd export")
     parser.add_argument("--data", type=Path, required=True, action="append")
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--clips", type=int, default=100, help="of each kind, to train on (default: 100)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each video (default: 2)")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     pool = pool_of(args.data)
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         file, size = _with_embedding(args.model, Path(folder))
