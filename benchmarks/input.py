@@ -23,9 +23,10 @@ from dfd_core.settings import Settings
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.data.extract import Extraction, Extractor
 from trainer.data.face_pool import FacePool, Picture, pool_of
+from trainer.networks.arithmetic import use_fast_arithmetic
 from trainer.training.prefetch import batches
 from trainer.training.recipes import recipe_named
-from trainer.training.step import learn, start, use_fast_arithmetic
+from trainer.training.step import learn, start
 
 WINDOWS, FRAMES, ROUNDS, STEPS = 96, 16, 3, 8
 

@@ -20,8 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
+from trainer.networks.arithmetic import use_fast_arithmetic
 from trainer.training.recipes import recipe_named
-from trainer.training.step import learn, start, use_fast_arithmetic
+from trainer.training.step import learn, start
 
 ROUNDS, STEPS = 4, 4
 

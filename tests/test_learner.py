@@ -22,7 +22,8 @@ import keras, numpy as np
 from dataclasses import replace
 from dfd_core.errors import DataError
 from trainer.networks.backbones import build_detector, freeze, stages_of
-from trainer.training.step import averaged_weights, begin_with, learn, moving_state, start, thaw
+from trainer.networks.trained import averaged_weights
+from trainer.training.step import begin_with, learn, moving_state, start, thaw
 from trainer.training.recipes import recipe_named
 
 folder = pathlib.Path(sys.argv[1])
@@ -138,7 +139,7 @@ import sys, pathlib
 from dataclasses import asdict, replace
 from tests.fixtures_faces import noise_pool
 from trainer.training.loop import fit
-from trainer.training.step import as_served
+from trainer.networks.serving import as_served
 from trainer.training.recipes import Mixture, recipe_named
 
 folder, epochs, patience = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -186,7 +187,8 @@ import keras, numpy as np
 from dataclasses import replace
 from tests.fixtures_faces import noise_pool
 from trainer.training.loop import fit
-from trainer.training.step import learn, load_network, moving_state, start
+from trainer.networks.trained import load_network
+from trainer.training.step import learn, moving_state, start
 from trainer.data.face_pool import TRAIN
 from trainer.training.recipes import Mixture, recipe_named
 from trainer.fakes.sampler import draw_batch
@@ -216,7 +218,7 @@ def test_learners_side_by_side_take_on_their_average(tmp_path: Path, in_keras: K
 _ARITHMETIC = """
 import pathlib, sys
 import keras
-from trainer.training import step as learner
+from trainer.networks import arithmetic as learner
 
 kept = learner.CPU_INFO, learner._has_accelerator
 learner.CPU_INFO = pathlib.Path(sys.argv[1]) / "cpuinfo"
@@ -258,7 +260,7 @@ def test_bfloat16_is_used_where_the_processor_has_it(tmp_path: Path, in_keras: K
 _MEMORY = """
 import pathlib, resource
 import numpy as np
-from trainer.training.step import _keep_memory
+from trainer.networks.arithmetic import _keep_memory
 
 MIB, SIZE = 2**20, 64
 

@@ -32,7 +32,7 @@ import pathlib, sys
 import numpy as np
 from dfd_core.cli import main
 from dfd_core.models.runtime import open_runtime
-from trainer.search.network import load_best
+from trainer.networks.found import load_best
 from trainer.search.tuner import Tuner
 data, run, model = sys.argv[1:]
 facts = pathlib.Path(run) / "trials" / "trial_0" / "facts.json"

@@ -70,7 +70,7 @@ COMMANDS = {
         "train a detector: transfer learning on faces, with fakes of your own, or made on the way",
     ),
     "gan": Command(
-        "trainer.fakes.gan.train",
+        "trainer.fakes.gan.command",
         "train a GAN on the faces of a data set; its generator makes whole faces as pseudo-fakes",
     ),
     "search": Command("trainer.search.command", "let AutoKeras search for a network that can be deployed"),

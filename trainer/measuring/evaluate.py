@@ -26,8 +26,7 @@ from dfd_core.media import STILL_SUFFIXES
 from dfd_core.names import ESCAPED, one_line
 from dfd_core.settings import Settings
 from dfd_core.types import State
-from dfd_core.video import STILL_SUFFIXES
-from trainer.measuring.figures import draw_roc, report_of
+from trainer.measuring.figures import REPORT, SCORES, draw_roc, report_of
 from trainer.measuring.reencode import Reencoding, reencode
 from trainer.processes import processes
 
@@ -82,7 +81,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     files = [args.manifest.parent / row[manifests.FILE] for row in rows]
     reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), look), len(files)))
     scored = [{**row, **score_cells(report)} for row, report in zip(rows, reports, strict=True)]
-    _write_csv(args.out / "scores.csv", scored)
+    _write_csv(args.out / SCORES, scored)
     report = report_of(scored, scorer.thresholds.enter, args.bootstrap, args.seed)
     report = {"model": scorer.model_name, "runtime": scorer.runtime_name, "manifest": args.manifest.name, **report}
     report["seconds"] = args.seconds if math.isfinite(args.seconds) else "all"
@@ -90,7 +89,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     report["unscored"] = _counted(rows, reports, lambda r: None if r.scored else r.why)
     report["in_part"] = _counted(rows, reports, lambda r: r.why or "read in part" if r.in_part else None)
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    (args.out / "report.json").write_text(text, encoding="utf-8", errors=ESCAPED)
+    (args.out / REPORT).write_text(text, encoding="utf-8", errors=ESCAPED)
     draw_roc(args.out / "roc.png", scored, report)
     _summarise(report, args.out)
     missing = any(MISSING in reasons for reasons in report["unscored"].values())

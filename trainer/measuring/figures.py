@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from dfd_core.names import one_line
 
+SCORES, REPORT = "scores.csv", "report.json"
 GROUP_COLUMNS = ("dataset", "family", "method", "compression", "fold")
 _BINS = 10  # of the calibration error
 _MOST_CURVES = 8  # groups in the picture besides the whole

@@ -21,7 +21,6 @@ from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files
 from dfd_core.models.store import CARD, read_card, write_card
 from dfd_core.settings import Settings
-from dfd_core.video import VIDEO_SUFFIXES, stream_name
 from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.layouts import SPLITS
 from trainer.fakes.clips import AUTHENTIC, make_clip

@@ -25,9 +25,9 @@ from trainer.data.dataset import Dataset, FaceWindow
 from trainer.data.face_pool import TRAIN, VALIDATION
 from trainer.fakes.clips import AUTHENTIC
 from trainer.measuring.evidence import Row, rows_of
+from trainer.measuring.figures import SCORES
 from trainer.networks.weights import BEST
 from trainer.processes import processes
-from trainer.training.folds import SCORES
 
 
 def held_out_rows(path: Path, folds: Path | None, settings: Settings, jobs: int) -> Iterator[Row]:
@@ -83,7 +83,8 @@ def _rows_tested(data: Dataset, fold: Path) -> list[int]:
 
 def _export(fold: Path, model: Path) -> None:
     """The fold's network as a model folder."""
-    from trainer.networks.export import serving_model, to_litert
+    from trainer.networks.litert import to_litert
+    from trainer.networks.serving import serving_model
 
     recipe = json.loads((fold / "run.json").read_text(encoding="utf-8"))["recipe"]
     network = serving_model(fold, False, recipe, ())

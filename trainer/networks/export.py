@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,9 +23,8 @@ from dfd_core.models.store import (
 )
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
-from trainer.networks.weights import BEST, network_file, take_mean
-from trainer.search.plan import SEARCH
-from trainer.search.trusted import trusted
+from trainer.networks.litert import PRECISIONS, to_litert
+from trainer.networks.weights import SEARCH, network_file, trusted
 
 EXAMPLES = """examples:
   dfd export runs/first --out models/mine
@@ -37,8 +33,6 @@ EXAMPLES = """examples:
   dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
   dfd export runs/search --out models/found             # what dfd search found
   dfd scan --set model.path=models/mine clip.mp4"""
-
-PRECISIONS = ("float16", "float32", "int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +65,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     facts = _facts(folder)
     _require_tensorflow()
     if facts["recipe"]["name"] == SEARCH:
-        model = _found_model(args.run)
+        from trainer.networks.found import as_detector, load_best
+
+        model = as_detector(load_best(args.run))
     else:
+        from trainer.networks.serving import serving_model
+
         model = serving_model(args.run, args.checkpoint, facts["recipe"], args.mean_with)
     args.out.mkdir(parents=True, exist_ok=True)
     model.save(args.out / KERAS_FILE)
@@ -102,39 +100,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def to_litert(model: Any, precision: str = "float16") -> bytes:
-    """The network as a LiteRT file of any batch size, weights in `precision`, arithmetic in float32.
-
-    With int8, convolutions' inputs are rounded to 8 bits too, by their range in each call.
-    """
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    with contextlib.redirect_stdout(io.StringIO()):  # Keras lists every variable
-        return bytes(converter.convert())
-
-
-def serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:
-    """The averaged weights, or the mean of them and others, in a float32 network, whatever they were trained in."""
-    import keras
-
-    from trainer.training.step import CHECKPOINT, as_served, averaged_weights, load_network
-
-    path = run / (CHECKPOINT if checkpoint else BEST)
-    if not path.is_file():
-        raise DataError(f"{run} has no {path.name}: train it first, or give --checkpoint for one that has not ended.")
-    trained = load_network(path)
-    if checkpoint:
-        trained = averaged_weights(trained)
-    take_mean(trained, [load_network(network_file(folder)) for folder in mean_with])
-    keras.mixed_precision.set_global_policy("float32")
-    return as_served(trained, recipe)
-
-
 def _origin(folder: Path) -> dict[str, Any]:
     """What is known of a network that the mean was taken with: its recipe's name, commit, seed and SHA-256."""
     if (folder / CARD).is_file():
@@ -151,13 +116,6 @@ def _require_tensorflow() -> None:
 
     if keras.backend.backend() != "tensorflow":
         raise DataError("dfd export converts with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
-
-
-def _found_model(run: Path) -> Any:
-    """The best network of a search, as it serves."""
-    from trainer.search.network import as_detector, load_best
-
-    return as_detector(load_best(run))
 
 
 def _facts(run: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Networks that lie in folders, of runs and of models: where they are, and the mean of several.
+"""Networks that lie in folders, of runs and of models: where they are, which are loaded, and the mean of several.
 
 The mean of the weights of networks that were trained on from one start is often better, and steadier on other footage,
 than each of them ("model soups": Wortsman et al., ICML 2022, arXiv:2203.05482; with the start itself among them:
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from dfd_core.errors import DataError
+from dfd_core.errors import DataError, ModelError
 from dfd_core.models.store import CARD, KERAS_FILE, read_card, verified_file
 
-BEST = "best.keras"  # of a run
+BEST, CHECKPOINT = "best.keras", "checkpoint.keras"  # of a run
+SEARCH = "search"  # the recipe of a run of dfd search
 
 
 def network_file(folder: Path) -> Path:
@@ -26,6 +27,21 @@ def network_file(folder: Path) -> Path:
     if (folder / BEST).is_file():
         return folder / BEST
     raise DataError(f"{folder} holds no network: give a run of dfd train that has ended an epoch, or a model folder.")
+
+
+def trusted(path: Path) -> Path:
+    """`path`, once the card.json beside it names its sha256; DataError otherwise.
+
+    Keras runs code that a .h5 file holds, whatever `safe_mode` says (CVE-2025-9905), and .keras files had their own
+    (CVE-2025-1550, CVE-2025-9906).
+    """
+    try:
+        return verified_file(path.parent, read_card(path.parent), path.name)
+    except ModelError:
+        raise DataError(
+            f"{path} is refused, because a model file can run code: its sha256 must stand in the card.json beside it, "
+            "where dfd search writes it."
+        ) from None
 
 
 def take_mean(network: Any, others: Sequence[Any]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 
 from dfd_core.models.store import ModelCard, ModelInput, write_card
+from trainer.networks.found import BEST, LEGACY, PLOT, as_detector
+from trainer.networks.trained import save
 from trainer.search.drawing import draw
 from trainer.search.frames import Frames
-from trainer.search.network import BEST, LEGACY, PLOT, as_detector
-from trainer.training.loop import save
 from trainer.training.run_log import THRESHOLDS, scores_of, thresholds_from
 
 

@@ -18,10 +18,11 @@ from dfd_core.errors import DataError
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.data.splits import RANDOM_FRAMES, WHY_NOT_RANDOM
+from trainer.networks.weights import SEARCH
 from trainer.search.autokeras_patches import check_packages
 from trainer.search.frames import Frames, load_frames, rows_of
-from trainer.search.plan import AUTOKERAS, DFD, SEARCH, Plan, read_trials, table_of, write_tables
-from trainer.training.command import current_commit, fingerprint
+from trainer.search.plan import AUTOKERAS, DFD, Plan, read_trials, table_of, write_tables
+from trainer.training.provenance import current_commit, fingerprint
 
 EXAMPLES = """examples:
   dfd search --data faces.h5 --out runs/search                       # 2 trials of 4 epochs; again after a kill: goes on

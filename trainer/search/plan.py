@@ -13,7 +13,6 @@ from rich.table import Table
 
 from dfd_core.errors import DataError
 
-SEARCH = "search"  # name of its recipe
 DFD, AUTOKERAS = "dfd", "autokeras"  # spaces
 PROJECT = "trials"  # KerasTuner's folder in that of the run
 TRIALS, HISTORY = "trials.csv", "history.csv"

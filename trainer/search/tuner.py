@@ -17,8 +17,8 @@ from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
 from trainer.search.autokeras_patches import Repaired, early_stopping
+from trainer.search.cost import latency_ms, parameters_of
 from trainer.search.frames import Frames
-from trainer.search.network import latency_ms, parameters_of
 from trainer.search.plan import PROJECT, Plan, Trial, read_trials, why_nothing
 from trainer.search.space import graph_of
 

@@ -26,7 +26,7 @@ from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.network import LOGIT, normalised
 from dfd_core.models.store import KERAS_FILE, SHIPPED, read_card, verified_file
 from trainer.data.face_pool import VALIDATION, pool_of
-from trainer.networks.export import PRECISIONS, to_litert
+from trainer.networks.litert import PRECISIONS, to_litert
 from trainer.training.loop import validation_set
 from trainer.training.recipes import recipe_named
 

@@ -86,7 +86,7 @@ def _with_embedding(model: Path, folder: Path) -> tuple[Path, int]:
     """The network as a LiteRT file that gives its embedding too, and its input size."""
     import keras
 
-    from trainer.networks.export import to_litert
+    from trainer.networks.litert import to_litert
 
     card = read_card(model)
     network = keras.saving.load_model(verified_file(model, card, KERAS_FILE), compile=False)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import importlib.metadata
 import os
-import subprocess
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
@@ -21,11 +16,10 @@ from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.models.store import sha256_of
 from dfd_core.settings import Settings
-from trainer.data.dataset import Dataset
-from trainer.data.face_pool import TRAIN, FacePool, pool_of
-from trainer.data.layouts import SPLITS
+from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.portraits import load_portraits
 from trainer.networks.weights import network_file
+from trainer.training.provenance import current_commit, data_statement, fingerprint, version_of, write_run_card
 from trainer.training.recipes import Recipe, changed, recipe_named, recipe_names
 
 EXAMPLES = """examples:
@@ -74,7 +68,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     recipe = changed(recipe_named(args.recipe), args.change)
     initial = None if args.start is None else network_file(args.start)
     pool = _pool(args.data, args.out, recipe, console)
-    from trainer.training.loop import fit, write_run_card  # Keras takes seconds to import
+    from trainer.training.loop import fit  # Keras takes seconds to import
 
     facts = {
         "recipe": asdict(recipe),
@@ -82,7 +76,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "start": None if initial is None else sha256_of(initial),
         "commit": current_commit(),
         "data": {"faces": len(pool), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)},
-        "versions": {name: _version(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
+        "versions": {name: version_of(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
     }
 
     def train(faces: FacePool, out: Path) -> Any:
@@ -116,45 +110,6 @@ def _teller(console: Console, out: Path) -> Callable[[str], None]:
     return say
 
 
-def data_statement(data: Sequence[Path]) -> list[dict[str, Any]]:
-    """What data sets say of where their files are from: source, licence, and how many real and fake files train."""
-    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for dataset in (Dataset(path) for path in data if not path.is_dir()):
-        trains = np.flatnonzero(dataset.splits == SPLITS.index(TRAIN))
-        for file, fake in dict(
-            zip(dataset.file_of[trains].tolist(), dataset.labels[trains].tolist(), strict=True)
-        ).items():
-            row = dataset.files[file]
-            counts[row.source or row.method, row.licence]["fake" if fake else "real"] += 1
-    return [
-        {"source": source, "licence": licence, "real": files["real"], "fake": files["fake"]}
-        for (source, licence), files in sorted(counts.items())
-    ]
-
-
-def fingerprint(data: Sequence[Path]) -> str:
-    """SHA-256 (hex, 16 digits) of what the data consists of: names and sizes of pictures, labels and splits."""
-    digest = hashlib.sha256()
-    for path in data:
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file())
-            digest.update("\n".join(f"{p.name} {p.stat().st_size}" for p in files).encode(errors="surrogateescape"))
-        else:
-            dataset = Dataset(path)
-            digest.update(
-                "\n".join(f"{f.path} {'+'.join(f.groups)}" for f in dataset.files).encode(errors="surrogateescape")
-            )
-            digest.update(dataset.labels.tobytes() + dataset.splits.tobytes() + dataset.file_of.tobytes())
-    return digest.hexdigest()[:16]
-
-
-def current_commit() -> str:
-    """Git commit of the code that runs, or 'unknown'."""
-    place = Path(__file__).parent
-    done = subprocess.run(["git", "-C", place, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
 def _pool(data: Sequence[Path], out: Path, recipe: Recipe, console: Console) -> FacePool:
     folders = [path for path in data if path.is_dir()]
     if not folders:
@@ -169,10 +124,3 @@ def _pool(data: Sequence[Path], out: Path, recipe: Recipe, console: Console) -> 
             recipe.held_out,
             lambda done, of: progress.update(task, completed=done, total=of),
         )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

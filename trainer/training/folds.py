@@ -21,10 +21,9 @@ import numpy.typing as npt
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError
 from trainer.data.face_pool import TRAIN, VALIDATION, FacePool
-from trainer.measuring.figures import figures, report_of
+from trainer.measuring.figures import REPORT, SCORES, figures, report_of
 from trainer.training.run_log import scores_of
 
-SCORES, REPORT = "scores.csv", "report.json"
 _EVEN = 0.5  # where the figures count a score as an accusation; folds have no thresholds of their own
 Row = dict[str, str]
 Mask = npt.NDArray[np.bool_]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,23 +14,15 @@ import numpy.typing as npt
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import TRAIN, VALIDATION, FacePool
-from trainer.data.storage import disk_errors
 from trainer.fakes.sampler import MADE, draw_pair, draw_real, labels_of, shares_of
-from trainer.networks.weights import BEST
+from trainer.networks.arithmetic import use_fast_arithmetic
+from trainer.networks.serving import as_served
+from trainer.networks.trained import averaged_weights, load_network, save
+from trainer.networks.weights import BEST, CHECKPOINT
 from trainer.training.parallel import Course, peers
 from trainer.training.recipes import Recipe
 from trainer.training.run_log import Journal
-from trainer.training.step import (
-    CHECKPOINT,
-    as_served,
-    averaged_weights,
-    begin_with,
-    learn,
-    load_network,
-    start,
-    thaw,
-    use_fast_arithmetic,
-)
+from trainer.training.step import begin_with, learn, start, thaw
 
 _DRAWS = 16  # of each held-out real face: thresholds lie in the tail of their scores, where few are
 _MOST_REALS = 300  # of these
@@ -107,14 +97,6 @@ def _train(model: keras.Model, course: Course, journal: Journal, checkpoint_s: f
                 break
 
 
-def save(model: keras.Model, path: Path) -> None:
-    """Write the model beside `path` first, so that a kill never leaves half a file; DataError for a full disk."""
-    part = path.with_name(f".{path.name}.part.keras")
-    with disk_errors(path):
-        model.save(part)
-        os.replace(part, path)
-
-
 def validation_set(pool: FacePool, recipe: Recipe, seed: int) -> tuple[UInt8Array, Float32Array]:
     """Pairs of held-out faces, always the same: uint8 (2 N, S, S, 3) and labels float32 (2 N, 1)."""
     rng = np.random.default_rng([seed, _VALIDATION_SEED])
@@ -137,8 +119,3 @@ def real_set(pool: FacePool, recipe: Recipe, seed: int) -> UInt8Array:
 def _spread(rows: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
     """At most that many of `rows` (N,), from all over."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)]
-
-
-def write_run_card(run: Path, facts: dict[str, object]) -> None:
-    """Keep what the run was made from (recipe, data fingerprint, seed, commit, versions) in `run/run.json`."""
-    (run / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

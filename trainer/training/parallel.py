@@ -23,10 +23,11 @@ import numpy as np
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import FacePool
+from trainer.networks.arithmetic import use_fast_arithmetic
 from trainer.processes import end_with_parent
 from trainer.training.prefetch import batches
 from trainer.training.recipes import Recipe
-from trainer.training.step import learn, moving_state, start, thaw, use_fast_arithmetic
+from trainer.training.step import learn, moving_state, start, thaw
 
 EVERY = 4  # steps between averages
 _MOST_STATES = 4  # of a weight: itself, two moments, its average

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from dfd_core.errors import DataError
 from dfd_core.types import Float32Array
 from trainer.fakes.gan import conv, mlp
-from trainer.fakes.gan.train import ADVERSARIAL, SMOOTH, Faces, Plan
+from trainer.fakes.gan.plan import ADVERSARIAL, SMOOTH, Faces, Plan
 
 CHECKPOINT = "checkpoint.npz"
 _JUDGED = 256  # faces of each kind, but no more than four of a window

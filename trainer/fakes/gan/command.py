@@ -7,19 +7,19 @@ import csv
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dfd_core.checks.appearance import network_input
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.settings import Settings
-from dfd_core.types import Float32Array, UInt8Array
+from dfd_core.types import Float32Array
 from trainer.data.dataset import Dataset
+from trainer.fakes.gan.plan import Faces, Plan
 
 EXAMPLES = """examples:
   dfd gan --data faces.h5 --out runs/gan                               # convolutional, 128 px
@@ -30,22 +30,7 @@ EXAMPLES = """examples:
 The run folder holds samples/*.png, losses.csv, generator.keras, discriminator.keras, and report.json: how well the
 discriminator tells real faces from those of its generator, and from the fakes of the data set."""
 
-SMOOTH = 0.9  # what the discriminator shall say of real faces (Salimans et al., 2016)
-ADVERSARIAL = 0.02  # weight of fooling the discriminator, against the mean absolute error of 1
 _GRID = 8  # faces a row
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What decides a run, but for the data."""
-
-    kind: str
-    decoder: str
-    size: int
-    steps: int
-    batch: int
-    rate: float
-    seed: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     faces = Faces(data, plan.size)
     shown = faces.some(faces.rows(args.show == "fake"), _GRID, np.random.default_rng(plan.seed))
     from trainer.fakes.gan.adversaries import Adversaries  # Keras takes seconds to import
-    from trainer.training.step import use_fast_arithmetic
+    from trainer.networks.arithmetic import use_fast_arithmetic
 
     use_fast_arithmetic(args.threads)
     (args.out / "samples").mkdir(parents=True, exist_ok=True)
@@ -102,36 +87,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     console.print(f"Done: {args.out}. The discriminator as a detector: {report}", highlight=False)
     return 0
-
-
-class Faces:
-    """The faces of a data set, as networks take them: float32 (N, size, size, 3) RGB in -1..1."""
-
-    def __init__(self, data: Dataset, size: int) -> None:
-        self._data, self._size = data, size
-        if not len(self.rows(False)):
-            raise DataError(f"{data.path} has no real face to train on.")
-
-    def rows(self, fake: bool, split: str = "train") -> npt.NDArray[np.intp]:
-        """The windows of a class in a split."""
-        return self._data.rows(split, fake)
-
-    def some(
-        self, rows: npt.NDArray[np.intp], count: int, rng: np.random.Generator, mirror: bool = False
-    ) -> Float32Array:
-        """One frame each of `count` windows of `rows`, drawn at random, with no window twice while there are enough."""
-        if not len(rows):
-            raise DataError(f"{self._data.path} has no face of the class and split that are asked for.")
-        chosen = rng.choice(rows, count, replace=count > len(rows))
-        faces = np.stack([self._face(int(row), rng) for row in chosen]).astype(np.float32) / 127.5 - 1
-        if mirror:
-            turned = rng.random(count) < 0.5
-            faces[turned] = faces[turned, :, ::-1]
-        return faces
-
-    def _face(self, row: int, rng: np.random.Generator) -> UInt8Array:
-        crops = self._data.crops(row)
-        return network_input(crops[rng.integers(len(crops))], self._size)
 
 
 def write_grid(path: Path, shown: Float32Array, made: Float32Array) -> None:
