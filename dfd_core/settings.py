@@ -82,6 +82,7 @@ class WorkerSettings:
     bulk_processes: int = 1  # of the bulk queue; they yield to live windows, and to everything else on the machine
     batch_windows: int = 8  # most windows in one batch
     batch_wait_s: float = 0.05  # longest wait for a fuller batch, at most 0.1
+    start_timeout_s: float = 300.0  # a process that has not loaded its model by then is killed and replaced
     hang_timeout_s: float = 30.0  # a batch that takes longer is killed and given to another worker
     threads: int = 0  # of the CPU runtime; 0: one a core
 
@@ -302,6 +303,7 @@ def _validate(settings: Settings) -> None:
         and max(worker.processes, worker.bulk_processes) > 0,
         "bulk.upload_bytes and bulk.upload_ttl_s must be above 0": min(bulk.upload_bytes, bulk.upload_ttl_s) > 0,
         "worker.batch_wait_s must be between 0 and 0.1": 0 <= worker.batch_wait_s <= 0.1,
+        "worker.start_timeout_s must be above 0": worker.start_timeout_s > 0,
         "worker.hang_timeout_s must be above 0": worker.hang_timeout_s > 0,
         "model.runtime must be auto, litert or keras": settings.model.runtime in ("auto", "litert", "keras"),
         "log.format must be human, json or auto": settings.log.format in ("human", "json", "auto"),

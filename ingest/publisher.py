@@ -15,6 +15,7 @@ from rq import Callback
 from rq.job import Retry
 
 from dfd_core.errors import QueueError, WireError
+from dfd_core.process.backoff import Backoff
 from dfd_core.queue import wire
 from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue, settle
 from dfd_core.queue.wire import Pending, WindowHeader
@@ -222,7 +223,7 @@ class Publisher:
 
     def _persist(self, act: Callable[[], object], patience_s: float) -> None:
         """Try until Redis answers; QueueError after `patience_s`, or at once when told to stop."""
-        since, pause = time.monotonic(), 0.1
+        since, pauses = time.monotonic(), Backoff(0.1, LONGEST_PAUSE_S)
         while True:
             try:
                 act()
@@ -233,11 +234,11 @@ class Publisher:
                 raise QueueError(
                     f"Redis stopped answering ({kind}), and {self.stream} was given up: see to the server."
                 )
-            log.warning("Redis does not answer (%s): %s waits %.1f s.", kind, self.stream, pause)
+            pause_s = pauses.next_s()
+            log.warning("Redis does not answer (%s): %s waits %.1f s.", kind, self.stream, pause_s)
             self.waiting = True
-            self._stop.wait(pause)
+            self._stop.wait(pause_s)
             self.waiting = False
-            pause = min(LONGEST_PAUSE_S, pause * 2)
 
 
 def _result(window: Window, outcome: Outcome, reason: str) -> WindowResult:

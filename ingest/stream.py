@@ -13,9 +13,11 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
+from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
 from dfd_core.queue import wire
 from dfd_core.queue.broker import REDIS_AWAY, connect
@@ -63,7 +65,7 @@ def _pump(url: str, name: str, settings: Settings, parent: Connection) -> None:
             raise PumpStopped
 
     signal.signal(signal.SIGTERM, request_stop)
-    teller = _Teller(redis, pump, publisher, parent, stop)
+    teller = Teller(redis, pump, publisher, parent, stop)
     teller.start()
     failure: DfdError | None = None
     try:
@@ -79,7 +81,7 @@ def _pump(url: str, name: str, settings: Settings, parent: Connection) -> None:
         sys.exit(EXIT_FAILED)
 
 
-class _Teller(threading.Thread):
+class Teller(threading.Thread):
     """Tells Redis and the parent how the source is doing; stops the pump when the parent is gone."""
 
     def __init__(
@@ -87,11 +89,13 @@ class _Teller(threading.Thread):
     ) -> None:
         super().__init__(name="teller", daemon=True)
         self._redis, self._pump, self._publisher = redis, pump, publisher
-        self._parent, self._stop_pump, self._parent_pid = parent, stop, os.getppid()
+        self._reports, self._stop_pump, self._parent = parent, stop, Parent()
         self._lock = threading.Lock()
+        self._refused = ""  # what Redis said last, to say it once
 
     def run(self) -> None:
-        while os.getppid() == self._parent_pid:
+        """Tell each second, until the parent is gone."""
+        while self._parent.alive:
             self.tell()
             time.sleep(STATUS_S)
         self._stop_pump.set()
@@ -101,11 +105,13 @@ class _Teller(threading.Thread):
         """One status."""
         with self._lock:
             status = self._pump.status()
-            _send(self._parent, Report(status, self._publisher.waiting))
+            _send(self._reports, Report(status, self._publisher.waiting))
             try:
                 self._redis.hset(wire.STREAMS_KEY, status.stream, wire.pack_status(status))
-            except REDIS_AWAY as error:
-                log.debug("The status of %s did not reach Redis: %s.", status.stream, type(error).__name__)
+            except RedisError as error:  # whatever it is, the parent still hears, and the next status may come through
+                if not isinstance(error, REDIS_AWAY) and str(error) != self._refused:
+                    self._refused = str(error)
+                    log.warning("Redis refuses the status of %s: %s.", status.stream, error)
 
 
 def _send(parent: Connection, report: Report) -> None:

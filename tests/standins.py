@@ -1,6 +1,7 @@
 """Small windows, and scorers with the interface of dfd_core.judging.scoring.Scorer that need no model."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -104,6 +105,15 @@ class RaisingScorer(MeanScorer):
 
 def _poisoned(piece):
     return isinstance(piece, Segment) and any(t.crops.max() == POISON for t in piece.tracks)
+
+
+def hanging_once(settings):
+    """A scorer factory that hangs in the first process that calls it; `model.path` is a folder to remember that in."""
+    try:
+        Path(settings.model.path, "hung").touch(exist_ok=False)
+    except FileExistsError:
+        return MeanScorer(settings)
+    time.sleep(3600)
 
 
 def no_model(settings):

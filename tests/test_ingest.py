@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,18 @@ import av
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
+from redis import Redis
 
 from dfd_core.cli.main import main
+from dfd_core.process.children import SPAWN
 from dfd_core.queue import wire
+from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, StreamState, StreamStatus
 from ingest.metrics import StreamCollector
+from ingest.publisher import Publisher
+from ingest.pump import Pump
+from ingest.sources import open_source
+from ingest.stream import Teller
 
 
 def write_video(path, seconds=3, fps=16):
@@ -111,6 +119,21 @@ def children(pid):
     """The processes that multiprocessing spawned for `pid`, without its resource tracker."""
     listed = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [child for child in listed if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_a_refused_status_still_reaches_the_parent(redis_client, redis_url, caplog):
+    redis_client.acl_setuser("limited", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hset"])
+    receiving, sending = SPAWN.Pipe(duplex=False)
+    stop, source = threading.Event(), open_source("synthetic://?duration=2", Settings().video, "cam")
+    publisher = Publisher(redis_client, "cam", True, Settings(), stop)
+    pump = Pump(source, publisher, Settings(), stop)
+    with Redis.from_url(redis_url.replace("redis://", "redis://limited@")) as limited:
+        teller = Teller(limited, pump, publisher, sending, stop)
+        teller.tell()
+        teller.tell()
+    assert receiving.recv().status.stream == receiving.recv().status.stream == "cam"
+    assert caplog.text.count("Redis refuses the status of cam") == 1
+    redis_client.acl_deluser("limited")
 
 
 def test_redis_down_at_start_is_one_sentence(capsys):

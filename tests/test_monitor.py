@@ -38,6 +38,7 @@ from dfd_core.types import (
     WindowResult,
     WindowScore,
 )
+from tests.fixtures_redis import free_port
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
 from workers.monitor.reorder import Reorder
@@ -403,6 +404,32 @@ def test_redis_lost_in_mid_run(tmp_path: Path) -> None:
         server.stop()
     assert "does not answer; trying again" in desk.said[0]
     assert "answers again" in desk.said[1]
+
+
+def test_a_full_redis_is_waited_for(tmp_path: Path) -> None:
+    with ValkeyServer(port=free_port()) as server:
+        desk = Desk(server.connection_url + "/0", tmp_path)
+        stop = threading.Event()
+        thread = threading.Thread(target=desk.monitor.run, args=(stop,))
+        try:
+            with desk.client.pipeline() as pipe:
+                feed(pipe, *windows("cam", FAKE_FROM_TWO))
+                pipe.config_set("maxmemory", 1)
+                pipe.execute()
+            thread.start()
+            wait_for(lambda: len(desk.said) == 1)
+            time.sleep(1.0)  # several attempts
+            desk.client.config_set("maxmemory", 0)
+            wait_for(lambda: len(desk.said) == 2)
+            wait_for(lambda: len(desk.entries()) == 3)
+        finally:
+            stop.set()
+            thread.join(10)
+            desk.close()
+    assert "takes nothing" in desk.said[0]
+    assert "maxmemory" in desk.said[0]
+    assert "answers again" in desk.said[1]
+    assert desk.states() == ["authentic", "suspect", "fake"]
 
 
 def test_redis_down_at_start(capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,7 @@ def test_errors_on_the_command_line(flags: dict[str, object], message: str) -> N
         ("worker.processes", -1),
         ("worker.batch_wait_s", 0.2),
         ("worker.hang_timeout_s", 0),
+        ("worker.start_timeout_s", 0),
         ("model.runtime", "onnx"),
         ("verdict.enter", 1.1),
         ("verdict.enter", "nan"),

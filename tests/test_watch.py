@@ -16,12 +16,13 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
+from dfd_core.process.commands import Commands
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import State, Verdict
 from workers.monitor.sinks import Notice, describe
 from workers.monitor.status import Row, rows_line
-from workers.watch.children import Family
-from workers.watch.guard import SERVER
+from workers.watch.child import SERVER
+from workers.watch.command import CHILD
 from workers.watch.terminal import JsonScreen, PlainScreen, TableScreen, parse_rows, plain
 
 PATIENCE_S = 300.0  # for busy machines; each wait ends as soon as it can
@@ -94,7 +95,7 @@ def marked(tmp_path: Path) -> Iterator[Marked]:
 def seconds_to_start() -> float:
     """How long this machine takes just now to start and end the interpreter of `dfd watch`, for nothing."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import workers.watch"], check=True)
+    subprocess.run([sys.executable, "-c", "import workers.watch.command"], check=True)
     return time.monotonic() - started
 
 
@@ -137,11 +138,11 @@ def test_ctrl_c_ends_all_within_five_seconds_though_a_child_hangs(marked: Marked
     process = marked.start(watch(LIVE), **{"model.path": str(tiny_model)})
     try:
         wait_for(lambda: "metrics at" in marked.out.read_text())
-        first = marked.pids("workers.watch.guard monitor")
-        marked.signal("workers.watch.guard monitor", signal.SIGKILL)
+        first = marked.pids("workers.watch.child monitor")
+        marked.signal("workers.watch.child monitor", signal.SIGKILL)
         wait_for(lambda: "The monitor was killed (signal 9); it is started again." in marked.out.read_text())
-        wait_for(lambda: marked.pids("workers.watch.guard monitor") - first)
-        marked.signal("workers.watch.guard monitor", signal.SIGSTOP)
+        wait_for(lambda: marked.pids("workers.watch.child monitor") - first)
+        marked.signal("workers.watch.child monitor", signal.SIGSTOP)
         idle_s = seconds_to_start()
         asked_at = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -186,7 +187,7 @@ def test_when_the_parent_is_killed_nothing_stays(marked: Marked, tiny_model: Pat
     process = marked.start(watch(LIVE), **{"model.path": str(tiny_model)})
     try:
         wait_for(
-            lambda: all(marked.pids(f"workers.watch.guard {name}") for name in ("ingest", "work", "monitor", SERVER))
+            lambda: all(marked.pids(f"workers.watch.child {name}") for name in ("ingest", "work", "monitor", SERVER))
         )
         wait_for(lambda: "metrics at" in marked.out.read_text())
     finally:
@@ -236,20 +237,20 @@ def test_the_duration_must_be_positive(marked: Marked) -> None:
     assert marked.err.read_text() == "dfd: --duration must be above 0 seconds.\n"
 
 
-# The family of processes
+# The commands
 
 
-def test_a_family_stops_and_leaves_nothing(marked: Marked, tmp_path: Path) -> None:
+def test_commands_stop_and_leave_nothing(marked: Marked, tmp_path: Path) -> None:
     name, _, value = marked.mark.partition("=")
-    family = Family({**os.environ, name: value})
-    child = family.start("server", SERVER, str(tmp_path / "redis"))
-    line = family.lines.get(timeout=PATIENCE_S)
+    commands = Commands(CHILD, {**os.environ, name: value})
+    server = commands.start("server", SERVER, str(tmp_path / "redis"))
+    line = commands.lines.get(timeout=PATIENCE_S)
     assert not line.error
     with Redis.from_url(line.text) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-    os.kill(child.process.pid, signal.SIGSTOP)  # it hangs, and its own child, the server, goes on
+    os.kill(server.process.pid, signal.SIGSTOP)  # it hangs, and its own child, the server, goes on
     started = time.monotonic()
-    family.stop(1.0)
+    commands.stop(1.0)
     assert time.monotonic() - started < 5
     wait_for(lambda: not marked.alive(), 10)
 
@@ -257,11 +258,11 @@ def test_a_family_stops_and_leaves_nothing(marked: Marked, tmp_path: Path) -> No
 def test_a_child_notices_that_its_parent_is_gone(marked: Marked, tmp_path: Path) -> None:
     program = """
 import os, sys, time
-from workers.watch.children import Family
-from workers.watch.guard import SERVER
-family = Family(dict(os.environ))
-family.start("server", SERVER, sys.argv[1])
-print(family.lines.get().text, flush=True)
+from dfd_core.process.commands import Commands
+from workers.watch.child import SERVER
+commands = Commands("workers.watch.child", dict(os.environ))
+commands.start("server", SERVER, sys.argv[1])
+print(commands.lines.get().text, flush=True)
 time.sleep(600)
 """
     process = marked.start([sys.executable, "-c", program, str(tmp_path / "redis")])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from dataclasses import replace
 
 from dfd_core.errors import VideoError
 from dfd_core.media import read_frames, redact
+from dfd_core.process.backoff import Backoff
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 from ingest.sources.newest import NewestFrames
 
 _FIRST_PAUSE_S = 0.5  # before reconnecting; doubled after each failure up to reconnect_max_s
+_JITTER = 0.5  # of each pause: many streams of one server shall not knock all at once
 
 _log = logging.getLogger("dfd.ingest")
 
@@ -45,12 +46,14 @@ class LiveSource:
 
     def _connected(self, stop: threading.Event) -> Iterator[Frame]:
         """Frames of one connection after the other."""
-        failures, last, first_at = 0, None, 0.0
+        pauses = Backoff(_FIRST_PAUSE_S, self._settings.reconnect_max_s, _JITTER)
+        last, first_at = None, 0.0
         while not stop.is_set():
             try:
                 shift = None
                 for frame in read_frames(self._url, self.name, self._settings, live=True):
-                    self.trouble, failures = None, 0
+                    self.trouble = None
+                    pauses.reset()
                     if last is None:
                         first_at = time.monotonic()
                     shift = shift or self._shift(last, time.monotonic() - first_at)
@@ -58,8 +61,7 @@ class LiveSource:
                     yield last
             except VideoError as error:
                 self._tell(str(error))
-            failures += 1
-            stop.wait(self._pause_s(failures))
+            stop.wait(pauses.next_s())
             self.reconnects += not stop.is_set()
 
     def _shift(self, last: Frame | None, clock_s: float) -> tuple[int, float]:
@@ -67,11 +69,6 @@ class LiveSource:
         if last is None:
             return 0, 0.0
         return last.index + 1, max(clock_s, last.time_s + 1 / self._settings.sample_fps)
-
-    def _pause_s(self, failures: int) -> float:
-        """Exponential back-off; its jitter keeps many streams of one server from knocking all at once."""
-        longest_s = min(self._settings.reconnect_max_s, _FIRST_PAUSE_S * 2 ** min(failures - 1, 16))
-        return longest_s * random.uniform(0.5, 1.0)
 
     def _tell(self, trouble: str) -> None:
         """Log a trouble once, not at every attempt."""

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from redis import Redis
 
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.names import one_line
+from dfd_core.process.children import Deadline
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.queue import wire
@@ -49,8 +49,8 @@ class Errand:
     scorer: str
 
 
-def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
-    """Live it; `busy_since` tells the supervisor when the work in hand began, monotonic seconds, 0 while idle."""
+def work(settings: Settings, errand: Errand, deadline: Deadline) -> None:
+    """Live it; `deadline` is lifted while there is nothing to do."""
     start_logging(settings.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if errand.bulk:
@@ -69,7 +69,9 @@ def work(settings: Settings, errand: Errand, busy_since: Any) -> None:
     GpuCollector(registry)
     served = serve_metrics(registry, settings.metrics.host, port + errand.index if port > 0 else port)
     make = _bulk_worker if errand.bulk else _window_worker
-    worker = make(_Parts(redis, errand.name, scorer, settings, registry, partial(_mark, busy_since)))
+    busy = partial(_mark, deadline, settings.worker.hang_timeout_s)
+    worker = make(_Parts(redis, errand.name, scorer, settings, registry, busy))
+    deadline.lift()
     what = "files" if errand.bulk else "windows"
     log.info("Worker %s scores %s with %s; metrics port: %s.", errand.name, what, scorer.model_name, served)
     worker.work(logging_level="WARNING")
@@ -104,8 +106,11 @@ def _bulk_worker(parts: _Parts) -> BatchWorker:
     return BatchWorker(parts.name, [BulkQueue(parts.redis).queue], scan, one_by_one, parts.busy)
 
 
-def _mark(busy_since: Any, busy: bool) -> None:
-    busy_since.value = time.monotonic() if busy else 0.0
+def _mark(deadline: Deadline, hang_timeout_s: float, busy: bool) -> None:
+    if busy:
+        deadline.within(hang_timeout_s)
+    else:
+        deadline.lift()
 
 
 def _resolve(dotted: str) -> Any:

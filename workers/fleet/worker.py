@@ -8,7 +8,6 @@ to RQ's intermediate queues in one step, started together, kept alive by a threa
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -17,12 +16,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
+from dfd_core.process.backoff import Backoff
+from dfd_core.process.guard import Parent
 from dfd_core.queue import wire
 from dfd_core.queue.broker import REDIS_AWAY
 from dfd_core.settings import WorkerSettings
@@ -30,6 +32,7 @@ from dfd_core.settings import WorkerSettings
 HEARTBEAT_S = 5.0
 HEARTBEAT_TTL_S = 30  # RQ gives a started job to another worker when its heartbeat is older
 MAINTENANCE_S = 10
+LONGEST_PAUSE_S = 10.0  # between two attempts to reach a Redis that was lost
 POLL_S = 0.1  # an idle worker waits on the first queue and looks at the others so often
 
 log = logging.getLogger(__name__)
@@ -65,13 +68,13 @@ class BatchWorker(SimpleWorker):
         )
         self._run_jobs, self._settings, self._busy = run_jobs, settings, busy
         self._batch: list[Task] = []
-        self._parent = os.getppid()
+        self._parent = Parent()
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Task | None:
         """The first job of the next batch; None when the worker shall stop (or, without timeout, has nothing to do)."""
         self.set_state(WorkerStatus.IDLE)
-        pause, last_heartbeat = 1.0, -HEARTBEAT_S
-        while not self._stop_requested and os.getppid() == self._parent:
+        pauses, last_heartbeat = Backoff(1.0, LONGEST_PAUSE_S), -HEARTBEAT_S
+        while not self._stop_requested and self._parent.alive:
             try:
                 if time.monotonic() - last_heartbeat >= HEARTBEAT_S:
                     self.heartbeat()
@@ -79,11 +82,11 @@ class BatchWorker(SimpleWorker):
                 if self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()
                 self._batch = self._gather()
-                pause = 1.0
+                pauses.reset()
             except REDIS_AWAY as error:
-                log.warning("Redis does not answer (%s); trying again in %.0f s.", type(error).__name__, pause)
-                time.sleep(pause)
-                pause = min(10.0, pause * 2)
+                pause_s = pauses.next_s()
+                log.warning("Redis does not answer (%s); trying again in %.0f s.", type(error).__name__, pause_s)
+                time.sleep(pause_s)
                 continue
             if self._batch or timeout is None:
                 return self._batch[0] if self._batch else None
@@ -195,7 +198,7 @@ class BatchWorker(SimpleWorker):
                 try:
                     for (job, _), execution in zip(batch, executions, strict=True):
                         self.maintain_heartbeats(job, execution)
-                except REDIS_AWAY as error:
+                except RedisError as error:
                     log.warning("A heartbeat could not be sent: %s.", type(error).__name__)
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

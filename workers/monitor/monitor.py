@@ -19,17 +19,16 @@ from typing import TextIO
 
 from prometheus_client import CollectorRegistry
 from redis import Redis
-from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as SlowError
+from redis.exceptions import RedisError, ResponseError
 
 from dfd_core.errors import QueueError, WireError
 from dfd_core.models.store import model_folder, read_card
+from dfd_core.process.backoff import Backoff
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue import wire
-from dfd_core.queue.broker import connect, redact_redis
+from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
 from workers.monitor.metrics import MonitorMetrics
@@ -46,7 +45,7 @@ EXAMPLES = """examples:
 BATCH = 500  # events read at once
 BLOCK_MS = 250  # longest wait for the next event
 LOOK_S = 0.5  # between two looks at the sources and the queue
-LONGEST_PAUSE_S = 5.0  # between two attempts to reach a Redis that was lost
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0  # between two attempts to reach a Redis that was lost
 _START = "0-0"
 
 log = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ class Monitor:
 
     def run(self, stop: threading.Event, every_look: Callable[[list[Row]], None] = lambda rows: None) -> None:
         """Work until `stop` is set; a Redis that is lost in mid-run is waited for."""
-        pause_s = 0.0
+        pauses, pause_s = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), 0.0
         while not stop.wait(pause_s):
             try:
                 if pause_s:
@@ -92,16 +91,17 @@ class Monitor:
                 if time.monotonic() >= self._look_at:
                     self._look()
                     every_look(self.rows())
-            except (LostError, SlowError):
+            except REDIS_AWAY as error:
                 if not pause_s:
-                    self._say(f"Redis at {self._redis} does not answer; trying again until it does.")
-                pause_s = min(LONGEST_PAUSE_S, 2 * pause_s or 0.2)
+                    self._say(f"Redis at {self._redis} {_trouble(error)}; trying again until it does.")
+                pause_s = pauses.next_s()
                 continue
             except ResponseError as error:
                 raise QueueError(f"Redis at {self._redis} refuses: {error}.") from None
             if pause_s:
                 self._say(f"Redis at {self._redis} answers again; going on where it was lost.")
                 pause_s = 0.0
+                pauses.reset()
 
     def turn(self) -> None:
         """Read what is new, at most `BATCH` events, and bring it to sinks and metrics."""
@@ -216,6 +216,10 @@ class Monitor:
         return read_card(model_folder(self._settings.model.path)).thresholds
 
 
+def _trouble(error: RedisError) -> str:
+    return f"takes nothing ({error})" if isinstance(error, ResponseError) else "does not answer"
+
+
 def _order(entry_id: str) -> tuple[int, int]:
     """Ids of stream entries, `milliseconds-number`, in order."""
     milliseconds, _, number = entry_id.partition("-")
@@ -254,7 +258,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             print(metrics_line(url) if args.rows else f"metrics at {url}", file=_chat(args), flush=True)
         with stop_on_signals() as stop:
             monitor.run(stop, _print_rows if args.rows else _ignore_rows)
-    except (LostError, SlowError):
+    except REDIS_AWAY:
         raise QueueError(f"Redis at {redact_redis(settings.redis.url)} went away while the monitor started.") from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our lines has gone

