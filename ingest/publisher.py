@@ -16,9 +16,9 @@ from rq.job import Retry
 
 from dfd_core.errors import QueueError, WireError
 from dfd_core.process.backoff import Backoff
-from dfd_core.queue import wire
+from dfd_core.queue import arrays, keys, records
 from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue, settle
-from dfd_core.queue.wire import Pending, WindowHeader
+from dfd_core.queue.records import Pending, WindowHeader
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
 
@@ -62,7 +62,7 @@ class Publisher:
         no room, or no Redis, for `queue.full_timeout_s`.
         """
         self.last_seq = window.seq
-        data = wire.pack_segment(window.segments[-1])
+        data = arrays.pack_segment(window.segments[-1])
         if not self.live:
             self._persist(lambda: self._publish(window, data), self._settings.full_timeout_s)
             return
@@ -77,9 +77,9 @@ class Publisher:
 
         Raises QueueError where it cannot be told.
         """
-        event = wire.event_fields(EndEvent(self.stream, self.run, self.last_seq, reason))
+        event = records.event_fields(EndEvent(self.stream, self.run, self.last_seq, reason))
         patience_s = 0.0 if reason else self._settings.full_timeout_s
-        self._persist(lambda: self._redis.xadd(wire.RESULTS_KEY, event, maxlen=wire.RESULTS_CAP), patience_s)
+        self._persist(lambda: self._redis.xadd(keys.RESULTS_KEY, event, maxlen=keys.RESULTS_CAP), patience_s)
 
     def _publish(self, window: Window, data: bytes) -> None:
         waiting = self._read_waiting()
@@ -96,21 +96,21 @@ class Publisher:
         header = self._header(window, len(data))
         with self._redis.pipeline() as pipe:
             self._queue.enqueue_call(
-                wire.JOB_FUNCTION,
-                kwargs={"header": wire.header_json(header)},
-                job_id=wire.job_id(self.stream, self.run, window.seq),
+                keys.JOB_FUNCTION,
+                kwargs={"header": records.header_json(header)},
+                job_id=keys.job_id(self.stream, self.run, window.seq),
                 description=f"{self.stream} {header.start_s:.1f}-{header.end_s:.1f} s",
                 timeout=JOB_TIMEOUT_S,
                 ttl=int(self._ttl_s * 2) + 60 if self.live else None,  # outlives the pixels: a worker tells of them
                 result_ttl=0,
                 failure_ttl=FAILURE_TTL_S,
-                retry=Retry(max=wire.RETRIES),
-                on_failure=Callback(wire.FAILURE_FUNCTION),
+                retry=Retry(max=keys.RETRIES),
+                on_failure=Callback(keys.FAILURE_FUNCTION),
                 pipeline=pipe,  # RQ wants it empty
             )
-            pipe.set(wire.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
-            pipe.zadd(wire.pending_key(self.stream), {header.pending: time.time()})
-            pipe.expire(wire.pending_key(self.stream), int(self._ttl_s) + FORGOTTEN_S)
+            pipe.set(keys.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
+            pipe.zadd(keys.pending_key(self.stream), {header.pending: time.time()})
+            pipe.expire(keys.pending_key(self.stream), int(self._ttl_s) + FORGOTTEN_S)
             pipe.execute()
 
     def _header(self, window: Window, size: int) -> WindowHeader:
@@ -128,9 +128,9 @@ class Publisher:
 
     def _read_waiting(self) -> _Waiting:
         """The waiting windows of this stream, of earlier runs too; those that have expired are told and gone."""
-        entries = self._redis.zrange(wire.pending_key(self.stream), 0, -1, withscores=True)
+        entries = self._redis.zrange(keys.pending_key(self.stream), 0, -1, withscores=True)
         oldest = time.time() - self._ttl_s
-        waiting = [(wire.parse_pending(member), since) for member, since in entries]
+        waiting = [(records.parse_pending(member), since) for member, since in entries]
         for pending, since in waiting:
             if since < oldest and self._cancel(pending, Outcome.EXPIRED, f"no worker came within {self._ttl_s:.0f} s"):
                 self.dropped["expired"] += 1
@@ -177,7 +177,7 @@ class Publisher:
 
     def _cancel(self, pending: Pending, outcome: Outcome, reason: str) -> bool:
         """Take a window out of the queue and tell so; False if a worker has it in hand."""
-        job_id = wire.job_id(self.stream, pending.run, pending.seq)
+        job_id = keys.job_id(self.stream, pending.run, pending.seq)
         in_queue = self._redis.lrem(self._queue.key, 1, job_id)
         if not in_queue and outcome is Outcome.DROPPED:
             return False
@@ -185,7 +185,7 @@ class Publisher:
         start_s = end_s = captured_at_s = 0.0
         if job is not None:
             with suppress(WireError):  # a foreign job in our place: it goes all the same
-                header = wire.parse_header(argument_of(job, "header"))
+                header = records.parse_header(argument_of(job, "header"))
                 start_s, end_s, captured_at_s = header.start_s, header.end_s, header.captured_at_s
         result = WindowResult(self.stream, pending.seq, outcome, start_s, end_s, captured_at_s, reason=reason)
         with self._redis.pipeline() as pipe:
@@ -197,10 +197,10 @@ class Publisher:
 
     def _tell(self, window: Window, outcome: Outcome, reason: str, data: bytes) -> None:
         """A result without a job; the segment stays a while, because later windows look back on it."""
-        fields = wire.event_fields(WindowEvent(self.run, _result(window, outcome, reason)))
+        fields = records.event_fields(WindowEvent(self.run, _result(window, outcome, reason)))
         with self._redis.pipeline() as pipe:
-            pipe.set(wire.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
-            pipe.xadd(wire.RESULTS_KEY, fields, maxlen=wire.RESULTS_CAP)
+            pipe.set(keys.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
+            pipe.xadd(keys.RESULTS_KEY, fields, maxlen=keys.RESULTS_CAP)
             pipe.execute()
 
     def _count_drop(self, window: Window, reason: str, sentence: str) -> None:
@@ -209,7 +209,7 @@ class Publisher:
 
     def _flush_untold(self) -> None:
         while self._untold:
-            self._redis.xadd(wire.RESULTS_KEY, wire.event_fields(self._untold[0]), maxlen=wire.RESULTS_CAP)
+            self._redis.xadd(keys.RESULTS_KEY, records.event_fields(self._untold[0]), maxlen=keys.RESULTS_CAP)
             self._untold.popleft()
 
     def _trim(self, oldest_waiting: int) -> None:
@@ -217,7 +217,7 @@ class Publisher:
         needed = oldest_waiting - self._reach + 1
         seqs = range(self._trimmed, needed)
         if seqs:
-            names = [key(self.stream, self.run, s) for s in seqs for key in (wire.segment_key, wire.features_key)]
+            names = [key(self.stream, self.run, s) for s in seqs for key in (keys.segment_key, keys.features_key)]
             self._redis.delete(*names)
             self._trimmed = needed
 

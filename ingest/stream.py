@@ -19,7 +19,7 @@ from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
 from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, connect
 from dfd_core.settings import Settings
 from dfd_core.types import StreamState, StreamStatus
@@ -107,7 +107,7 @@ class Teller(threading.Thread):
             status = self._pump.status()
             _send(self._reports, Report(status, self._publisher.waiting))
             try:
-                self._redis.hset(wire.STREAMS_KEY, status.stream, wire.pack_status(status))
+                self._redis.hset(keys.STREAMS_KEY, status.stream, records.pack_status(status))
             except RedisError as error:  # whatever it is, the parent still hears, and the next status may come through
                 if not isinstance(error, REDIS_AWAY) and str(error) != self._refused:
                     self._refused = str(error)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from dfd_core.queue.bulk import BulkState
+from dfd_core.queue.submitted import BulkState
 from dfd_core.types import ModelInfo, Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.metrics import StreamCollector
 from workers.bulk.metrics import BulkMetrics

@@ -22,8 +22,9 @@ from rq.serializers import JSONSerializer
 from dfd_core.errors import QueueError, SettingsError
 from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import load_scorer
-from dfd_core.queue import wire
-from dfd_core.queue.bulk import REASON, BulkState
+from dfd_core.queue import keys
+from dfd_core.queue.bulk import REASON
+from dfd_core.queue.submitted import BulkState
 from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
@@ -106,7 +107,7 @@ def test_a_file_that_went_away_is_tried_again_and_then_fails_with_its_reason(rig
     rig.work()
     assert rig.entry(clip).state is BulkState.RETRYING
     recovery = Recovery(rig.redis)
-    for _ in wire.BULK_BACKOFF_S:
+    for _ in keys.BULK_BACKOFF_S:
         assert rig.dfd("jobs") == 0  # it may still come right
         _make_due(rig)
         recovery.enqueue_due()
@@ -287,7 +288,7 @@ def test_live_windows_go_first(rig, monkeypatch):
         def score(self, items):
             return [rig.redis.llen(key), *items]
 
-    key = f"rq:queue:{wire.LIVE_QUEUE}"
+    key = f"rq:queue:{keys.LIVE_QUEUE}"
     rig.redis.rpush(key, "a", "b")
     polls = []
     monkeypatch.setattr(runner.time, "sleep", lambda s: polls.append(rig.redis.lpop(key)))

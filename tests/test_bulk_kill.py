@@ -11,8 +11,9 @@ import time
 import pytest
 
 from dfd_core.cli.main import main
-from dfd_core.queue import wire
-from dfd_core.queue.bulk import BulkQueue, BulkState
+from dfd_core.queue import keys
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkState
 from tests.clips import write_clip
 from tests.test_supervisor import busy_pids, supervise, wait_for
 
@@ -27,12 +28,12 @@ def test_a_thousand_files_and_workers_killed_at_random(redis_client, redis_url, 
     clip = write_clip(tmp_path / "clip.mp4", frames=8, size=(160, 120)).read_bytes()
     for number in range(FILES):  # an empty box after the video makes each content its own
         (folder / f"{number:04}.mp4").write_bytes(clip + struct.pack(">I4sI", 12, b"free", number))
-    monkeypatch.setattr(wire, "BULK_BACKOFF_S", (1, 2, 3, 4, 5))
+    monkeypatch.setattr(keys, "BULK_BACKOFF_S", (1, 2, 3, 4, 5))
     assert main(["submit", str(folder), "--redis", redis_url, "--set", f"model.path={tiny_model}"]) == 0
     book, chance, killed = BulkQueue(redis_client), random.Random(1), []
 
     def done():
-        return redis_client.hlen(wire.BULK_REPORTS_KEY)
+        return redis_client.hlen(keys.BULK_REPORTS_KEY)
 
     def script():
         while len(killed) < KILLS:

@@ -82,7 +82,7 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="need tables"):
         read_thresholds(path)
     with pytest.raises(SettingsError, match="Cannot read"):
-        RunBook(replace(SETTINGS, thresholds=str(tmp_path / "no.toml")), lambda: RECOMMENDED, lambda stream: None, 1.0)
+        RunBook(replace(SETTINGS, thresholds=str(tmp_path / "no.toml")), RECOMMENDED, {}, 1.0)
 
 
 def test_a_command_fits_and_a_scan_uses_it(

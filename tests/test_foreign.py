@@ -12,8 +12,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from dfd_core.errors import WireError
-from dfd_core.queue import wire
-from dfd_core.queue.bulk import BulkQueue, parse_file
+from dfd_core.queue import arrays, keys, records
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import parse_file
 from dfd_core.types import Outcome
 from tests.standins import windows
 from tests.test_wire import segment
@@ -24,9 +25,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=8,
 )
-HEADER = wire.header_json(wire.WindowHeader("cam", "a1", 4, (3, 4), 0.5, 2.0, 1.7e9, True, 900))
+HEADER = records.header_json(records.WindowHeader("cam", "a1", 4, (3, 4), 0.5, 2.0, 1.7e9, True, 900))
 FILE = {
-    "v": wire.VERSION,
+    "v": records.VERSION,
     "path": "a",
     "place": "/a",
     "digest": "d",
@@ -37,7 +38,7 @@ FILE = {
     "columns": {"case": "A"},
 }
 EVENT = {
-    "v": wire.VERSION,
+    "v": records.VERSION,
     "kind": "window",
     "run": "r",
     "result": {
@@ -51,12 +52,12 @@ EVENT = {
     },
 }
 PARSERS = {
-    "header": (wire.parse_header, HEADER),
+    "header": (records.parse_header, HEADER),
     "file": (parse_file, FILE),
-    "event": (lambda data: wire.parse_event({b"event": json.dumps(data).encode()}), EVENT),
-    "verdict": (lambda data: wire.parse_verdict({b"verdict": json.dumps(data).encode()}), {"v": wire.VERSION}),
-    "status": (lambda data: wire.parse_status(json.dumps(data).encode()), {"v": wire.VERSION}),
-    "model": (lambda data: wire.parse_model(json.dumps(data).encode()), {"v": wire.VERSION, "name": "m"}),
+    "event": (lambda data: records.parse_event({b"event": json.dumps(data).encode()}), EVENT),
+    "verdict": (lambda data: records.parse_verdict({b"verdict": json.dumps(data).encode()}), {"v": records.VERSION}),
+    "status": (lambda data: records.parse_status(json.dumps(data).encode()), {"v": records.VERSION}),
+    "model": (lambda data: records.parse_model(json.dumps(data).encode()), {"v": records.VERSION, "name": "m"}),
 }
 
 
@@ -90,8 +91,8 @@ def test_records_of_arbitrary_values_are_ours_or_foreign(kind, data):
     ],
 )  # fmt: skip
 def test_a_header_of_wrong_types_is_foreign(field, value):
-    assert parsed(wire.parse_header, HEADER) is not None
-    assert parsed(wire.parse_header, {**HEADER, field: value}) is None
+    assert parsed(records.parse_header, HEADER) is not None
+    assert parsed(records.parse_header, {**HEADER, field: value}) is None
 
 
 def payload_with(data, **changes):
@@ -107,20 +108,20 @@ def without_times(data):
     return data[:start] + b"\xff" * 8 + data[start + 8 :]
 
 
-SEGMENT = wire.pack_segment(segment())
+SEGMENT = arrays.pack_segment(segment())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(["stream", "seq", "captured_at_s", "follows", "n", "tracks"]), json_values)
 def test_payloads_whose_header_has_arbitrary_values(field, value):
-    for unpack in (wire.unpack_segment, wire.unpack_features):
+    for unpack in (arrays.unpack_segment, arrays.unpack_features):
         parsed(unpack, payload_with(SEGMENT, **{field: value}))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=80), st.integers(0, len(SEGMENT)), st.integers(0, 200))
 def test_payloads_with_other_bytes_in_them(noise, start, length):
-    for unpack in (wire.unpack_segment, wire.unpack_features):
+    for unpack in (arrays.unpack_segment, arrays.unpack_features):
         parsed(unpack, noise)
         parsed(unpack, SEGMENT[:10] + noise)
         parsed(unpack, SEGMENT[:start] + noise + SEGMENT[start + length :])
@@ -130,9 +131,9 @@ def test_payloads_with_other_bytes_in_them(noise, start, length):
     "text", [b"[" * 100_000, b"1" * 9000, b"\xff\xfe", b'{"v":2,"name":1e999}', b"NaN", b'{"v":2,"v":3}']
 )
 def test_json_that_breaks_readers(text):
-    assert parsed(wire.parse_model, text) is None
+    assert parsed(records.parse_model, text) is None
     head = SEGMENT[:6] + struct.pack("<I", len(text))
-    assert parsed(wire.unpack_segment, head + text) is None
+    assert parsed(arrays.unpack_segment, head + text) is None
 
 
 DAMAGED = {
@@ -158,7 +159,7 @@ def test_a_damaged_payload_settles_its_window_and_hurts_no_neighbour(spoil, rig)
     publisher = rig.publish(windows(1))
     for stream in ("two", "three"):
         rig.publish(windows(1, stream=stream), stream)
-    key = wire.segment_key("cam", publisher.run, 0)
+    key = keys.segment_key("cam", publisher.run, 0)
     rig.redis.set(key, spoil(rig.redis.get(key)))
     rig.work()
     results, count = rig.results()
@@ -172,7 +173,7 @@ def test_a_damaged_payload_settles_its_window_and_hurts_no_neighbour(spoil, rig)
 def test_a_foreign_job_hurts_no_neighbour(kwargs, rig):
     rig.publish(windows(2))
     queue = rig.worker("unused").queues[0]
-    queue.enqueue_call(wire.JOB_FUNCTION, kwargs=kwargs, job_id="foreign", at_front=True)
+    queue.enqueue_call(keys.JOB_FUNCTION, kwargs=kwargs, job_id="foreign", at_front=True)
     rig.work()
     results, _ = rig.results()
     assert {result.outcome for result in results.values()} == {Outcome.SCORED}
@@ -183,7 +184,7 @@ def test_a_foreign_job_hurts_no_neighbour(kwargs, rig):
 def test_a_job_whose_data_are_no_json_hurts_no_neighbour(rig):
     rig.publish(windows(2))
     queue = rig.worker("unused").queues[0]
-    queue.enqueue_call(wire.JOB_FUNCTION, kwargs={"header": 5}, job_id="foreign", at_front=True)
+    queue.enqueue_call(keys.JOB_FUNCTION, kwargs={"header": 5}, job_id="foreign", at_front=True)
     rig.redis.hset("rq:job:foreign", "data", b"\x80\x04pickle")
     rig.work()
     assert len(rig.results()[0]) == 2
@@ -192,6 +193,6 @@ def test_a_job_whose_data_are_no_json_hurts_no_neighbour(rig):
 def test_a_foreign_file_in_the_bulk_queue_hurts_no_neighbour(request):
     rig = request.getfixturevalue("redis_client")
     book = BulkQueue(rig)
-    rig.hset(wire.BULK_FILES_KEY, "x", json.dumps({**FILE, "size": "big"}))
+    rig.hset(keys.BULK_FILES_KEY, "x", json.dumps({**FILE, "size": "big"}))
     with pytest.raises(WireError, match="A BulkFile in Redis does not have the fields path, place"):
         book.entries()

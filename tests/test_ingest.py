@@ -16,7 +16,7 @@ from redis import Redis
 
 from dfd_core.cli.main import main
 from dfd_core.process.children import SPAWN
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, StreamState, StreamStatus
 from ingest.metrics import StreamCollector
@@ -43,11 +43,11 @@ def ingest(url, *sources):
 
 
 def events(redis):
-    return [wire.parse_event(entry) for _, entry in redis.xrange(wire.RESULTS_KEY)]
+    return [records.parse_event(entry) for _, entry in redis.xrange(keys.RESULTS_KEY)]
 
 
 def statuses(redis):
-    return {name.decode(): wire.parse_status(data) for name, data in redis.hgetall(wire.STREAMS_KEY).items()}
+    return {name.decode(): records.parse_status(data) for name, data in redis.hgetall(keys.STREAMS_KEY).items()}
 
 
 @pytest.mark.slow
@@ -87,8 +87,8 @@ def test_a_dead_camera_shows_its_state_and_no_password(redis_client, redis_url):
     assert process.returncode == 0
     assert (found[0].state, found[0].live) == (StreamState.CONNECTING, True)
     assert found[0].source == "rtsp://127.0.0.1:1/cam"
-    told = repr(redis_client.keys()) + repr(redis_client.hgetall(wire.STREAMS_KEY)) + stderr.decode()
-    assert "hunter2" not in told + repr(redis_client.xrange(wire.RESULTS_KEY))
+    told = repr(redis_client.keys()) + repr(redis_client.hgetall(keys.STREAMS_KEY)) + stderr.decode()
+    assert "hunter2" not in told + repr(redis_client.xrange(keys.RESULTS_KEY))
     assert isinstance(events(redis_client)[-1], EndEvent)
 
 

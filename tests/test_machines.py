@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import EndEvent, Outcome, WindowEvent
 from ingest.sources.synthetic import Scene, render_synthetic
@@ -132,11 +132,11 @@ def test_a_worker_that_is_cut_off_in_mid_run_loses_no_window(network: Network, t
             return False
 
     def scored() -> list[WindowEvent]:
-        entries = [wire.parse_event(entry) for _, entry in redis.xrange(wire.RESULTS_KEY)]
+        entries = [records.parse_event(entry) for _, entry in redis.xrange(keys.RESULTS_KEY)]
         return [event for event in entries if isinstance(event, WindowEvent)]
 
     def ended() -> bool:
-        return any(isinstance(wire.parse_event(e), EndEvent) for _, e in redis.xrange(wire.RESULTS_KEY))
+        return any(isinstance(records.parse_event(e), EndEvent) for _, e in redis.xrange(keys.RESULTS_KEY))
 
     wait_for(answers, timeout=60)
 
@@ -164,7 +164,7 @@ def test_a_worker_that_is_cut_off_in_mid_run_loses_no_window(network: Network, t
         wait_for(ended)
         total = next(
             event.last_seq + 1
-            for event in (wire.parse_event(e) for _, e in redis.xrange(wire.RESULTS_KEY))
+            for event in (records.parse_event(e) for _, e in redis.xrange(keys.RESULTS_KEY))
             if isinstance(event, EndEvent)
         )
         wait_for(lambda: len(scored()) >= total)

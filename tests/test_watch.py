@@ -19,11 +19,10 @@ from rich.console import Console
 from dfd_core.process.commands import Commands
 from dfd_core.settings import Settings, environment_of
 from dfd_core.types import State, Verdict
-from workers.monitor.sinks import Notice, describe
-from workers.monitor.status import Row, rows_line
+from workers.monitor.notices import Notice, Row, describe, metrics_line, read_line, rows_line
 from workers.watch.child import SERVER
 from workers.watch.command import CHILD
-from workers.watch.terminal import JsonScreen, PlainScreen, TableScreen, parse_rows, plain
+from workers.watch.terminal import JsonScreen, PlainScreen, TableScreen, plain
 
 PATIENCE_S = 300.0  # for busy machines; each wait ends as soon as it can
 LIVE = "synthetic://?duration=120&fake_from=60&live=1&size=320x240&fps=8"
@@ -312,5 +311,6 @@ def test_json_lines_hold_verdicts_only(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_rows_and_notices_travel_as_lines() -> None:
-    assert parse_rows(rows_line([ROW, ROW])) == [ROW, ROW]
-    assert Notice.parse(json.loads(NOTICE.json())) == NOTICE
+    assert read_line(rows_line([ROW, ROW])) == [ROW, ROW]
+    assert read_line(NOTICE.json()) == NOTICE
+    assert read_line(metrics_line("http://127.0.0.1:1/metrics")) == "http://127.0.0.1:1/metrics"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfd_core.errors import WireError
-from dfd_core.queue import wire
+from dfd_core.queue import arrays, keys, records
 from dfd_core.types import (
     EndEvent,
     FaceTrack,
@@ -37,7 +37,7 @@ def segment(stream="cam", seq=3, n=4, sides=(32, 48), follows=True):
 
 def test_segment_survives_the_wire():
     before = segment()
-    after = wire.unpack_segment(wire.pack_segment(before))
+    after = arrays.unpack_segment(arrays.pack_segment(before))
     assert (after.stream, after.seq, after.captured_at_s, after.follows) == ("cam", 3, 1.7e9, True)
     np.testing.assert_array_equal(after.times_s, before.times_s)
     for old, new in zip(before.tracks, after.tracks, strict=True):
@@ -49,15 +49,15 @@ def test_segment_survives_the_wire():
 
 
 def test_segment_without_a_face_is_small():
-    data = wire.pack_segment(segment(sides=()))
-    assert wire.unpack_segment(data).tracks == ()
+    data = arrays.pack_segment(segment(sides=()))
+    assert arrays.unpack_segment(data).tracks == ()
     assert len(data) < 200
 
 
 def test_features_survive_the_wire():
     values = np.array([[1, np.nan], [np.nan, np.nan]], np.float32)
     before = SegmentFeatures("cam", 9, np.array([1.0, 2.0]), {0: values, 7: values[:, :1]}, False, 1.5)
-    after = wire.unpack_features(wire.pack_features(before))
+    after = arrays.unpack_features(arrays.pack_features(before))
     assert (after.stream, after.seq, after.follows, after.captured_at_s) == ("cam", 9, False, 1.5)
     assert after.tracks.keys() == {0, 7}
     np.testing.assert_array_equal(after.tracks[0], values)
@@ -77,18 +77,18 @@ def test_features_survive_the_wire():
 )
 def test_spoilt_payloads_are_named(spoil, sentence):
     with pytest.raises(WireError, match=sentence):
-        wire.unpack_segment(spoil(wire.pack_segment(segment())))
+        arrays.unpack_segment(spoil(arrays.pack_segment(segment())))
 
 
 def test_header_is_plain_json():
-    header = wire.WindowHeader("cam", "a1", 4, (3, 4), 0.5, 2.0, 1.7e9, True, 900)
-    assert wire.parse_header(json.loads(json.dumps(wire.header_json(header)))) == header
-    assert wire.job_id("cam", "a1", 4) == "cam-a1-4"
-    assert wire.parse_pending(header.pending.encode()) == wire.Pending("a1", 4, 900)
+    header = records.WindowHeader("cam", "a1", 4, (3, 4), 0.5, 2.0, 1.7e9, True, 900)
+    assert records.parse_header(json.loads(json.dumps(records.header_json(header)))) == header
+    assert keys.job_id("cam", "a1", 4) == "cam-a1-4"
+    assert records.parse_pending(header.pending.encode()) == records.Pending("a1", 4, 900)
     with pytest.raises(WireError, match="wire version None"):
-        wire.parse_header({"stream": "cam"})
+        records.parse_header({"stream": "cam"})
     with pytest.raises(WireError, match="not a waiting window"):
-        wire.parse_pending(b"x")
+        records.parse_pending(b"x")
 
 
 def stored(fields):
@@ -99,9 +99,9 @@ def test_events_survive_the_wire():
     score = WindowScore("cam", 4, 0, 0.0, 1.0, 0.25, {"noise": None, "appearance": 0.5}, None, "m1", 1.0, 2.0)
     result = WindowResult("cam", 4, Outcome.SCORED, 0.0, 1.0, 1.0, (score,))
     for event in (WindowEvent("a1", result), EndEvent("cam", "a1", 4, None)):
-        assert wire.parse_event(stored(wire.event_fields(event))) == event
+        assert records.parse_event(stored(records.event_fields(event))) == event
     with pytest.raises(WireError, match="not finite"):
-        wire.event_fields(WindowEvent("a1", WindowResult("cam", 4, Outcome.FAILED, float("nan"), 1.0, 1.0)))
+        records.event_fields(WindowEvent("a1", WindowResult("cam", 4, Outcome.FAILED, float("nan"), 1.0, 1.0)))
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_events_survive_the_wire():
 )
 def test_foreign_events_are_named(entry):
     with pytest.raises(WireError):
-        wire.parse_event(entry)
+        records.parse_event(entry)
 
 
 def test_other_records_survive_the_wire():
     verdict = Verdict("cam", 0, State.FAKE, 1.0, 2.0, 0.9, {"noise": 0.5})
-    assert wire.parse_verdict(stored(wire.verdict_fields(verdict))) == verdict
+    assert records.parse_verdict(stored(records.verdict_fields(verdict))) == verdict
     status = StreamStatus("cam", "a1", StreamState.LOST, True, "rtsp://h/p", 1.0, None, 8.0, 3, 2, {"late": 1})
-    assert wire.parse_status(wire.pack_status(status).encode()) == status
+    assert records.parse_status(records.pack_status(status).encode()) == status
     model = ModelInfo("m1", "litert", 0.6, 0.4)
-    assert wire.parse_model(wire.pack_model(model).encode()) == model
+    assert records.parse_model(records.pack_model(model).encode()) == model

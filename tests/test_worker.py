@@ -9,7 +9,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.broker import rq_queue
 from dfd_core.settings import QueueSettings, Settings, WorkerSettings
 from dfd_core.types import Outcome
@@ -49,7 +49,7 @@ class Rig:
         return worker
 
     def results(self):
-        entries = [wire.parse_event(entry) for _, entry in self.redis.xrange(wire.RESULTS_KEY)]
+        entries = [records.parse_event(entry) for _, entry in self.redis.xrange(keys.RESULTS_KEY)]
         return {(event.stream, event.result.seq): event.result for event in entries}, len(entries)
 
     def sample(self, name, **labels):
@@ -93,7 +93,7 @@ def test_the_life_of_a_job_is_that_of_rq(rig):
     worker = rig.worker(run_jobs=look)
     worker.work(burst=True, logging_level="ERROR")
     assert seen["status"] == "started"
-    assert seen["workers"] == [("w1", "busy", [wire.LIVE_QUEUE, wire.FILE_QUEUE])]
+    assert seen["workers"] == [("w1", "busy", [keys.LIVE_QUEUE, keys.FILE_QUEUE])]
     assert seen["intermediate"] == []
     worker.refresh()
     assert worker.successful_job_count == 1
@@ -123,7 +123,7 @@ def test_overlapping_windows_use_what_was_measured_before(rig):
 
 def test_windows_whose_pixels_are_gone_expire(rig):
     publisher = rig.publish(windows(2))
-    rig.redis.delete(wire.segment_key("cam", publisher.run, 1))
+    rig.redis.delete(keys.segment_key("cam", publisher.run, 1))
     rig.work()
     results, count = rig.results()
     assert count == 2
@@ -133,7 +133,7 @@ def test_windows_whose_pixels_are_gone_expire(rig):
 
 def test_a_window_is_scored_on_what_remains(rig):
     publisher = rig.publish(windows(2)[1:])
-    assert not rig.redis.exists(wire.segment_key("cam", publisher.run, 0))
+    assert not rig.redis.exists(keys.segment_key("cam", publisher.run, 0))
     rig.work()
     results, _ = rig.results()
     assert results["cam", 1].scores[0].fake_probability == pytest.approx(1 / 255)
@@ -142,7 +142,7 @@ def test_a_window_is_scored_on_what_remains(rig):
 
 def test_damaged_pixels_fail_with_the_reason(rig):
     publisher = rig.publish(windows(1))
-    rig.redis.set(wire.segment_key("cam", publisher.run, 0), b"garbage")
+    rig.redis.set(keys.segment_key("cam", publisher.run, 0), b"garbage")
     rig.work()
     results, _ = rig.results()
     assert (results["cam", 0].outcome, results["cam", 0].reason) == (
@@ -163,7 +163,7 @@ def test_what_raises_is_retried_alone_and_fails_alone(redis_client, rig):
     assert [results["cam", seq].outcome for seq in range(4)] == [Outcome.SCORED] * 4
     assert results["bad", 0].outcome == Outcome.FAILED
     assert results["bad", 0].reason == "RuntimeError: a poisoned crop"
-    assert rig.sample("dfd_worker_errors_total") == 1 + wire.RETRIES
+    assert rig.sample("dfd_worker_errors_total") == 1 + keys.RETRIES
     failed = FailedJobRegistry(queue=rq_queue(redis_client, live=True))
     assert len(failed.get_job_ids()) == 1
     assert redis_client.keys("dfd:segment:*") == []
@@ -171,8 +171,8 @@ def test_what_raises_is_retried_alone_and_fails_alone(redis_client, rig):
 
 def test_a_window_that_is_scored_twice_has_one_result(rig):
     publisher = rig.publish(windows(1))
-    header = wire.parse_header(
-        Job.fetch(wire.job_id("cam", publisher.run, 0), rig.redis, JSONSerializer).kwargs["header"]
+    header = records.parse_header(
+        Job.fetch(keys.job_id("cam", publisher.run, 0), rig.redis, JSONSerializer).kwargs["header"]
     )
     assert rig.batch.run([header, header]) == [None, None]
     assert rig.batch.run([header]) == [None]
@@ -213,10 +213,19 @@ def test_jobs_that_a_worker_took_and_never_began_are_queued_again(rig):
     assert rq_queue(rig.redis, live=True).intermediate_queue.get_job_ids() == []
 
 
+def test_two_supervisors_queue_a_lost_job_once(rig):
+    rig.publish(windows(1))
+    assert len(rig.worker()._take(8, 0.1)) == 1
+    queue, recoveries = rq_queue(rig.redis, live=True), [Recovery(rig.redis), Recovery(rig.redis)]
+    (job_id,) = queue.intermediate_queue.get_job_ids()  # both see it before either acts
+    assert [recovery.put_back(queue, job_id) for recovery in recoveries] == [True, False]
+    assert queue.job_ids == [job_id]
+
+
 def test_foreign_jobs_fail_and_harm_nobody(rig):
     queue = rq_queue(rig.redis, live=True)
     rig.publish(windows(1))
-    queue.enqueue(wire.JOB_FUNCTION, header={"v": 99})
+    queue.enqueue(keys.JOB_FUNCTION, header={"v": 99})
     rig.work()
     assert rig.results()[1] == 1
     assert len(FailedJobRegistry(queue=queue).get_job_ids()) == 1
@@ -234,8 +243,8 @@ def test_a_plain_rq_worker_can_run_the_job(rig, monkeypatch):
 @pytest.fixture
 def old_names(monkeypatch):
     """What publishers of older versions wrote into their jobs."""
-    monkeypatch.setattr(wire, "JOB_FUNCTION", "workers.jobs.score_window")
-    monkeypatch.setattr(wire, "FAILURE_FUNCTION", "workers.jobs.window_failed")
+    monkeypatch.setattr(keys, "JOB_FUNCTION", "workers.jobs.score_window")
+    monkeypatch.setattr(keys, "FAILURE_FUNCTION", "workers.jobs.window_failed")
 
 
 @pytest.mark.usefixtures("old_names")

@@ -36,7 +36,7 @@ COMMANDS = {
     "watch": Command("workers.watch.command", "watch cameras and files: verdicts, metrics, everything started for you"),
     "ingest": Command("ingest.command", "read sources and queue their faces in Redis"),
     "work": Command("workers.fleet.supervisor", "score the windows and the files that wait in Redis"),
-    "monitor": Command("workers.monitor.monitor", "turn window results into verdicts and serve /metrics"),
+    "monitor": Command("workers.monitor.command", "turn window results into verdicts and serve /metrics"),
     "scan": Command("dfd_core.cli.scan", "score videos, images and folders here and now, without Redis", wrong=1),
     "submit": Command("workers.bulk.submit", "put files on the bulk queue"),
     "jobs": Command("workers.bulk.progress", "tell how far the submitted files are"),

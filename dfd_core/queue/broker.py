@@ -17,7 +17,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from dfd_core.errors import QueueError, WireError
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.settings import RedisSettings
 from dfd_core.types import WindowEvent
 
@@ -68,7 +68,7 @@ def redact_redis(url: str) -> str:
 
 def rq_queue(client: Redis, live: bool) -> Queue:
     """The RQ queue of live windows or of files."""
-    return Queue(wire.LIVE_QUEUE if live else wire.FILE_QUEUE, connection=client, serializer=JSONSerializer)
+    return Queue(keys.LIVE_QUEUE if live else keys.FILE_QUEUE, connection=client, serializer=JSONSerializer)
 
 
 def argument_of(job: Job, name: str) -> object:
@@ -89,13 +89,13 @@ def settle(pipe: Pipeline, pending: str, event: WindowEvent, features: bytes = b
     pipe.eval(
         _SETTLE,
         4,
-        wire.pending_key(stream),
-        wire.RESULTS_KEY,
-        wire.segment_key(stream, run, seq),
-        wire.features_key(stream, run, seq),
+        keys.pending_key(stream),
+        keys.RESULTS_KEY,
+        keys.segment_key(stream, run, seq),
+        keys.features_key(stream, run, seq),
         pending,
-        wire.RESULTS_CAP,
-        wire.event_fields(event)["event"],
+        keys.RESULTS_CAP,
+        records.event_fields(event)["event"],
         features,
         max(1, int(ttl_s * 1000)),
     )

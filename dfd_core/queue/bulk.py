@@ -2,16 +2,13 @@
 
 A content is known by its SHA-256 and by the model that shall score it, so that a copy under another name, or a second
 submission, is not scored again. A file is a row: where it is, what it holds, and the row of the manifest that named it;
-each has its own result. RQ has the jobs; hashes of ours have the rest (`dfd_core.queue.wire` names them).
+each has its own result. RQ has the jobs; hashes of ours have the rest (`dfd_core.queue.keys` names them).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from dataclasses import asdict
 from typing import Any
 
 from redis import Redis
@@ -20,7 +17,8 @@ from rq.job import Job, JobStatus, Retry
 from rq.serializers import JSONSerializer
 
 from dfd_core.names import utf8
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
+from dfd_core.queue.submitted import BulkFile, BulkState, Entry, Progress, load_file
 
 REASON = "reason"  # in a job's meta: why its last attempt failed, in one sentence
 _JOB_TIMEOUT_S = 86400  # shown by dashboards; what hangs is killed by the supervisor long before
@@ -28,77 +26,12 @@ _FAILURE_TTL_S = 30 * 86400
 _AT_ONCE = 500  # files a round trip
 
 
-@dataclass(frozen=True, slots=True)
-class BulkFile:
-    """A file as it was submitted; `columns` are those of the manifest that named it.
-
-    `path` is what people call it, `absolute` where that is for the submitter, links resolved. The worker opens `place`:
-    absolute, or below one of its `bulk.roots`; it is empty where the content waits in Redis. `digest` is the SHA-256 of
-    the content (hex), `size` its bytes. `manifest` is the absolute path of the one that named it, if any, and `nth`
-    counts the equal rows in there.
-    """
-
-    path: str
-    place: str
-    digest: str
-    size: int
-    model: str
-    submitted_at_s: float
-    absolute: str
-    columns: dict[str, str] = field(default_factory=dict)
-    manifest: str = ""
-    nth: int = 0
-
-    @property
-    def key(self) -> str:
-        """Name of its row: no other file, content, model or row of a manifest has it."""
-        row = [self.absolute, self.digest, self.model, self.manifest, self.nth, sorted(self.columns.items())]
-        return hashlib.sha256(json.dumps(row).encode()).hexdigest()
-
-    @property
-    def id(self) -> str:
-        """Name of its job and of its report, the same for equal content and model."""
-        return f"bulk-{self.digest[:32]}-{hashlib.sha256(self.model.encode()).hexdigest()[:8]}"
-
-
-class BulkState(StrEnum):
-    """Where a file is on its way."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    RETRYING = "retrying"  # waits for another attempt, later
-    FAILED = "failed"  # no attempt is left
-    DONE = "done"
-    LOST = "lost"  # its job has vanished from Redis: retry it
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a worker is in a file: media seconds, of `duration_s` (None: unknown)."""
-
-    time_s: float
-    duration_s: float | None
-    started_at_s: float
-    worker: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A submitted file and what is known of it; `reason`: why its last attempt failed."""
-
-    file: BulkFile
-    state: BulkState
-    report: dict[str, Any] | None = None
-    progress: Progress | None = None
-    reason: str | None = None
-
-
 class BulkQueue:
     """Submits files, tells what became of them, and keeps what workers report."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self.queue = Queue(wire.BULK_QUEUE, connection=redis, serializer=JSONSerializer)
+        self.queue = Queue(keys.BULK_QUEUE, connection=redis, serializer=JSONSerializer)
 
     def submit(self, files: Sequence[BulkFile]) -> int:
         """Queue those whose content the model has neither scored nor waiting; how many that were.
@@ -117,7 +50,7 @@ class BulkQueue:
 
         It stays for `ttl_s` seconds at most. redis.exceptions.OutOfMemoryError where Redis has no room.
         """
-        key = wire.upload_key(file.id)
+        key = keys.upload_key(file.id)
         wanted = not self.has_report(file) and not self._redis.pexpire(key, int(ttl_s * 1000))
         return self._submit([file], {key: content()} if wanted else {}, ttl_s)
 
@@ -140,7 +73,7 @@ class BulkQueue:
             for key, content in contents.items():
                 pipe.set(key, content, px=int(ttl_s * 1000))
             for file in rows:
-                pipe.hset(wire.BULK_FILES_KEY, file.key, wire.dumps(asdict(file)))
+                pipe.hset(keys.BULK_FILES_KEY, file.key, records.dumps(asdict(file)))
             pipe.execute()
 
     def _forget_overwritten(self, files: Sequence[BulkFile]) -> None:
@@ -150,22 +83,22 @@ class BulkQueue:
 
     def files(self) -> list[BulkFile]:
         """Every submitted file, in order of submission."""
-        stored: list[Any] = self._redis.hvals(wire.BULK_FILES_KEY)
-        return sorted(map(_file, stored), key=lambda f: (f.submitted_at_s, f.path, f.key))
+        stored: list[Any] = self._redis.hvals(keys.BULK_FILES_KEY)
+        return sorted(map(load_file, stored), key=lambda f: (f.submitted_at_s, f.path, f.key))
 
     def entries(self, paths: Collection[str] | None = None) -> list[Entry]:
         """Every submitted file, or those that `paths` name as submitted or absolutely, in order of submission."""
         files = [f for f in self.files() if paths is None or f.path in paths or f.absolute in paths]
         ids = list(dict.fromkeys(file.id for file in files))
-        reports = self._read(wire.BULK_REPORTS_KEY, ids)
-        progress = self._read(wire.BULK_PROGRESS_KEY, ids)
+        reports = self._read(keys.BULK_REPORTS_KEY, ids)
+        progress = self._read(keys.BULK_PROGRESS_KEY, ids)
         states, reasons = self._states(ids, set(reports))
         return [
             Entry(
                 file,
                 states[file.id],
                 reports.get(file.id),
-                wire.build(Progress, progress[file.id])
+                records.build(Progress, progress[file.id])
                 if states[file.id] is BulkState.RUNNING and file.id in progress
                 else None,
                 reasons.get(file.id),
@@ -176,16 +109,16 @@ class BulkQueue:
     def pictures(self, files: Iterable[BulkFile]) -> dict[str, list[dict[str, Any]]]:
         """The worst frames of those found fake, by id."""
         ids = list(dict.fromkeys(file.id for file in files))
-        return {i: kept["pictures"] for i, kept in self._read(wire.BULK_PICTURES_KEY, ids).items()}
+        return {i: kept["pictures"] for i, kept in self._read(keys.BULK_PICTURES_KEY, ids).items()}
 
     def states(self, ids: Sequence[str]) -> dict[str, BulkState]:
         """Where each of `ids` is on its way; without those that were never submitted, or cancelled."""
         if not ids:
             return {}
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.smismember(wire.BULK_IDS_KEY, list(ids))
+            pipe.smismember(keys.BULK_IDS_KEY, list(ids))
             for i in ids:
-                pipe.hexists(wire.BULK_REPORTS_KEY, i)
+                pipe.hexists(keys.BULK_REPORTS_KEY, i)
             known, *reported = pipe.execute()
         done = {i for i, report in zip(ids, reported, strict=True) if report}
         states, _ = self._states(ids, done)
@@ -198,7 +131,7 @@ class BulkQueue:
         """
         going = [file for file in files if not self.has_report(file)]
         if going:
-            self._redis.hdel(wire.BULK_FILES_KEY, *(file.key for file in going))
+            self._redis.hdel(keys.BULK_FILES_KEY, *(file.key for file in going))
             wanted = {file.id for file in self.files()}
             for file in {file.id: file for file in going if file.id not in wanted}.values():
                 self._drop(file)
@@ -212,15 +145,15 @@ class BulkQueue:
 
     def is_wanted(self, file: BulkFile) -> bool:
         """Whether the file was not cancelled."""
-        return bool(self._redis.sismember(wire.BULK_IDS_KEY, file.id))
+        return bool(self._redis.sismember(keys.BULK_IDS_KEY, file.id))
 
     def has_report(self, file: BulkFile) -> bool:
         """Whether it was scored before."""
-        return bool(self._redis.hexists(wire.BULK_REPORTS_KEY, file.id))
+        return bool(self._redis.hexists(keys.BULK_REPORTS_KEY, file.id))
 
     def note_progress(self, file: BulkFile, progress: Progress) -> None:
         """Tell how far a worker is."""
-        self._redis.hset(wire.BULK_PROGRESS_KEY, file.id, wire.dumps(asdict(progress)))
+        self._redis.hset(keys.BULK_PROGRESS_KEY, file.id, records.dumps(asdict(progress)))
 
     def end(self, file: BulkFile, report: dict[str, Any] | None, pictures: Sequence[dict[str, Any]] = ()) -> bool:
         """Keep the report of a file (None: there is none); whether it was the first: a file never has two.
@@ -229,11 +162,11 @@ class BulkQueue:
         """
         with self._redis.pipeline() as pipe:
             if report is not None:
-                pipe.hsetnx(wire.BULK_REPORTS_KEY, file.id, wire.dumps(report))
+                pipe.hsetnx(keys.BULK_REPORTS_KEY, file.id, records.dumps(report))
                 if pictures:
-                    pipe.hsetnx(wire.BULK_PICTURES_KEY, file.id, wire.dumps({"pictures": pictures}))
-                pipe.delete(wire.upload_key(file.id))
-            pipe.hdel(wire.BULK_PROGRESS_KEY, file.id)
+                    pipe.hsetnx(keys.BULK_PICTURES_KEY, file.id, records.dumps({"pictures": pictures}))
+                pipe.delete(keys.upload_key(file.id))
+            pipe.hdel(keys.BULK_PROGRESS_KEY, file.id)
             return bool(pipe.execute()[0]) and report is not None
 
     def counts(self) -> dict[BulkState, int]:
@@ -243,32 +176,32 @@ class BulkQueue:
             pipe.zcard(self.queue.started_job_registry.key)
             pipe.zcard(self.queue.scheduled_job_registry.key)
             pipe.zcard(self.queue.failed_job_registry.key)
-            pipe.hlen(wire.BULK_REPORTS_KEY)
+            pipe.hlen(keys.BULK_REPORTS_KEY)
             sizes = pipe.execute()
         states = (BulkState.WAITING, BulkState.RUNNING, BulkState.RETRYING, BulkState.FAILED, BulkState.DONE)
         return dict(zip(states, sizes, strict=True))
 
     def _enqueue(self, file: BulkFile, pipe: Any) -> None:
         self.queue.enqueue_call(
-            wire.BULK_FUNCTION,
-            kwargs={"file": {"v": wire.VERSION, **asdict(file)}},
+            keys.BULK_FUNCTION,
+            kwargs={"file": {"v": records.VERSION, **asdict(file)}},
             job_id=file.id,
             description=utf8(file.path),
             timeout=_JOB_TIMEOUT_S,
             result_ttl=0,
             failure_ttl=_FAILURE_TTL_S,
-            retry=Retry(max=len(wire.BULK_BACKOFF_S), interval=list(wire.BULK_BACKOFF_S)),
-            on_failure=Callback(wire.BULK_FAILURE_FUNCTION),
+            retry=Retry(max=len(keys.BULK_BACKOFF_S), interval=list(keys.BULK_BACKOFF_S)),
+            on_failure=Callback(keys.BULK_FAILURE_FUNCTION),
             pipeline=pipe,
         )
-        pipe.sadd(wire.BULK_IDS_KEY, file.id)
+        pipe.sadd(keys.BULK_IDS_KEY, file.id)
 
     def _drop(self, file: BulkFile) -> None:
         """The last name of a content went: its job goes too."""
         job = self._job(file.id)
         with self._redis.pipeline() as pipe:
-            pipe.srem(wire.BULK_IDS_KEY, file.id)
-            pipe.delete(wire.upload_key(file.id))
+            pipe.srem(keys.BULK_IDS_KEY, file.id)
+            pipe.delete(keys.upload_key(file.id))
             pipe.execute()
         if job is not None and job.get_status() is not JobStatus.STARTED:
             job.delete()
@@ -278,7 +211,7 @@ class BulkQueue:
 
     def _read(self, key: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         values: list[Any] = self._redis.hmget(key, list(ids)) if ids else []
-        return {i: wire.loads(value) for i, value in zip(ids, values, strict=True) if value is not None}
+        return {i: records.loads(value) for i, value in zip(ids, values, strict=True) if value is not None}
 
     def _states(self, ids: Sequence[str], done: Collection[str]) -> tuple[dict[str, BulkState], dict[str, str]]:
         states, reasons = dict.fromkeys(done, BulkState.DONE), dict[str, str]()
@@ -294,11 +227,6 @@ class BulkQueue:
         return states, reasons
 
 
-def parse_file(data: object) -> BulkFile:
-    """The file in a job's keyword argument; WireError if it is not one of this version."""
-    return wire.build(BulkFile, wire.versioned(data))
-
-
 # Submitted again, these are queued anew; None: it was not submitted before.
 _AGAIN = (None, BulkState.FAILED, BulkState.LOST, BulkState.RETRYING)
 _STATES = {
@@ -306,7 +234,3 @@ _STATES = {
     JobStatus.SCHEDULED: BulkState.RETRYING,
     JobStatus.FAILED: BulkState.FAILED,
 }
-
-
-def _file(data: bytes) -> BulkFile:
-    return wire.build(BulkFile, wire.loads(data))

@@ -7,7 +7,8 @@ import os
 from collections.abc import Collection, Sequence
 
 from dfd_core.errors import QueueError
-from dfd_core.queue.bulk import BulkQueue, BulkState, Entry
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkState, Entry
 
 
 def add_choice(parser: argparse.ArgumentParser, all_help: str) -> None:

@@ -19,7 +19,8 @@ from dfd_core.console import PlainConsole, shown
 from dfd_core.names import json_line
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import REDIS_AWAY, connect
-from dfd_core.queue.bulk import BulkQueue, BulkState, Entry
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkState, Entry
 from dfd_core.settings import Settings
 from dfd_core.types import format_time
 

@@ -16,7 +16,8 @@ from dfd_core.console import PlainConsole
 from dfd_core.errors import QueueError
 from dfd_core.names import ESCAPED, json_line
 from dfd_core.queue.broker import connect
-from dfd_core.queue.bulk import BulkFile, BulkQueue, BulkState, Entry
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkFile, BulkState, Entry
 from dfd_core.reporting.page import PageRow, html_page
 from dfd_core.reporting.report import FullReport, parse_pictures, parse_report, table_of
 from dfd_core.settings import Settings

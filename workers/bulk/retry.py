@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from dfd_core.queue.broker import connect
-from dfd_core.queue.bulk import BulkQueue, BulkState
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkState
 from dfd_core.settings import Settings
 from workers.bulk.choice import add_choice, chosen
 

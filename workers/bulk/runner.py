@@ -18,8 +18,9 @@ from dfd_core.judging.offline import FileReport, scan_file
 from dfd_core.judging.scoring import Scorer
 from dfd_core.media import probe
 from dfd_core.models.store import sha256_of
-from dfd_core.queue import wire
-from dfd_core.queue.bulk import BulkFile, BulkQueue, Progress
+from dfd_core.queue import keys
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkFile, Progress
 from dfd_core.reporting.report import full_report, pictures_of
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import SegmentFeatures, WindowResult
@@ -45,7 +46,7 @@ class LiveFirst:
     def score(self, items: Sequence[Any]) -> list[tuple[WindowResult, SegmentFeatures]]:
         """As `Scorer.score`."""
         deadline = time.monotonic() + LIVE_WAIT_S
-        while self._redis.llen(f"rq:queue:{wire.LIVE_QUEUE}") and time.monotonic() < deadline:
+        while self._redis.llen(f"rq:queue:{keys.LIVE_QUEUE}") and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         return self._scorer.score(items)
 
@@ -128,7 +129,7 @@ class BulkRunner:
     def _content(self, file: BulkFile) -> Path | bytes:
         """Where the file is, or what was uploaded, if that is what was submitted; QueueError otherwise."""
         if not file.place:
-            content: Any = self._redis.get(wire.upload_key(file.id))
+            content: Any = self._redis.get(keys.upload_key(file.id))
             if content is None:
                 raise QueueError(f"The upload of {file.path} has expired: submit it again.")
             return bytes(content)

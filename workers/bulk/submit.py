@@ -22,7 +22,8 @@ from dfd_core.media.files import search_files
 from dfd_core.models.store import model_folder, model_name, read_card, sha256_of
 from dfd_core.names import one_line
 from dfd_core.queue.broker import connect
-from dfd_core.queue.bulk import BulkFile, BulkQueue
+from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkFile
 from dfd_core.settings import BulkSettings, Settings
 
 EXAMPLES = """examples:

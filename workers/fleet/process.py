@@ -19,7 +19,7 @@ from dfd_core.names import one_line
 from dfd_core.process.children import Deadline
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect, rq_queue
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.settings import Settings
@@ -93,7 +93,7 @@ def _window_worker(parts: _Parts) -> BatchWorker:
     redis, settings, metrics = parts.redis, parts.settings, WorkerMetrics(parts.registry)
     model = _model_info(parts.scorer, settings)
     metrics.show_model(model)
-    redis.set(wire.MODEL_KEY, wire.pack_model(model))
+    redis.set(keys.MODEL_KEY, records.pack_model(model))
     batch = BatchScorer(redis, parts.scorer, settings.queue, metrics)
     queues = [rq_queue(redis, live=True), rq_queue(redis, live=False)]
     return BatchWorker(parts.name, queues, partial(score_jobs, batch), settings.worker, parts.busy)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 
 from redis import Redis
-from rq import Worker
+from rq import Queue, Worker
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 from dfd_core.queue.broker import rq_queue
 from dfd_core.queue.bulk import BulkQueue
+
+# Of two supervisors that saw the same job waiting, one queues it.
+_PUT_BACK = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+return redis.call('LPUSH', KEYS[2], ARGV[1])
+"""
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +64,10 @@ class Recovery:
             queue.started_job_registry.cleanup()
             for job_id in queue.intermediate_queue.get_job_ids():
                 waiting.add(job_id)
-                if job_id in self._seen:
+                if job_id in self._seen and self.put_back(queue, job_id):
                     log.warning("Job %s was taken by a worker that died: it is queued again.", job_id)
-                    with self._redis.pipeline() as pipe:
-                        pipe.lrem(queue.intermediate_queue_key, 1, job_id)
-                        pipe.lpush(queue.key, job_id)
-                        pipe.execute()
         self._seen = waiting
+
+    def put_back(self, queue: Queue, job_id: str) -> bool:
+        """Queue a job again that waits in the intermediate queue; false where somebody else was faster."""
+        return bool(self._redis.eval(_PUT_BACK, 2, queue.intermediate_queue_key, queue.key, job_id))

@@ -25,7 +25,7 @@ from rq.worker import WorkerStatus
 
 from dfd_core.process.backoff import Backoff
 from dfd_core.process.guard import Parent
-from dfd_core.queue import wire
+from dfd_core.queue import keys
 from dfd_core.queue.broker import REDIS_AWAY
 from dfd_core.settings import WorkerSettings
 
@@ -211,4 +211,4 @@ class BatchWorker(SimpleWorker):
 
 
 def _retried(job: Job) -> bool:
-    return job.retries_left is not None and job.retries_left < wire.RETRIES
+    return job.retries_left is not None and job.retries_left < keys.RETRIES

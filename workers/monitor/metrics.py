@@ -8,11 +8,11 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dfd_core.queue.bulk import BulkState
+from dfd_core.queue.submitted import BulkState
 from dfd_core.types import ModelInfo, Outcome, StreamState, StreamStatus, Verdict, WindowResult
+from workers.monitor.status import SILENT_S
 
 MISSING = "missing"  # outcome of a window of which nobody ever heard
-SILENT_S = 10.0  # a source whose heartbeat is older counts as down
 _LATENCY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
 _SCORE_BUCKETS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 

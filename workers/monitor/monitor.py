@@ -1,4 +1,4 @@
-"""`dfd monitor`: results from Redis to verdicts and metrics.
+"""Results from Redis to verdicts and metrics.
 
 Each turn reads new events, brings the results in order, moves the faces' states, writes the notices to all sinks, and
 then stores in one transaction how far it got and each run's state. A monitor that dies goes on from there: what it had
@@ -7,48 +7,33 @@ written already comes again with the same key, and the sinks skip it.
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TextIO
 
-from prometheus_client import CollectorRegistry
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from dfd_core.errors import QueueError, WireError
 from dfd_core.models.store import model_folder, read_card
 from dfd_core.process.backoff import Backoff
-from dfd_core.process.logs import start_logging
-from dfd_core.process.metrics_server import serve_metrics
-from dfd_core.process.signals import stop_on_signals
-from dfd_core.queue import wire
-from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis
+from dfd_core.queue import keys, records
+from dfd_core.queue.broker import REDIS_AWAY, redact_redis
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
 from workers.monitor.metrics import MonitorMetrics
+from workers.monitor.notices import Notice, Row
 from workers.monitor.poller import Overview
 from workers.monitor.runs import RunBook, Turn
-from workers.monitor.sinks import JsonlSink, LineSink, Notice, RedisSink, Sink
-from workers.monitor.status import Row, metrics_line, row_of, rows_line
-from workers.monitor.traces import NoTraces, Traces, open_traces
-
-EXAMPLES = """examples:
-  dfd monitor --redis redis://host:6379/0
-  dfd monitor --verdicts verdicts.jsonl --json"""
+from workers.monitor.sinks import Sink
+from workers.monitor.status import row_of
+from workers.monitor.traces import NoTraces, Traces
 
 BATCH = 500  # events read at once
 BLOCK_MS = 250  # longest wait for the next event
 LOOK_S = 0.5  # between two looks at the sources and the queue
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0  # between two attempts to reach a Redis that was lost
 _START = "0-0"
-
-log = logging.getLogger(__name__)
 
 
 class Monitor:
@@ -68,16 +53,17 @@ class Monitor:
         self._traces = traces or NoTraces()
         self._client, self._settings, self._sinks, self._metrics, self._say = client, settings, sinks, metrics, say
         self._redis = redact_redis(settings.redis.url)
+        self._own_thresholds: Thresholds | None = None
         self._overview = Overview(client, metrics)
-        self._book = RunBook(settings.verdict, self._thresholds, self._overview.statuses.get, settings.queue.file_ttl_s)
+        self._overview.look()
+        patience_s = settings.queue.file_ttl_s
+        self._book = RunBook(settings.verdict, self._thresholds(), self._overview.statuses, patience_s)
         self._latency_s: dict[str, float] = {}
         self._cursor = _START
         self._gaps_are_final = False
         self._stored: dict[str, str] = {}  # what dfd:monitor holds
         self._unwritten: list[Notice] | None = None  # of a turn that Redis did not let us finish
-        self._look_at = 0.0  # monotonic
-        self._look()
-        self._thresholds()
+        self._look_at = time.monotonic() + LOOK_S
         self._restore()
 
     def run(self, stop: threading.Event, every_look: Callable[[list[Row]], None] = lambda rows: None) -> None:
@@ -123,7 +109,7 @@ class Monitor:
         ]
 
     def _read(self) -> list[Notice]:
-        reply = self._client.xread({wire.RESULTS_KEY: self._cursor}, count=BATCH, block=BLOCK_MS)
+        reply = self._client.xread({keys.RESULTS_KEY: self._cursor}, count=BATCH, block=BLOCK_MS)
         events = [(entry_id.decode(), self._parse(fields)) for entry_id, fields in (reply[0][1] if reply else [])]
         if any(event is not None and event.stream not in self._overview.statuses for _, event in events):
             self._look()  # before anything changes: Redis may be gone by now, and then all is read again
@@ -139,9 +125,9 @@ class Monitor:
 
     def _parse(self, fields: Mapping[bytes, bytes]) -> WindowEvent | EndEvent | None:
         try:
-            return wire.parse_event(fields)
+            return records.parse_event(fields)
         except WireError as error:
-            self._say(f"An entry of {wire.RESULTS_KEY} was skipped: {error}")
+            self._say(f"An entry of {keys.RESULTS_KEY} was skipped: {error}")
             return None
 
     def _account(self, turn: Turn) -> list[Notice]:
@@ -155,9 +141,8 @@ class Monitor:
             self._metrics.missing(stream)
         for stream in turn.alarms:
             self._metrics.alarm_began(stream)
-        for stream in {result.stream for result in turn.results} | {n.verdict.stream for n in turn.notices}:
-            run = self._book.runs.get(stream)
-            self._metrics.alarm(stream, run.machine.stream_state() if run is not None and run.alarm else None)
+        for stream, verdict in turn.lasting.items():
+            self._metrics.alarm(stream, verdict)
         return turn.notices
 
     def _store(self) -> None:
@@ -173,14 +158,14 @@ class Monitor:
             return
         pipe = self._client.pipeline(transaction=True)
         if changed:
-            pipe.hset(wire.MONITOR_KEY, mapping=changed)
+            pipe.hset(keys.MONITOR_KEY, mapping=changed)
         if gone:
-            pipe.hdel(wire.MONITOR_KEY, *gone)
+            pipe.hdel(keys.MONITOR_KEY, *gone)
         pipe.execute()
         self._stored = wanted
 
     def _restore(self) -> None:
-        stored = {key.decode(): value for key, value in self._client.hgetall(wire.MONITOR_KEY).items()}
+        stored = {key.decode(): value for key, value in self._client.hgetall(keys.MONITOR_KEY).items()}
         snapshots = {key[4:]: value for key, value in stored.items() if key.startswith("run:")}
         self._book.restore(stored.get("retired"), snapshots)
         self._cursor = stored.get("cursor", b"0-0").decode()
@@ -191,12 +176,12 @@ class Monitor:
         """Where Redis has removed results that we never read, or all of them, say so and wait for none of them."""
         anchor = self._stored.get("anchor", _START)
         if anchor == _START:
-            if not self._client.exists(wire.RESULTS_KEY):
+            if not self._client.exists(keys.RESULTS_KEY):
                 return
-            info = self._client.xinfo_stream(wire.RESULTS_KEY)
+            info = self._client.xinfo_stream(keys.RESULTS_KEY)
             lost = int(info["entries-added"]) > int(info["length"])
         else:
-            lost = not self._client.xrange(wire.RESULTS_KEY, anchor, anchor)
+            lost = not self._client.xrange(keys.RESULTS_KEY, anchor, anchor)
         if lost:
             self._gaps_are_final = True
             self._stored = {}  # all of it may be gone
@@ -205,6 +190,7 @@ class Monitor:
     def _look(self) -> None:
         self._look_at = time.monotonic() + LOOK_S
         self._overview.look()
+        self._book.thresholds = self._thresholds()
 
     def _thresholds(self) -> Thresholds:
         """Those of the model that the workers score with; before one is at work, of the card of our own."""
@@ -213,7 +199,9 @@ class Monitor:
             return Thresholds(verdict.enter, verdict.exit)
         if model is not None:
             return Thresholds(model.enter, model.exit)
-        return read_card(model_folder(self._settings.model.path)).thresholds
+        if self._own_thresholds is None:
+            self._own_thresholds = read_card(model_folder(self._settings.model.path)).thresholds
+        return self._own_thresholds
 
 
 def _trouble(error: RedisError) -> str:
@@ -230,54 +218,3 @@ def _before(entry_id: str) -> str:
     """The id just before, so that reading after it begins with `entry_id`."""
     milliseconds, number = _order(entry_id)
     return f"{milliseconds}-{number - 1}" if number else f"{milliseconds - 1}-{2**64 - 1}"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of `dfd monitor`."""
-    parser.add_argument(
-        "--verdicts", type=Path, metavar="FILE", help="append verdicts to this file, a JSON object a line"
-    )
-    parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
-    parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)  # JSON lines for the table of dfd watch
-
-
-def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Monitor until SIGINT or SIGTERM."""
-    start_logging(settings.log)
-    client = connect(settings.redis)
-    traces = open_traces(settings.log)
-    sinks: list[Sink] = [RedisSink(client), LineSink(as_json=args.json or args.rows)]
-    try:
-        if args.verdicts:
-            sinks.insert(0, JsonlSink(args.verdicts))
-        registry = CollectorRegistry()
-        monitor = Monitor(client, settings, sinks, MonitorMetrics(registry), log.warning, traces=traces)
-        port = serve_metrics(registry, settings.metrics.host, settings.metrics.monitor_port)
-        if port is not None:
-            url = f"http://{settings.metrics.host}:{port}/metrics"
-            print(metrics_line(url) if args.rows else f"metrics at {url}", file=_chat(args), flush=True)
-        with stop_on_signals() as stop:
-            monitor.run(stop, _print_rows if args.rows else _ignore_rows)
-    except REDIS_AWAY:
-        raise QueueError(f"Redis at {redact_redis(settings.redis.url)} went away while the monitor started.") from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our lines has gone
-    finally:
-        traces.close()
-        for sink in sinks:
-            sink.close()
-        client.close()
-    return 0
-
-
-def _chat(args: argparse.Namespace) -> TextIO:
-    """Where to say what is no verdict: not among JSON lines for others."""
-    return sys.stderr if args.json and not args.rows else sys.stdout
-
-
-def _print_rows(rows: list[Row]) -> None:
-    print(rows_line(rows), flush=True)
-
-
-def _ignore_rows(rows: list[Row]) -> None:
-    pass

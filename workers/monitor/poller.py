@@ -8,7 +8,7 @@ from redis import Redis
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from dfd_core.errors import WireError
-from dfd_core.queue import wire
+from dfd_core.queue import keys, records
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.types import ModelInfo, StreamStatus
 from workers.monitor.metrics import MonitorMetrics
@@ -29,17 +29,17 @@ class Overview:
     def look(self) -> None:
         """Read all of it and bring it to the metrics; raises RedisError."""
         now_s = time.time()
-        for text in self._client.hgetall(wire.STREAMS_KEY).values():
+        for text in self._client.hgetall(keys.STREAMS_KEY).values():
             try:
-                status = wire.parse_status(text)
+                status = records.parse_status(text)
             except WireError:
                 continue
             if status.stream in self.statuses or now_s - status.heartbeat_at_s < FORGOTTEN_S:
                 self._look_at_source(status, now_s)
         self._look_at_fleet()
-        text = self._client.get(wire.MODEL_KEY)
+        text = self._client.get(keys.MODEL_KEY)
         try:
-            model = wire.parse_model(text) if text else None
+            model = records.parse_model(text) if text else None
         except WireError:
             return
         if model is not None and model != self.model:
@@ -47,7 +47,7 @@ class Overview:
             self._metrics.model(model)
 
     def _look_at_fleet(self) -> None:
-        workers = self._client.smembers(WORKERS_BY_QUEUE_KEY % wire.LIVE_QUEUE)  # a killed one stays, without a key
+        workers = self._client.smembers(WORKERS_BY_QUEUE_KEY % keys.LIVE_QUEUE)  # a killed one stays, without a key
         memory = self._client.info("memory")
         self._metrics.bulk(self._bulk.counts())
         self._metrics.fleet(
@@ -55,7 +55,7 @@ class Overview:
         )
 
     def _look_at_source(self, status: StreamStatus, now_s: float) -> None:
-        key = wire.pending_key(status.stream)
+        key = keys.pending_key(status.stream)
         oldest = self._client.zrange(key, 0, 0, withscores=True)
         self.statuses[status.stream] = status
         self.waiting[status.stream] = int(self._client.zcard(key))

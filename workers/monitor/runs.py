@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dfd_core.errors import WireError
@@ -12,8 +12,8 @@ from dfd_core.judging.calibration import settings_by_stream
 from dfd_core.judging.verdict import VerdictMachine
 from dfd_core.settings import VerdictSettings
 from dfd_core.types import EndEvent, State, StreamStatus, Thresholds, Verdict, WindowEvent, WindowResult
+from workers.monitor.notices import Notice, describe
 from workers.monitor.reorder import Reorder
-from workers.monitor.sinks import Notice, describe
 
 RETIRED = 1000  # run ids that are remembered, so that their stragglers are not taken for new runs
 _Entry = tuple[str, WindowResult]  # with its id in dfd:results
@@ -21,11 +21,13 @@ _Entry = tuple[str, WindowResult]  # with its id in dfd:results
 
 @dataclass(slots=True)
 class Run:
-    """One start of one source, as the monitor sees it."""
+    """One start of one source, as the monitor sees it; `verdict` is on the stream now, or on the whole once `done`."""
 
     stream: str
     id: str
     machine: VerdictMachine
+    verdict: Verdict
+    text: str
     order: Reorder[_Entry] = field(default_factory=Reorder)
     end: EndEvent | None = None
     end_entry: str = ""  # its id in dfd:results
@@ -52,6 +54,7 @@ class Turn:
     results: list[WindowResult] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # the stream of each window that never came
     alarms: list[str] = field(default_factory=list)  # the stream of each alarm that began
+    lasting: dict[str, Verdict | None] = field(default_factory=dict)  # by stream: its alarm after the turn, if any
 
 
 class RunBook:
@@ -60,12 +63,15 @@ class RunBook:
     def __init__(
         self,
         settings: VerdictSettings,
-        thresholds: Callable[[], Thresholds],
-        status: Callable[[str], StreamStatus | None],
+        thresholds: Thresholds,
+        statuses: Mapping[str, StreamStatus],
         file_patience_s: float,
     ) -> None:
-        """`file_patience_s`: a file's windows are waited for as long as their pixels may still be scored."""
-        self._settings, self._thresholds, self._status = settings, thresholds, status
+        """`file_patience_s`: a file's windows are waited for as long as their pixels may still be scored.
+
+        Who owns the book keeps `thresholds`, of runs to come, and `statuses`, by stream, up to date.
+        """
+        self._settings, self.thresholds, self._statuses = settings, thresholds, statuses
         self._settings_of = settings_by_stream(settings)
         self._file_patience_s = file_patience_s
         self._retired: deque[str] = deque(maxlen=RETIRED)
@@ -117,7 +123,7 @@ class RunBook:
                 run = self._open(stream, data["run"])
                 run.order = Reorder(int(data["next"]))
                 run.machine.restore(data["machine"])
-                run.alarm = run.machine.stream_state().state is State.FAKE
+                _look(run)
         except (KeyError, TypeError, ValueError):
             raise WireError("What the last monitor left in Redis is not of this version: delete dfd:monitor.") from None
 
@@ -129,7 +135,7 @@ class RunBook:
         if current is not None and current.id == event.run:
             return current
         if current is not None and not current.done:
-            status = self._status(event.stream)
+            status = self._statuses.get(event.stream)
             if status is not None and status.run == current.id:
                 self._retired.append(event.run)
                 return None
@@ -139,13 +145,15 @@ class RunBook:
         return self._open(event.stream, event.run)
 
     def _open(self, stream: str, run_id: str) -> Run:
-        run = Run(stream, run_id, VerdictMachine(self._settings_of(stream), self._thresholds()))
+        machine = VerdictMachine(self._settings_of(stream), self.thresholds)
+        state = machine.stream_state()
+        run = Run(stream, run_id, machine, state, describe(state))
         self.runs.pop(stream, None)
         self.runs[stream] = run
         return run
 
     def _patience_s(self, run: Run) -> float:
-        status = self._status(run.stream)
+        status = self._statuses.get(run.stream)
         live = status is None or status.live
         return self._settings.reorder_timeout_s if live else self._file_patience_s
 
@@ -158,10 +166,11 @@ class RunBook:
                 if verdict.state is State.UNKNOWN:
                     key += "/gone"  # a track may end and another of the same id begin with one window
                 turn.notices.append(Notice(key, verdict, describe(verdict), result.captured_at_s))
-            alarm = run.machine.stream_state().state is State.FAKE
-            if alarm and not run.alarm:
+            before = run.alarm
+            _look(run)
+            if run.alarm and not before:
                 turn.alarms.append(run.stream)
-            run.alarm = alarm
+            turn.lasting[run.stream] = run.verdict if run.alarm else None
 
     def _note_missing(self, run: Run, turn: Turn) -> None:
         turn.missing.extend([run.stream] * run.order.given_up)
@@ -170,17 +179,24 @@ class RunBook:
     def _finish(self, run: Run, turn: Turn, reason: str | None = None) -> None:
         """The source is over: say what it amounts to, and forget all but that."""
         run.done, run.alarm = True, False
+        turn.lasting[run.stream] = None
         self._retired.append(run.id)
         reason = run.end.reason if run.end is not None else reason
-        verdict = on_the_whole(run.machine)
-        verdict = replace(verdict, stream=run.stream)
-        text = run.machine.summary().text
-        turn.notices.append(Notice(f"{run.stream}/{run.id}/end", verdict, text, run.captured_at_s, True, reason))
+        run.verdict = replace(_on_the_whole(run.machine), stream=run.stream)
+        run.text = run.machine.summary().text
+        key = f"{run.stream}/{run.id}/end"
+        turn.notices.append(Notice(key, run.verdict, run.text, run.captured_at_s, True, reason))
         for stream in [stream for stream, other in self.runs.items() if other.done][:-RETIRED]:
             del self.runs[stream]
 
 
-def on_the_whole(machine: VerdictMachine) -> Verdict:
+def _look(run: Run) -> None:
+    """Take over what the machine thinks of the stream now."""
+    run.verdict = run.machine.stream_state()
+    run.text, run.alarm = describe(run.verdict), run.verdict.state is State.FAKE
+
+
+def _on_the_whole(machine: VerdictMachine) -> Verdict:
     """One verdict on all that a machine has seen; `track` and `since_s` are those of the worst interval."""
     now, summary = machine.stream_state(), machine.summary()
     track, since_s = (now.track, 0.0) if summary.worst is None else (summary.worst.track, summary.worst.start_s)

@@ -9,64 +9,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from dfd_core.errors import DataError
 from dfd_core.names import one_line
-from dfd_core.queue import wire
-from dfd_core.types import State, Verdict, format_time
+from dfd_core.queue import keys, records
+from workers.monitor.notices import Notice
 
 TAIL_BYTES = 256 * 1024  # of a file: how far back a sink looks for what it wrote before
 TAIL_ENTRIES = 1000  # of a Redis stream
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A face changed its state, or (`final`) a source ended and `verdict` is on the whole of it.
-
-    `key` names it for good; `text` is for people; `captured_at_s` is the Unix time of the last frame that it rests on;
-    `reason` says why a source ended early.
-    """
-
-    key: str
-    verdict: Verdict
-    text: str
-    captured_at_s: float
-    final: bool = False
-    reason: str | None = None
-
-    def json(self) -> str:
-        """One line without line end."""
-        data: dict[str, Any] = {"event": "end" if self.final else "verdict", "text": self.text, **asdict(self.verdict)}
-        data |= {"captured_at_s": self.captured_at_s, "reason": self.reason, "key": self.key}
-        return json.dumps(data)
-
-    @classmethod
-    def parse(cls, data: dict[str, Any]) -> Notice:
-        """The notice whose `json` gave `data`."""
-        values = {field.name: data[field.name] for field in fields(Verdict)}
-        verdict = Verdict(**{**values, "state": State(data["state"])})
-        final = data["event"] == "end"
-        return cls(data["key"], verdict, data["text"], data["captured_at_s"], final, data["reason"])
-
-    def line(self) -> str:
-        """What a terminal shows."""
-        if self.final:
-            return f"{self.verdict.stream}: ended, {self.text}" + (f" ({self.reason})" if self.reason else "")
-        probability = self.verdict.fake_probability
-        shown = "" if probability is None else f" (probability {probability:.2f})"
-        return f"{self.verdict.stream}: face {self.verdict.track} {self.text}{shown}"
-
-
-def describe(verdict: Verdict) -> str:
-    """`fake from 00:14` or the like."""
-    what = "not seen" if verdict.state is State.UNKNOWN else verdict.state.value
-    return f"{what} from {format_time(verdict.since_s)}"
 
 
 class Sink(Protocol):
@@ -124,13 +79,13 @@ class RedisSink:
     def write(self, notices: Sequence[Notice]) -> None:
         """Append in one transaction."""
         if self._found is None:
-            entries = self._client.xrevrange(wire.VERDICTS_KEY, count=TAIL_ENTRIES)
+            entries = self._client.xrevrange(keys.VERDICTS_KEY, count=TAIL_ENTRIES)
             self._found = {entry.get(b"key", b"").decode(errors="replace") for _, entry in entries}
         fresh = [notice for notice in notices if not notice.final and notice.key not in self._found | self._last]
         pipe = self._client.pipeline(transaction=True)
         for notice in fresh:
-            entry = {**wire.verdict_fields(notice.verdict), "key": notice.key}
-            pipe.xadd(wire.VERDICTS_KEY, entry, maxlen=wire.VERDICTS_CAP, approximate=True)
+            entry = {**records.verdict_fields(notice.verdict), "key": notice.key}
+            pipe.xadd(keys.VERDICTS_KEY, entry, maxlen=keys.VERDICTS_CAP, approximate=True)
         try:
             pipe.execute()
         except RedisError:

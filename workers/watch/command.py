@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import queue
 import re
 import subprocess
@@ -19,10 +18,9 @@ from dfd_core.process.commands import Command, Commands, Line
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import connect
 from dfd_core.settings import Settings, child_environment
-from workers.monitor.sinks import Notice
-from workers.monitor.status import FAILED, Row
+from workers.monitor.notices import FAILED, Notice, Row, read_line
 from workers.watch.child import SERVER
-from workers.watch.terminal import Screen, open_screen, parse_rows
+from workers.watch.terminal import Screen, open_screen
 
 EXAMPLES = """examples:
   dfd watch rtsp://camera/stream clip.mp4
@@ -173,24 +171,28 @@ class Watch:
         self._screen.say(said)
 
     def _take_event(self, text: str) -> None:
-        data = json.loads(text)
-        if data["event"] == "rows":
-            rows = [row for row in parse_rows(text) if row.stream in self._streams]
-            if [(row.queue, row.time_s) for row in rows] != [(row.queue, row.time_s) for row in self._rows]:
-                self._news_at = time.monotonic()
-            self._rows = rows
-            self._screen.rows(rows)
-        elif data["event"] == "metrics":
-            self._screen.say(f"metrics at {data['url']}")
+        said = read_line(text)
+        if isinstance(said, str):
+            self._screen.say(f"metrics at {said}")
+        elif isinstance(said, Notice):
+            self._take_notice(said)
         else:
-            notice = Notice.parse(data)
-            if notice.verdict.stream not in self._streams:
-                return  # of others on the same Redis
-            self._screen.notice(notice)
+            self._take_rows([row for row in said if row.stream in self._streams])
+
+    def _take_rows(self, rows: list[Row]) -> None:
+        if [(row.queue, row.time_s) for row in rows] != [(row.queue, row.time_s) for row in self._rows]:
             self._news_at = time.monotonic()
-            if notice.final:
-                self._open.discard(notice.verdict.stream)
-                self._succeeded |= notice.reason is None
+        self._rows = rows
+        self._screen.rows(rows)
+
+    def _take_notice(self, notice: Notice) -> None:
+        if notice.verdict.stream not in self._streams:
+            return  # of others on the same Redis
+        self._screen.notice(notice)
+        self._news_at = time.monotonic()
+        if notice.final:
+            self._open.discard(notice.verdict.stream)
+            self._succeeded |= notice.reason is None
 
 
 def _start_server(commands: Commands, folder: str, stop: threading.Event) -> str | None:

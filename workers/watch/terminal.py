@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import Protocol
@@ -13,8 +12,7 @@ from rich.table import Table
 
 from dfd_core.console import PlainConsole, shown
 from dfd_core.names import one_line
-from workers.monitor.sinks import Notice
-from workers.monitor.status import Row
+from workers.monitor.notices import Notice, Row
 
 PLAIN_EVERY_S = 10.0  # between two plain status lines of a stream
 _COLOURS = {"fake": "bold red", "suspect": "yellow", "authentic": "green"}
@@ -118,11 +116,6 @@ def plain(row: Row) -> str:
     parts += [f"{row.fps:.1f} fps", f"latency {_number(row.latency_s, 1)} s", f"queue {row.queue}"]
     parts += [f"dropped {row.dropped}"] if row.dropped else []
     return f"{row.stream}: {', '.join(parts)}" + (f" ({row.error})" if row.error else "")
-
-
-def parse_rows(text: str) -> list[Row]:
-    """The rows in a line of the monitor's."""
-    return [Row(**row) for row in json.loads(text)["rows"]]
 
 
 def _table(rows: list[Row]) -> Table:

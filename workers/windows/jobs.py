@@ -14,9 +14,9 @@ from rq.job import Job
 
 from dfd_core.errors import WireError
 from dfd_core.judging.scoring import Scorer, load_scorer
-from dfd_core.queue import wire
+from dfd_core.queue import records
 from dfd_core.queue.broker import argument_of, settle
-from dfd_core.queue.wire import WindowHeader
+from dfd_core.queue.records import WindowHeader
 from dfd_core.settings import load_settings
 from dfd_core.types import Outcome, WindowEvent
 from workers.windows.metrics import WorkerMetrics
@@ -24,13 +24,13 @@ from workers.windows.scoring import BatchScorer, empty_result
 
 
 def score_window(header: dict[str, Any]) -> None:
-    """Score one window and settle it; `header` is `wire.header_json` of it."""
+    """Score one window and settle it; `header` is `records.header_json` of it."""
     job = get_current_job()
     if job is None:
         raise RuntimeError("score_window runs as an RQ job only; use dfd_core.judging.scoring elsewhere")
     settings = load_settings()
     batch = BatchScorer(job.connection, own_scorer(), settings.queue, WorkerMetrics(CollectorRegistry()))
-    error = batch.run([wire.parse_header(header)])[0]
+    error = batch.run([records.parse_header(header)])[0]
     if error is not None:
         raise error
 
@@ -41,7 +41,7 @@ def score_jobs(batch: BatchScorer, jobs: Sequence[Job]) -> list[Exception | None
     errors: list[Exception | None] = [None] * len(jobs)
     for index, job in enumerate(jobs):
         try:
-            headers[index] = wire.parse_header(argument_of(job, "header"))
+            headers[index] = records.parse_header(argument_of(job, "header"))
         except WireError as foreign:
             errors[index] = foreign
     for index, error in zip(headers, batch.run(list(headers.values())), strict=True):
@@ -59,7 +59,7 @@ def window_failed(
     """RQ's failure callback: when no retry is left, the window's outcome is `failed` with what was raised."""
     if job.retries_left:
         return
-    header = wire.parse_header(argument_of(job, "header"))
+    header = records.parse_header(argument_of(job, "header"))
     said = str(error).strip().splitlines()
     reason = f"{kind.__name__}: {said[0]}" if said else _REASONS.get(kind.__name__, kind.__name__)
     with connection.pipeline() as pipe:

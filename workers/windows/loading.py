@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from redis import Redis
 
 from dfd_core.errors import WireError
-from dfd_core.queue import wire
-from dfd_core.queue.wire import WindowHeader
+from dfd_core.queue import arrays, keys
+from dfd_core.queue.records import WindowHeader
 from dfd_core.types import Segment, SegmentFeatures
 
 Piece = Segment | SegmentFeatures
@@ -36,9 +36,9 @@ def load_windows(redis: Redis, headers: Sequence[WindowHeader]) -> list[LoadedWi
     names = list(dict.fromkeys((h.stream, h.run, seq) for h in headers for seq in h.segments))
     with redis.pipeline() as pipe:
         for header in headers:
-            pipe.zscore(wire.pending_key(header.stream), header.pending)
-        pipe.mget([wire.features_key(*name) for name in names])
-        pipe.mget([wire.segment_key(*name) for name in names])
+            pipe.zscore(keys.pending_key(header.stream), header.pending)
+        pipe.mget([keys.features_key(*name) for name in names])
+        pipe.mget([keys.segment_key(*name) for name in names])
         *scores, features, segments = pipe.execute()
     pieces: dict[_Name, Piece | WireError] = {}
     for name, measured, pixels in zip(names, features, segments, strict=True):
@@ -49,7 +49,7 @@ def load_windows(redis: Redis, headers: Sequence[WindowHeader]) -> list[LoadedWi
 
 def _unpack(name: _Name, measured: bytes | None, pixels: bytes | None) -> Piece | WireError:
     try:
-        piece = wire.unpack_segment(pixels or b"") if measured is None else wire.unpack_features(measured)
+        piece = arrays.unpack_segment(pixels or b"") if measured is None else arrays.unpack_features(measured)
     except WireError as error:
         return error
     stream, _, seq = name

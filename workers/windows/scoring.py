@@ -10,9 +10,9 @@ from typing import Protocol
 from redis import Redis
 
 from dfd_core.errors import WireError
-from dfd_core.queue import wire
+from dfd_core.queue import arrays, records
 from dfd_core.queue.broker import settle
-from dfd_core.queue.wire import WindowHeader
+from dfd_core.queue.records import WindowHeader
 from dfd_core.settings import QueueSettings
 from dfd_core.types import Outcome, Segment, SegmentFeatures, Thresholds, WindowEvent, WindowResult
 from workers.windows.loading import LoadedWindow, Piece, load_windows
@@ -97,10 +97,10 @@ def _writable(header: WindowHeader, scored: Scored) -> tuple[WindowResult, bytes
     """Result and features as bytes; a result that cannot be written, of pixels that are none, is a failure."""
     result, features = scored
     try:
-        wire.event_fields(WindowEvent(header.run, result))
+        records.event_fields(WindowEvent(header.run, result))
     except WireError as error:
         return empty_result(header, Outcome.FAILED, str(error)), b""
-    return result, wire.pack_features(features)
+    return result, arrays.pack_features(features)
 
 
 def _attempt(score: Callable[[], list[Scored]]) -> list[Scored] | Exception:

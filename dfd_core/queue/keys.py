@@ -1,0 +1,70 @@
+"""The names of everything that dfd keeps in Redis, and how large each may grow.
+
+    dfd:segment:{stream}:{run}:{seq}    pixels of one segment; TTL; gone as soon as its window is scored
+    dfd:features:{stream}:{run}:{seq}   what the checks measured in one segment; TTL; older segments of later windows
+    dfd:pending:{stream}                sorted set of the windows that wait: `{run}:{seq}:{bytes}` by Unix time
+    dfd:streams                         hash: stream -> JSON of StreamStatus, renewed each second by ingest
+    dfd:model                           JSON of ModelInfo, written by each worker that starts
+    dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
+    dfd:verdicts                        capped stream of JSON verdicts
+    dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
+    dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
+    dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
+    dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
+    dfd:bulk:files                      hash: key of a file, content and manifest row -> JSON of BulkFile
+    dfd:bulk:reports                    hash: id -> JSON report; one a file, whoever comes first
+    dfd:bulk:pictures                   hash: id -> JSON, worst frames of a file that was found fake
+    dfd:bulk:progress                   hash: id -> JSON of Progress, while a worker is at it
+    dfd:bulk:upload:{id}                content of a file that no worker can open; TTL; gone with its report
+
+`run` is a short random id of one start of one source: `seq` counts from 0 in it.
+"""
+
+from __future__ import annotations
+
+STREAMS_KEY = "dfd:streams"
+MODEL_KEY = "dfd:model"
+RESULTS_KEY = "dfd:results"
+VERDICTS_KEY = "dfd:verdicts"
+MONITOR_KEY = "dfd:monitor"
+RESULTS_CAP = 20_000  # entries; about 10 MB
+VERDICTS_CAP = 10_000
+LIVE_QUEUE = "dfd-live"
+FILE_QUEUE = "dfd-file"
+JOB_FUNCTION = "workers.windows.jobs.score_window"
+FAILURE_FUNCTION = "workers.windows.jobs.window_failed"
+BULK_QUEUE = "dfd-bulk"
+BULK_FUNCTION = "workers.bulk.jobs.scan"
+BULK_FAILURE_FUNCTION = "workers.bulk.jobs.scan_failed"
+BULK_IDS_KEY = "dfd:bulk:ids"
+BULK_FILES_KEY = "dfd:bulk:files"
+BULK_REPORTS_KEY = "dfd:bulk:reports"
+BULK_PICTURES_KEY = "dfd:bulk:pictures"
+BULK_PROGRESS_KEY = "dfd:bulk:progress"
+BULK_BACKOFF_S = (5, 30, 120)  # before each further attempt at a file
+RETRIES = 2  # of a window whose worker died or whose scoring raised
+
+
+def segment_key(stream: str, run: str, seq: int) -> str:
+    """Key of a segment's pixels."""
+    return f"dfd:segment:{stream}:{run}:{seq}"
+
+
+def features_key(stream: str, run: str, seq: int) -> str:
+    """Key of a segment's features."""
+    return f"dfd:features:{stream}:{run}:{seq}"
+
+
+def pending_key(stream: str) -> str:
+    """Key of the sorted set of windows that wait for a worker."""
+    return f"dfd:pending:{stream}"
+
+
+def job_id(stream: str, run: str, seq: int) -> str:
+    """RQ job id of a window: letters, digits, '-' and '_' only."""
+    return f"{stream}-{run}-{seq}"
+
+
+def upload_key(bulk_id: str) -> str:
+    """Key of an uploaded file's content, by the id that content and model give it."""
+    return f"dfd:bulk:upload:{bulk_id}"
