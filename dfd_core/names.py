@@ -1,4 +1,4 @@
-"""Names of files and streams are data, whatever they hold: how they are written where only UTF-8 goes.
+"""How names and times are written: names of files and streams are data, whatever they hold.
 
 Bytes of a name that are no UTF-8 are surrogates in Python (PEP 383); written they are `\\udcXX`, which JSON reads back
 as the same name.
@@ -31,6 +31,13 @@ def one_line(text: str) -> str:
 def json_line(data: Any) -> str:
     """`data` as JSON on one line, without line end: valid UTF-8, and a line to every reader, whatever names hold."""
     return _NOT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(data, ensure_ascii=False))
+
+
+def format_time(seconds: float) -> str:
+    """Media seconds as `mm:ss`, or `h:mm:ss` from one hour on; parts of a second are cut off."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def print_any_name() -> None:

@@ -1,24 +1,25 @@
-"""One TOML file, then the environment (`DFD_SECTION_KEY`), then flags, in rising precedence, into frozen settings.
+"""All that can be set: frozen records by section, each value of one type and in its range.
 
-This is the only module that reads the environment. An unknown section, key or variable is an error that names the
-nearest known one, so that a typing error never silently leaves a default in force.
+An unknown section or key is an error that names the nearest known one, so that a typing error never silently leaves a
+default in force.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-import os
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from dfd_core.errors import SettingsError
 
-ENV_PREFIX = "DFD_"
-CONFIG_VARIABLE = "DFD_CONFIG"  # path of the TOML file, when no --config is given
+
+def _require(*rules: tuple[bool, str]) -> None:
+    """SettingsError with the sentence of the first rule that does not hold."""
+    for holds, sentence in rules:
+        if not holds:
+            raise SettingsError(f"{sentence}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,14 @@ class VideoSettings:
     rtsp_transport: str = "tcp"  # tcp or udp
     max_pixels: int = 3840 * 2160  # larger pictures are scaled down to this before anything looks at them
 
+    def __post_init__(self) -> None:
+        _require(
+            (self.sample_fps > 0, "video.sample_fps must be above 0"),
+            (min(self.open_timeout_s, self.read_timeout_s) > 0, "video timeouts must be above 0"),
+            (self.rtsp_transport in ("tcp", "udp"), "video.rtsp_transport must be tcp or udp"),
+            (self.max_pixels >= 65536, "video.max_pixels must be at least 65536"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FaceSettings:
@@ -43,6 +52,15 @@ class FaceSettings:
     crop_scale: float = 1.6  # side of the crop over the longer side of the face box
     crop_cap_px: int = 256  # crops are stored at native resolution up to this side
 
+    def __post_init__(self) -> None:
+        _require(
+            (0 < self.min_confidence < 1, "faces.min_confidence must be between 0 and 1"),
+            (self.min_width_px >= 16, "faces.min_width_px must be at least 16"),
+            (self.max_faces >= 1, "faces.max_faces must be at least 1"),
+            (1 <= self.crop_scale <= 3, "faces.crop_scale must be between 1 and 3"),
+            (64 <= self.crop_cap_px <= 1024, "faces.crop_cap_px must be between 64 and 1024"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
@@ -52,6 +70,15 @@ class WindowSettings:
     stride: int = 8
     max_gap_s: float = 1.0  # a longer pause between frames starts anew
     cut_threshold: float = 0.35  # change of the colour histogram, 0 to 1, that counts as a cut
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.stride >= 2, "windows.stride must be at least 2"),
+            (
+                self.frames > 0 and self.frames % max(1, self.stride) == 0,
+                "windows.frames must be a multiple of windows.stride",
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +100,10 @@ class QueueSettings:
     file_ttl_s: float = 3600.0  # pixels of files
     full_timeout_s: float = 600.0  # a file source that waits longer than this gives up with an error
 
+    def __post_init__(self) -> None:
+        sizes = self.live_bytes, self.file_bytes, self.stale_s, self.payload_ttl_s, self.file_ttl_s
+        _require((min(sizes) > 0, "queue bounds and TTLs must be above 0"))
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
@@ -86,6 +117,19 @@ class WorkerSettings:
     hang_timeout_s: float = 30.0  # a batch that takes longer is killed and given to another worker
     threads: int = 0  # of the CPU runtime; 0: one a core
 
+    def __post_init__(self) -> None:
+        processes = self.processes, self.bulk_processes
+        _require(
+            (self.batch_windows >= 1, "worker.batch_windows must be at least 1"),
+            (
+                min(processes) >= 0 and max(processes) > 0,
+                "worker.processes and worker.bulk_processes must not be below 0, nor both 0",
+            ),
+            (0 <= self.batch_wait_s <= 0.1, "worker.batch_wait_s must be between 0 and 0.1"),
+            (self.start_timeout_s > 0, "worker.start_timeout_s must be above 0"),
+            (self.hang_timeout_s > 0, "worker.hang_timeout_s must be above 0"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BulkSettings:
@@ -95,6 +139,11 @@ class BulkSettings:
     upload_bytes: int = 64_000_000  # largest file that goes through Redis
     upload_ttl_s: float = 86400.0  # its content is gone after this
 
+    def __post_init__(self) -> None:
+        _require(
+            (min(self.upload_bytes, self.upload_ttl_s) > 0, "bulk.upload_bytes and bulk.upload_ttl_s must be above 0")
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
@@ -102,6 +151,9 @@ class ModelSettings:
 
     path: str = ""  # folder of an exported model; empty: the one that ships with dfd
     runtime: str = "auto"  # litert (CPU), keras (GPU or CPU) or auto: keras where a GPU is found
+
+    def __post_init__(self) -> None:
+        _require((self.runtime in ("auto", "litert", "keras"), "model.runtime must be auto, litert or keras"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +167,14 @@ class VerdictSettings:
     reorder_timeout_s: float = 5.0  # a live window that is missing for longer is given up
     thresholds: str = ""  # file of single streams' own `enter` and `exit`, written by dfd calibrate
 
+    def __post_init__(self) -> None:
+        durations = self.min_duration_s, self.cooldown_s, self.reorder_timeout_s
+        _require(
+            (0 <= self.enter <= 1 and 0 <= self.exit <= 1, "verdict.enter and verdict.exit must be between 0 and 1"),
+            (min(durations) >= 0, "verdict durations must not be below 0"),
+            (self.enter == 0 or self.exit <= self.enter, "verdict.exit must not be above verdict.enter"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
@@ -125,6 +185,10 @@ class MetricsSettings:
     worker_port: int = 9462
     monitor_port: int = 9460
 
+    def __post_init__(self) -> None:
+        ports = self.ingest_port, self.worker_port, self.monitor_port
+        _require((all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"))
+
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
@@ -132,6 +196,9 @@ class LogSettings:
 
     format: str = "auto"  # human, json or auto: human on a terminal, else JSON
     traces: str = ""  # URL of an OTLP/HTTP collector, as http://collector:4318/v1/traces; empty: no traces
+
+    def __post_init__(self) -> None:
+        _require((self.format in ("human", "json", "auto"), "log.format must be human, json or auto"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,34 +217,13 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
-    def __post_init__(self) -> None:
-        _validate(self)
-
     def with_values(self, values: Mapping[str, object], origin: str = "flags") -> Settings:
         """These settings with `{"section.key": value}` replaced; text is converted to the key's type."""
         changed: dict[str, dict[str, object]] = {}
-        for dotted, value in _checked(values, origin).items():
+        for dotted, value in checked(values, origin).items():
             section, key = dotted.split(".")
             changed.setdefault(section, {})[key] = value
         return replace(self, **{name: replace(getattr(self, name), **new) for name, new in changed.items()})
-
-
-def load_settings(
-    config: Path | None = None,
-    flags: Mapping[str, object] | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Settings:
-    """Settings from the TOML file, the environment and `flags` (`{"section.key": value}`), in rising precedence.
-
-    Raises SettingsError for a file that cannot be read, an unknown key and a value of the wrong type or range.
-    """
-    environ = os.environ if environ is None else environ
-    if config is None and environ.get(CONFIG_VARIABLE):
-        config = Path(environ[CONFIG_VARIABLE])
-    values = {} if config is None else _checked(_read_toml(config), str(config))
-    values |= _checked(_read_environment(environ), "the environment")
-    values |= _checked(flags or {}, "the command line")
-    return Settings().with_values(values)  # ranges are judged once all is known: one layer may need another
 
 
 def known_keys() -> list[str]:
@@ -185,70 +231,17 @@ def known_keys() -> list[str]:
     return [f"{s.name}.{k.name}" for s in fields(Settings) for k in fields(s.default_factory)]  # type: ignore[arg-type]
 
 
-def parse_assignments(assignments: Iterable[str]) -> dict[str, object]:
-    """`["section.key=value", ...]` as given with --set, as a mapping."""
-    pairs: dict[str, object] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise SettingsError(f"--set takes section.key=value, not '{assignment}'.")
-        pairs[key.strip()] = value.strip()
-    return pairs
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make `load_settings` in a child process return equal settings."""
-    return {
-        ENV_PREFIX + dotted.replace(".", "_").upper(): str(getattr(getattr(settings, section), key))
-        for dotted in known_keys()
-        for section, key in [dotted.split(".")]
-    }
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment for a child process that must have these settings, whatever our own variables say."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
-    return own | environment_of(settings)
-
-
-def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        tables = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from None
-    values: dict[str, object] = {}
-    for section, table in tables.items():
-        if not isinstance(table, dict):
-            raise SettingsError(f"In {path}, '{section}' stands outside a [section]. {_nearest(section)}")
-        values.update({f"{section}.{key}": value for key, value in table.items()})
-    return values
-
-
-def _read_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    variables = {ENV_PREFIX + dotted.replace(".", "_").upper(): dotted for dotted in known_keys()}
-    values: dict[str, object] = {}
-    for name, value in environ.items():
-        if not name.startswith(ENV_PREFIX) or name == CONFIG_VARIABLE:
-            continue
-        if name not in variables:
-            near = difflib.get_close_matches(name, variables, n=1, cutoff=0.0)
-            raise SettingsError(f"Unknown environment variable {name}; did you mean {near[0]}?")
-        values[variables[name]] = value
-    return values
-
-
-def _nearest(dotted: str) -> str:
+def nearest_key(dotted: str) -> str:
+    """A question that names the known key which is most like `dotted`."""
     return f"Did you mean '{difflib.get_close_matches(dotted, known_keys(), n=1, cutoff=0.0)[0]}'?"
 
 
-def _checked(values: Mapping[str, object], origin: str) -> dict[str, object]:
-    """`values` with known keys only, each of its key's type."""
+def checked(values: Mapping[str, object], origin: str) -> dict[str, object]:
+    """`values` with each of its key's type; SettingsError for an unknown key or a value of another type."""
     defaults = {f"{s.name}.{k.name}": k.default for s in fields(Settings) for k in fields(s.default_factory)}  # type: ignore[arg-type]
     for dotted in values:
         if dotted not in defaults:
-            raise SettingsError(f"Unknown setting '{dotted}' in {origin}. {_nearest(dotted)}")
+            raise SettingsError(f"Unknown setting '{dotted}' in {origin}. {nearest_key(dotted)}")
     return {dotted: _convert(value, type(defaults[dotted]), dotted, origin) for dotted, value in values.items()}
 
 
@@ -268,53 +261,3 @@ def _convert(value: object, kind: type, dotted: str, origin: str) -> Any:
 
 
 _NAMES: dict[type, str] = {int: "whole number", float: "number", str: "text"}
-
-
-def _validate(settings: Settings) -> None:
-    windows, verdict, worker, bulk = settings.windows, settings.verdict, settings.worker, settings.bulk
-    metrics = settings.metrics
-    ports = (metrics.ingest_port, metrics.worker_port, metrics.monitor_port)
-    rules = {
-        "video.sample_fps must be above 0": settings.video.sample_fps > 0,
-        "video timeouts must be above 0": min(settings.video.open_timeout_s, settings.video.read_timeout_s) > 0,
-        "video.rtsp_transport must be tcp or udp": settings.video.rtsp_transport in ("tcp", "udp"),
-        "video.max_pixels must be at least 65536": settings.video.max_pixels >= 65536,
-        "faces.min_confidence must be between 0 and 1": 0 < settings.faces.min_confidence < 1,
-        "faces.min_width_px must be at least 16": settings.faces.min_width_px >= 16,
-        "faces.max_faces must be at least 1": settings.faces.max_faces >= 1,
-        "faces.crop_scale must be between 1 and 3": 1 <= settings.faces.crop_scale <= 3,
-        "faces.crop_cap_px must be between 64 and 1024": 64 <= settings.faces.crop_cap_px <= 1024,
-        "windows.stride must be at least 2": windows.stride >= 2,
-        "windows.frames must be a multiple of windows.stride": windows.frames > 0
-        and windows.frames % max(1, windows.stride) == 0,
-        "queue bounds and TTLs must be above 0": min(
-            settings.queue.live_bytes,
-            settings.queue.file_bytes,
-            settings.queue.stale_s,
-            settings.queue.payload_ttl_s,
-            settings.queue.file_ttl_s,
-        )
-        > 0,
-        "worker.batch_windows must be at least 1": worker.batch_windows >= 1,
-        "worker.processes and worker.bulk_processes must not be below 0, nor both 0": min(
-            worker.processes, worker.bulk_processes
-        )
-        >= 0
-        and max(worker.processes, worker.bulk_processes) > 0,
-        "bulk.upload_bytes and bulk.upload_ttl_s must be above 0": min(bulk.upload_bytes, bulk.upload_ttl_s) > 0,
-        "worker.batch_wait_s must be between 0 and 0.1": 0 <= worker.batch_wait_s <= 0.1,
-        "worker.start_timeout_s must be above 0": worker.start_timeout_s > 0,
-        "worker.hang_timeout_s must be above 0": worker.hang_timeout_s > 0,
-        "model.runtime must be auto, litert or keras": settings.model.runtime in ("auto", "litert", "keras"),
-        "log.format must be human, json or auto": settings.log.format in ("human", "json", "auto"),
-        "verdict.enter and verdict.exit must be between 0 and 1": 0 <= verdict.enter <= 1 and 0 <= verdict.exit <= 1,
-        "verdict durations must not be below 0": min(
-            verdict.min_duration_s, verdict.cooldown_s, verdict.reorder_timeout_s
-        )
-        >= 0,
-        "metrics ports must be between -1 and 65535": all(-1 <= port <= 65535 for port in ports),
-        "verdict.exit must not be above verdict.enter": verdict.enter == 0 or verdict.exit <= verdict.enter,
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise SettingsError(f"{rule}.")

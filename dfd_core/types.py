@@ -295,10 +295,3 @@ class ModelInfo:
     runtime: str
     enter: float
     exit: float
-
-
-def format_time(seconds: float) -> str:
-    """Media seconds as `mm:ss`, or `h:mm:ss` from one hour on; parts of a second are cut off."""
-    whole = max(0, int(seconds))
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dfd_core.settings import Settings, environment_of
+from dfd_core.environment import environment_of
+from dfd_core.settings import Settings
 from tests.fixtures_redis import free_port
 
 PATIENCE_S = 400.0  # for busy machines; each wait ends as soon as it can

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from dfd_core.environment import load_settings
 from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import load_scorer
-from dfd_core.settings import load_settings
 from trainer.data.face_pool import FacePool, Picture
 from trainer.data.portraits import load_portraits
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip

@@ -17,8 +17,9 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 
+from dfd_core.environment import environment_of
 from dfd_core.queue import keys, records
-from dfd_core.settings import Settings, environment_of
+from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, WindowEvent
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.fixtures_processes import verdicts_in

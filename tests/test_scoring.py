@@ -157,7 +157,7 @@ def test_both_runtimes_agree(tiny_model: Path, in_keras: KerasProcess) -> None:
 
 def test_scoring_on_the_cpu_imports_no_tensorflow(tiny_model: Path) -> None:
     code = (
-        "import sys; from dfd_core.judging.scoring import load_scorer; from dfd_core.settings import load_settings;"
+        "import sys; from dfd_core.judging.scoring import load_scorer; from dfd_core.environment import load_settings;"
         f"load_scorer(load_settings(flags={{'model.path': {str(tiny_model)!r}, 'model.runtime': 'litert'}}));"
         "print({'tensorflow', 'keras', 'torch'} & set(sys.modules))"
     )

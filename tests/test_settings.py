@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dfd_core.environment import environment_of, load_settings, parse_assignments
 from dfd_core.errors import SettingsError
-from dfd_core.settings import Settings, environment_of, known_keys, load_settings, parse_assignments
+from dfd_core.settings import Settings, known_keys
 
 
 @pytest.fixture

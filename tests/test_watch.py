@@ -16,8 +16,9 @@ import pytest
 from redis import Redis
 from rich.console import Console
 
+from dfd_core.environment import environment_of
 from dfd_core.process.commands import Commands
-from dfd_core.settings import Settings, environment_of
+from dfd_core.settings import Settings
 from dfd_core.types import State, Verdict
 from workers.monitor.notices import Notice, Row, describe, metrics_line, read_line, rows_line
 from workers.watch.child import SERVER

@@ -233,7 +233,7 @@ def test_foreign_jobs_fail_and_harm_nobody(rig):
 
 def test_a_plain_rq_worker_can_run_the_job(rig, monkeypatch):
     monkeypatch.setattr(jobs, "own_scorer", lambda: rig.scorer)
-    monkeypatch.setattr("dfd_core.settings.os.environ", {})
+    monkeypatch.setattr("dfd_core.environment.os.environ", {})
     rig.publish(windows(2))
     queue = rq_queue(rig.redis, live=True)
     SimpleWorker([queue], connection=rig.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")
@@ -250,7 +250,7 @@ def old_names(monkeypatch):
 @pytest.mark.usefixtures("old_names")
 def test_jobs_of_older_versions_are_scored(rig, monkeypatch):
     monkeypatch.setattr(jobs, "own_scorer", lambda: rig.scorer)
-    monkeypatch.setattr("dfd_core.settings.os.environ", {})
+    monkeypatch.setattr("dfd_core.environment.os.environ", {})
     rig.publish(windows(2, stream="a"), "a")
     rig.work()
     rig.publish(windows(3, stream="b"), "b")

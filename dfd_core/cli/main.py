@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 from dfd_core import __version__
+from dfd_core.environment import load_settings, parse_assignments
 from dfd_core.errors import DfdError
 from dfd_core.names import one_line, print_any_name
-from dfd_core.settings import load_settings, parse_assignments
 
 READER_GONE = 141  # what shells report of a process that SIGPIPE ended
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from dfd_core.names import format_time
 from dfd_core.settings import VerdictSettings
-from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, WindowScore, format_time
+from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, WindowScore
 
 NO_TRACK = -1  # the track of a verdict on a stream in which no face is known
 _STOPPED = -1.0  # a clock that has not started

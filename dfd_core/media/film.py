@@ -18,8 +18,8 @@ from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.media.coverage import DAMAGED, Coverage, has_hole, path_of
 from dfd_core.media.display import Orientation
 from dfd_core.media.opening import others_than, reason_of
+from dfd_core.names import format_time
 from dfd_core.settings import VideoSettings
-from dfd_core.types import format_time
 
 _log = logging.getLogger("dfd.video")
 

@@ -26,7 +26,7 @@ from dfd_core.errors import PartialError, VideoError
 from dfd_core.media.coverage import DAMAGED, content_of, has_hole
 from dfd_core.media.display import EXIF, UPRIGHT, Orientation
 from dfd_core.media.opening import is_picture
-from dfd_core.types import format_time
+from dfd_core.names import format_time
 
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # cameras make 200 megapixels; FFmpeg has decoded them before Pillow is asked

@@ -11,9 +11,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dfd_core.models.store import SHIPPED, model_folder, model_name, read_card
+from dfd_core.names import format_time
 from dfd_core.reporting.report import FullReport, Picture, words_of
 from dfd_core.settings import Settings
-from dfd_core.types import State, format_time
+from dfd_core.types import State
 
 _WIDTH, _HEIGHT = 640, 96  # px of a timeline's own coordinates
 _LIMITS = (

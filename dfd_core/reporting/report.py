@@ -18,8 +18,9 @@ from dfd_core.errors import VideoError, WireError
 from dfd_core.judging.offline import FileReport
 from dfd_core.judging.scoring import Scorer
 from dfd_core.media import read_frames
+from dfd_core.names import format_time
 from dfd_core.settings import VideoSettings
-from dfd_core.types import State, format_time
+from dfd_core.types import State
 
 _Kind = TypeVar("_Kind")
 _WORST = 3  # frames of a flagged file that are shown

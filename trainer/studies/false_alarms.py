@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import chi2
 
+from dfd_core.environment import load_settings, parse_assignments
 from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import Scorer, load_scorer
-from dfd_core.settings import Settings, load_settings, parse_assignments
+from dfd_core.settings import Settings
 from dfd_core.types import State
 from trainer.data.face_pool import VALIDATION, pool_of
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip

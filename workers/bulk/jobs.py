@@ -10,10 +10,10 @@ from redis import Redis
 from rq import get_current_job
 from rq.job import Job
 
+from dfd_core.environment import load_settings
 from dfd_core.queue.broker import argument_of
 from dfd_core.queue.bulk import REASON
 from dfd_core.queue.submitted import BulkFile, parse_file
-from dfd_core.settings import load_settings
 from workers.bulk.metrics import BulkMetrics
 from workers.bulk.runner import BulkRunner
 from workers.windows.jobs import own_scorer

@@ -16,13 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dfd_core.console import PlainConsole, shown
-from dfd_core.names import json_line
+from dfd_core.names import format_time, json_line
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import REDIS_AWAY, connect
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkState, Entry
 from dfd_core.settings import Settings
-from dfd_core.types import format_time
 
 EXAMPLES = """examples:
   dfd jobs                       # counts, what runs now, and every failure with its reason

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from dfd_core.types import State, Verdict, format_time
+from dfd_core.names import format_time
+from dfd_core.types import State, Verdict
 
 FAILED = "failed"  # a source that could not even be opened
 

@@ -12,12 +12,13 @@ import threading
 import time
 from pathlib import Path
 
+from dfd_core.environment import child_environment
 from dfd_core.errors import DfdError, QueueError, SettingsError
 from dfd_core.media import stream_names
 from dfd_core.process.commands import Command, Commands, Line
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import connect
-from dfd_core.settings import Settings, child_environment
+from dfd_core.settings import Settings
 from workers.monitor.notices import FAILED, Notice, Row, read_line
 from workers.watch.child import SERVER
 from workers.watch.terminal import Screen, open_screen

@@ -12,12 +12,12 @@ from redis import Redis
 from rq import get_current_job
 from rq.job import Job
 
+from dfd_core.environment import load_settings
 from dfd_core.errors import WireError
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.queue import records
 from dfd_core.queue.broker import argument_of, settle
 from dfd_core.queue.records import WindowHeader
-from dfd_core.settings import load_settings
 from dfd_core.types import Outcome, WindowEvent
 from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer, empty_result

@@ -1,0 +1,90 @@
+"""Settings from one TOML file, then the environment (`DFD_SECTION_KEY`), then flags, in rising precedence.
+
+This is the only module that reads the environment; an unknown variable is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dfd_core.errors import SettingsError
+from dfd_core.settings import Settings, checked, known_keys, nearest_key
+
+ENV_PREFIX = "DFD_"
+CONFIG_VARIABLE = "DFD_CONFIG"  # path of the TOML file, when no --config is given
+
+
+def load_settings(
+    config: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from the TOML file, the environment and `flags` (`{"section.key": value}`), in rising precedence.
+
+    Raises SettingsError for a file that cannot be read, an unknown key and a value of the wrong type or range.
+    """
+    environ = os.environ if environ is None else environ
+    if config is None and environ.get(CONFIG_VARIABLE):
+        config = Path(environ[CONFIG_VARIABLE])
+    values = {} if config is None else checked(_read_toml(config), str(config))
+    values |= checked(_read_environment(environ), "the environment")
+    values |= checked(flags or {}, "the command line")
+    return Settings().with_values(values)  # ranges are judged once all is known: one layer may need another
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, object]:
+    """`["section.key=value", ...]` as given with --set, as a mapping."""
+    pairs: dict[str, object] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise SettingsError(f"--set takes section.key=value, not '{assignment}'.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make `load_settings` in a child process return equal settings."""
+    return {
+        ENV_PREFIX + dotted.replace(".", "_").upper(): str(getattr(getattr(settings, section), key))
+        for dotted in known_keys()
+        for section, key in [dotted.split(".")]
+    }
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment for a child process that must have these settings, whatever our own variables say."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    return own | environment_of(settings)
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        tables = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from None
+    values: dict[str, object] = {}
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            raise SettingsError(f"In {path}, '{section}' stands outside a [section]. {nearest_key(section)}")
+        values.update({f"{section}.{key}": value for key, value in table.items()})
+    return values
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    variables = {ENV_PREFIX + dotted.replace(".", "_").upper(): dotted for dotted in known_keys()}
+    values: dict[str, object] = {}
+    for name, value in environ.items():
+        if not name.startswith(ENV_PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        if name not in variables:
+            near = difflib.get_close_matches(name, variables, n=1, cutoff=0.0)
+            raise SettingsError(f"Unknown environment variable {name}; did you mean {near[0]}?")
+        values[variables[name]] = value
+    return values
