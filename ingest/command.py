@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -136,7 +137,8 @@ class Ingest:
 
     def _forget_old(self) -> None:
         """Remove statuses whose last heartbeat is a day old."""
-        for name, data in self._redis.hgetall(keys.STREAMS_KEY).items():
+        statuses: Any = self._redis.hgetall(keys.STREAMS_KEY)
+        for name, data in statuses.items():
             try:
                 fresh = records.parse_status(data).heartbeat_at_s > time.time() - FORGET_S
             except WireError:

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 from redis import Redis
@@ -128,7 +129,7 @@ class Publisher:
 
     def _read_waiting(self) -> _Waiting:
         """The waiting windows of this stream, of earlier runs too; those that have expired are told and gone."""
-        entries = self._redis.zrange(keys.pending_key(self.stream), 0, -1, withscores=True)
+        entries: list[Any] = self._redis.zrange(keys.pending_key(self.stream), 0, -1, withscores=True)
         oldest = time.time() - self._ttl_s
         waiting = [(records.parse_pending(member), since) for member, since in entries]
         for pending, since in waiting:

@@ -16,6 +16,7 @@ from dfd_core.types import EndEvent, ModelInfo, StreamStatus, Verdict, WindowEve
 
 VERSION = 3  # of records and arrays
 _Record = TypeVar("_Record")
+Fields = dict[Any, Any]  # of str: as redis types what XADD takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def parse_header(data: object) -> WindowHeader:
     return header
 
 
-def event_fields(event: WindowEvent | EndEvent) -> dict[str, str]:
+def event_fields(event: WindowEvent | EndEvent) -> Fields:
     """Fields for XADD on `dfd:results`."""
     return {"event": dumps({"kind": "window" if isinstance(event, WindowEvent) else "end", **asdict(event)})}
 
@@ -84,7 +85,7 @@ def parse_event(entry: Mapping[bytes, bytes]) -> WindowEvent | EndEvent:
     return build(EndEvent, data) if kind == "end" else build(WindowEvent, data)
 
 
-def verdict_fields(verdict: Verdict) -> dict[str, str]:
+def verdict_fields(verdict: Verdict) -> Fields:
     """Fields for XADD on `dfd:verdicts`."""
     return {"verdict": dumps(asdict(verdict))}
 

@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import av
@@ -26,8 +27,9 @@ import cv2
 import numpy as np
 
 from dfd_core.errors import SettingsError, VideoError
+from dfd_core.faces.blazeface import Face
 from dfd_core.faces.blending import blend_with, draw_alteration
-from dfd_core.faces.finder import Face, FaceFinder
+from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.mesh import FaceMesh
 from dfd_core.media import read_frames
 from dfd_core.settings import FaceSettings, VideoSettings
@@ -55,7 +57,7 @@ class Scene:
 
 def parse_scene(url: str) -> Scene:
     """The scene that a synthetic:// URL describes; raises SettingsError for an unknown or impossible parameter."""
-    known = {field.name: type(field.default) for field in fields(Scene)}
+    known: dict[str, Any] = {field.name: type(field.default) for field in fields(Scene)}
     given: dict[str, object] = {}
     for key, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         if key not in known:
@@ -131,7 +133,8 @@ class _Camera:
 
 def _warp(plane: UInt8Array, matrix: np.ndarray) -> UInt8Array:
     height, width = plane.shape
-    return cv2.warpAffine(plane, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(plane, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cast(UInt8Array, moved)
 
 
 def _stills(scene: Scene) -> tuple[UInt8Array, list[UInt8Array]]:
@@ -188,7 +191,7 @@ def _set(portrait: UInt8Array, face: Face, size: tuple[int, int]) -> UInt8Array:
     place = np.array([[scale, 0, width / 2 - scale * centre[0]], [0, scale, height * 0.45 - scale * centre[1]]])
     flags = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_CUBIC
     picture = cv2.warpAffine(portrait, place, size, dst=wall, flags=flags, borderMode=cv2.BORDER_TRANSPARENT)
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+    return cast(UInt8Array, cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420))
 
 
 class SyntheticSource:

@@ -98,9 +98,9 @@ def render(results: Sequence[Result], kind: str, settings: Settings, book: BulkQ
         return "".join(json_line(_row(result)) + "\n" for result in results)
     if kind == "html":
         return _page(results, settings, book)
-    console = PlainConsole(file=io.StringIO())
-    console.print(_table(results))
-    return console.file.getvalue()
+    text = io.StringIO()
+    PlainConsole(file=text).print(_table(results))
+    return text.getvalue()
 
 
 def _row(result: Result) -> dict[str, Any]:

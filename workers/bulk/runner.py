@@ -105,6 +105,7 @@ class BulkRunner:
     @contextmanager
     def _opened(self, file: BulkFile) -> Iterator[Path]:
         """Path of the content, at any place that it was submitted from; QueueError where it is at none."""
+        found: Path | bytes | None
         try:
             found = self._content(file)
         except QueueError:

@@ -45,14 +45,14 @@ class GpuCollector(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Read the GPUs now."""
         gpus = self._read()
-        for name, text, value in (
-            ("dfd_worker_gpu_utilization_ratio", "Share of time in which it computed.", lambda gpu: gpu.utilization),
-            ("dfd_worker_gpu_memory_used_bytes", "Of whoever uses it.", lambda gpu: gpu.used_bytes),
-            ("dfd_worker_gpu_memory_total_bytes", "What it has.", lambda gpu: gpu.total_bytes),
+        for name, text, field in (
+            ("dfd_worker_gpu_utilization_ratio", "Share of time in which it computed.", "utilization"),
+            ("dfd_worker_gpu_memory_used_bytes", "Of whoever uses it.", "used_bytes"),
+            ("dfd_worker_gpu_memory_total_bytes", "What it has.", "total_bytes"),
         ):
             family = GaugeMetricFamily(name, text, labels=["gpu"])
             for gpu in gpus:
-                family.add_metric([str(gpu.index)], value(gpu))
+                family.add_metric([str(gpu.index)], getattr(gpu, field))
             yield family
 
 

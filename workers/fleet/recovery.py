@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from redis import Redis
 from rq import Queue, Worker
@@ -37,7 +38,7 @@ class Recovery:
 
     def bury(self, name: str) -> None:
         """Let the heartbeats of a dead worker's jobs be long past, so that RQ retries or fails them now."""
-        members = self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(name))
+        members: Any = self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(name))
         for queue in self._queues:
             registry = queue.started_job_registry
             if members:

@@ -80,7 +80,7 @@ class BatchWorker(SimpleWorker):
                     self.heartbeat()
                     last_heartbeat = time.monotonic()
                 if self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()
+                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
                 self._batch = self._gather()
                 pauses.reset()
             except REDIS_AWAY as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -22,7 +23,7 @@ class MonitorMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Counters of the sources are theirs: they go on from what each run has counted so far."""
-        by_stream = {"labelnames": ["stream"], "registry": registry}
+        by_stream: dict[str, Any] = {"labelnames": ["stream"], "registry": registry}
         self._windows = Counter(
             "dfd_windows", "Windows by what became of them", ["stream", "outcome"], registry=registry
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -109,7 +110,7 @@ class Monitor:
         ]
 
     def _read(self) -> list[Notice]:
-        reply = self._client.xread({keys.RESULTS_KEY: self._cursor}, count=BATCH, block=BLOCK_MS)
+        reply: Any = self._client.xread({keys.RESULTS_KEY: self._cursor}, count=BATCH, block=BLOCK_MS)
         events = [(entry_id.decode(), self._parse(fields)) for entry_id, fields in (reply[0][1] if reply else [])]
         if any(event is not None and event.stream not in self._overview.statuses for _, event in events):
             self._look()  # before anything changes: Redis may be gone by now, and then all is read again
@@ -158,14 +159,15 @@ class Monitor:
             return
         pipe = self._client.pipeline(transaction=True)
         if changed:
-            pipe.hset(keys.MONITOR_KEY, mapping=changed)
+            pipe.hset(keys.MONITOR_KEY, mapping=dict[Any, Any](changed))
         if gone:
             pipe.hdel(keys.MONITOR_KEY, *gone)
         pipe.execute()
         self._stored = wanted
 
     def _restore(self) -> None:
-        stored = {key.decode(): value for key, value in self._client.hgetall(keys.MONITOR_KEY).items()}
+        kept: Any = self._client.hgetall(keys.MONITOR_KEY)
+        stored: dict[str, bytes] = {key.decode(): value for key, value in kept.items()}
         snapshots = {key[4:]: value for key, value in stored.items() if key.startswith("run:")}
         self._book.restore(stored.get("retired"), snapshots)
         self._cursor = stored.get("cursor", b"0-0").decode()

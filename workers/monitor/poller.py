@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from redis import Redis
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
@@ -29,15 +30,16 @@ class Overview:
     def look(self) -> None:
         """Read all of it and bring it to the metrics; raises RedisError."""
         now_s = time.time()
-        for text in self._client.hgetall(keys.STREAMS_KEY).values():
+        statuses: Any = self._client.hgetall(keys.STREAMS_KEY)
+        for data in statuses.values():
             try:
-                status = records.parse_status(text)
+                status = records.parse_status(data)
             except WireError:
                 continue
             if status.stream in self.statuses or now_s - status.heartbeat_at_s < FORGOTTEN_S:
                 self._look_at_source(status, now_s)
         self._look_at_fleet()
-        text = self._client.get(keys.MODEL_KEY)
+        text: Any = self._client.get(keys.MODEL_KEY)
         try:
             model = records.parse_model(text) if text else None
         except WireError:
@@ -56,7 +58,7 @@ class Overview:
 
     def _look_at_source(self, status: StreamStatus, now_s: float) -> None:
         key = keys.pending_key(status.stream)
-        oldest = self._client.zrange(key, 0, 0, withscores=True)
+        oldest: list[Any] = self._client.zrange(key, 0, 0, withscores=True)
         self.statuses[status.stream] = status
         self.waiting[status.stream] = int(self._client.zcard(key))
         self._metrics.source(status)

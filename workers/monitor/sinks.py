@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -79,7 +79,7 @@ class RedisSink:
     def write(self, notices: Sequence[Notice]) -> None:
         """Append in one transaction."""
         if self._found is None:
-            entries = self._client.xrevrange(keys.VERDICTS_KEY, count=TAIL_ENTRIES)
+            entries: Any = self._client.xrevrange(keys.VERDICTS_KEY, count=TAIL_ENTRIES)
             self._found = {entry.get(b"key", b"").decode(errors="replace") for _, entry in entries}
         fresh = [notice for notice in notices if not notice.final and notice.key not in self._found | self._last]
         pipe = self._client.pipeline(transaction=True)

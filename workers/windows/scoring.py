@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from redis import Redis
@@ -70,13 +71,13 @@ class BatchScorer:
         pixels = {id(p): p for w in windows for p in w.pieces if isinstance(p, Segment)}
         self._metrics.crops.inc(sum(int(t.present.sum()) for p in pixels.values() for t in p.tracks))
         with self._metrics.scoring_seconds.time():
-            together = _attempt(lambda: self._score_now(windows))
+            together = _attempt(partial(self._score_now, windows))
             if not isinstance(together, Exception):
                 return list(together)
             self._metrics.retries.inc()
             if len(windows) == 1:
                 return [together]
-            return [_first(_attempt(lambda w=w: self._score_now([w]))) for w in windows]
+            return [_first(_attempt(partial(self._score_now, [w]))) for w in windows]
 
     def _score_now(self, windows: Sequence[LoadedWindow]) -> list[Scored]:
         ages = [self._settings.stale_s if w.header.live else None for w in windows]
