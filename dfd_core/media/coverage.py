@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import mmap
 import os
 from dataclasses import dataclass, replace
@@ -20,8 +21,7 @@ ENOUGH = 0.9  # of a file; what was read of less is told as a part
 _MOST_LOST_S = 10.0  # of a file of any length
 _ROUNDING_S = 0.002
 _GAP_STEPS = 2.5  # between pictures that follow each other there is less
-_PAUSE_S = 0.5  # longer gaps may be pauses
-_MANY = 25  # pictures, after which it is known how even a film is
+_MISSING_STEPS = 1.5  # from here on a picture is missing where something is known to be gone
 _UNEVEN = 0.02  # so small a share of other steps has a film that makes no pauses
 _LEAST_TAIL_S = 0.25
 _TAIL_SHARE = 0.05  # of what was read, but at most:
@@ -34,6 +34,7 @@ _LEAST_HOLE = 8192  # bytes; metadata are padded with less
 DAMAGED = "{} is cut off or damaged: a part of the picture could not be read."
 _TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}
 _INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
+_HEADERS = {"matroska": 128, "flv": 48}  # bytes at most between two packets of containers that pack them close
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,22 @@ class Coverage:
         self._lacks_trailer = self._kind in _TRAILERS and not _ending(container).endswith(_TRAILERS[self._kind])
         self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
         self._declared_s = _declared_end_s(container, video)
+        self._least_tail_s = _LEAST_TAIL_S if length_of(video) is None else 0.0
         self._waiting: list[float] = []  # times of packets whose pictures have not come
         self._packets_end_s = self._others_end_s = 0.0
+        self._last_packet_s = 0.0, 0.0  # when it begins and ends
         self._bytes_start: int | None = None
         self._bytes_end = 0
+        self._block: tuple[int, int] | None = None  # where the last packet of pictures or sound began and ended
+        self._packet_s = -math.inf
+        self._tears: list[tuple[float, float]] = []  # times of the packets around bytes that are gone
+        self._is_tearing = False
         self._begins_whole: bool | None = None  # recordings of broadcasts begin between two key frames
         self._damaged = self._restarted = self._ends_in_damage = False
         self._last_s: float | None = None
         self._first_s = self._spent_s = self._lost_s = 0.0
-        self._pictures = self._uneven = self._pauses = 0
+        self._pictures = self._keys = self._uneven = self._pauses = 0
+        self._group = self._longest_group = 0  # pictures from a key frame to the next
         self._pauses_s = 0.0
 
     def damage(self) -> None:
@@ -86,6 +94,7 @@ class Coverage:
             return
         index = packet.stream_index
         ours = index == self._index
+        self._place(packet)
         if packet.pts is not None:
             tick_s = self._ticks_s.get(index)
             if tick_s is None:  # a fraction, which takes long to multiply
@@ -94,13 +103,16 @@ class Coverage:
             end_s = start_s + (packet.duration or 0) * tick_s
             if ours:
                 heapq.heappush(self._waiting, start_s)
-                self._packets_end_s = max(self._packets_end_s, end_s)
+                if start_s + self._step_s > self._packets_end_s:
+                    self._packets_end_s, self._last_packet_s = start_s + self._step_s, (start_s, end_s)
+                if self._is_tearing:
+                    self._tears.append((self._packet_s, start_s))
+                self._packet_s, self._is_tearing = start_s, False
             else:
                 self._others_end_s = max(self._others_end_s, end_s)
         if ours:
             self._begins_whole = bool(packet.is_keyframe) if self._begins_whole is None else self._begins_whole
         self._damaged |= bool(packet.is_corrupt)
-        self._place(packet)
 
     def _place(self, packet: Packet[Any]) -> None:
         """Where its bytes are in the file; what lies between packets is none of ours, unless it is much."""
@@ -110,40 +122,56 @@ class Coverage:
             self._bytes_start = self._bytes_end = packet.pos
         self._damaged |= packet.pos - self._bytes_end > _HOLE and self._kind not in _INDEXED
         self._bytes_end = max(self._bytes_end, packet.pos + packet.size)
+        if self._kind in _HEADERS:
+            self._fit(packet, packet.pos, _HEADERS[self._kind])
+
+    def _fit(self, packet: Packet[Any], start: int, header: int) -> None:
+        """Whether a packet's bytes follow those of the one before it; subtitles may be stored compressed."""
+        if packet.stream.type not in ("video", "audio"):
+            self._block = None
+        elif self._block is not None and start == self._block[0]:  # several packets in one block
+            self._block = start, self._block[1] + packet.size
+        else:
+            self._is_tearing |= self._block is not None and not -header < start - self._block[1] < header
+            self._block = start, start + packet.size
 
     def picture(self, time_s: float, is_key: bool) -> None:
         """A whole picture came; one that `is_key` needs none before it."""
-        passed, earliest_s = 0, self._waiting[0] if self._waiting else time_s
+        passed, earliest_s = 0, min([time_s, *self._waiting[:1]])
         while self._waiting and self._waiting[0] < time_s - _ROUNDING_S:
             packet_s = heapq.heappop(self._waiting)
             passed += self._last_s is None or packet_s > self._last_s + _ROUNDING_S
         if self._last_s is None:
             self._first_s = time_s
-            if self._begins_whole and (passed > _GAP_STEPS or (self._damaged and time_s - earliest_s > _TAIL_S)):
+            if self._begins_whole and (passed > _GAP_STEPS or (self._damaged and passed)):
                 self._spent_s = self._lost_s = time_s - earliest_s
         elif time_s < self._last_s - _BACK_S:
             self._restarted, self._waiting = True, []
         else:
             gap_s = max(0.0, time_s - self._last_s)
             self._spent_s += gap_s
-            if gap_s > _GAP_STEPS * self._step_s:
-                self._gap(gap_s - self._step_s, passed, is_key)
+            if gap_s > _MISSING_STEPS * self._step_s:
+                self._gap(self._last_s, time_s, passed, is_key)
             self._uneven += not 0.5 < gap_s / self._step_s < 1.5
-        self._pictures, self._ends_in_damage = self._pictures + 1, False
+        if is_key:
+            self._longest_group, self._group = max(self._longest_group, self._group), 0
+        self._group += 1
+        self._pictures, self._keys, self._ends_in_damage = self._pictures + 1, self._keys + is_key, False
         self._last_s = time_s
 
-    def _gap(self, seconds: float, passed: int, is_key: bool) -> None:
-        """Lost, if packets came for it, something is damaged, or there was no pause so far.
+    def _gap(self, start_s: float, end_s: float, passed: int, is_key: bool) -> None:
+        """Lost, if packets came for it, their bytes are gone, or something is damaged.
 
-        If a key frame ends it, a piece of the file may be gone. Whether that is so shows in the end: recordings that
-        pause by themselves do not go on with a key frame.
+        If a key frame ends it that was not due, a piece of the film may be gone. Whether that is so shows in the end:
+        recordings that pause by themselves seldom go on with a key frame.
         """
-        pause = seconds > _PAUSE_S and self._kind not in _INDEXED
-        even = self._pictures >= _MANY and self._uneven <= _UNEVEN * self._pictures
-        if self._damaged or passed > _GAP_STEPS or (pause and even):
-            self._lost_s += seconds
-        elif pause and is_key:
-            self._pauses, self._pauses_s = self._pauses + 1, self._pauses_s + seconds
+        self._tears = [tear for tear in self._tears if max(tear) > start_s + _ROUNDING_S]
+        torn = any(min(tear) < end_s - _ROUNDING_S for tear in self._tears)
+        missing_s, is_long = end_s - start_s - self._step_s, end_s - start_s > _GAP_STEPS * self._step_s
+        if torn or self._ends_in_damage or passed > _GAP_STEPS or (self._damaged and (is_long or passed)):
+            self._lost_s += missing_s
+        elif is_long and is_key and self._group != self._longest_group and self._kind not in _INDEXED:
+            self._pauses, self._pauses_s = self._pauses + 1, self._pauses_s + missing_s
 
     @property
     def is_picture(self) -> bool:
@@ -156,7 +184,8 @@ class Coverage:
             return Reach(0.0, 0.0, True)
         spent_s = self._spent_s + self._step_s
         tail_s, head_s = self._tail_s(self._last_s + self._step_s), self._head_s(spent_s)
-        if self._uneven - self._pauses <= _UNEVEN * self._pictures:
+        keys_tell = self._keys <= self._pictures / 2  # where every picture is one, each pause ends with one
+        if keys_tell and self._uneven - self._pauses <= _UNEVEN * self._pictures:
             self._lost_s, self._pauses_s = self._lost_s + self._pauses_s, 0.0
         reach = Reach(spent_s - self._lost_s, spent_s + head_s + tail_s, self._lost_s + head_s < _TAIL_S)
         return replace(reach, of_s=None) if self._is_torn() and not reach.partial else reach
@@ -179,6 +208,8 @@ class Coverage:
         if self._restarted:
             return 0.0
         until_s, slack_s = self._packets_end_s, self._slack_s(end_s)
+        if self._last_packet_s[0] < end_s:  # it was shown, and may be shown for long
+            end_s = max(end_s, min(self._last_packet_s[1], self._declared_s or math.inf))
         if self._declared_s is not None and self._others_end_s < self._declared_s - slack_s:
             until_s = max(until_s, self._declared_s)
         elif self._kind not in _LENGTH_IN_HEADER and self._bytes_end and self._size > 0:
@@ -189,7 +220,9 @@ class Coverage:
 
     def _slack_s(self, end_s: float) -> float:
         """What may be missing at the end of a whole file."""
-        return min(_TAIL_S, max(_LEAST_TAIL_S, _GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
+        if self._ends_in_damage:
+            return _MISSING_STEPS * self._step_s
+        return min(_TAIL_S, max(self._least_tail_s, _GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
 
 
 def path_of(container: InputContainer) -> Path | None:

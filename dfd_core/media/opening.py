@@ -110,9 +110,8 @@ def start_of(stream: VideoStream) -> float:
 
 def others_than(container: InputContainer, chosen: VideoStream) -> str | None:
     """What is to be told where a file has more than one film: which is read, and which are not."""
-    films = [
-        s for s in container.streams.video if not s.disposition & (Disposition.attached_pic | Disposition.dependent)
-    ]
+    parts = Disposition.attached_pic | Disposition.dependent
+    films = [s for s in container.streams.video if s.codec_context is not None and not s.disposition & parts]
     if len(films) < 2:
         return None
     others = [_described(stream) for stream in films if stream is not chosen]

@@ -1,0 +1,67 @@
+"""Gaps between the pictures of a film: pieces that are gone are told, pauses of recordings are not."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.test_reach import KINDS, film, read
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".flv"])
+@pytest.mark.parametrize("count", [24, 100])
+def test_a_piece_that_is_gone_from_the_middle_of_a_short_film_is_told(tmp_path: Path, suffix: str, count: int) -> None:
+    codec, options = KINDS[suffix]
+    times = [40 * n for n in range(count)]
+    whole = film(tmp_path / f"whole{suffix}", codec, pts_ms=times, options={**options, "g": "6", "b": "400000"})
+    (every, partial, _), data = read(whole, fps=25), whole.read_bytes()
+    assert (len(every), partial) == (count, None)
+    for tenth in range(2, 7):
+        path = tmp_path / f"{tenth}{suffix}"
+        path.write_bytes(data[: len(data) * tenth // 10] + data[len(data) * (tenth + 2) // 10 :])
+        frames, partial, _ = read(path, fps=25)
+        assert partial is not None or len(frames) >= 0.9 * count, tenth
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".flv"])
+def test_packets_that_were_lost_up_to_a_key_frame_are_told(tmp_path: Path, suffix: str) -> None:
+    path = film(tmp_path / "whole.mkv", options={"preset": "ultrafast", "g": "12"})
+    with av.open(str(path)) as whole, av.open(str(tmp_path / f"a{suffix}"), "w") as rest:
+        stream = rest.add_stream_from_template(whole.streams.video[0])
+        for number, packet in enumerate(whole.demux(video=0)):
+            if packet.size and not 40 < number < 72:
+                packet.stream = stream
+                rest.mux(packet)
+    _, partial, _ = read(tmp_path / f"a{suffix}")
+    assert partial is not None
+    assert partial.read_s == pytest.approx(119 / 25, abs=0.1)
+
+
+def evenly(pictures: int, *starts_ms: int) -> list[int]:
+    """Times of as many pictures, 40 ms apart, from each start on."""
+    return [start + 40 * n for start in starts_ms for n in range(pictures)]
+
+
+PAUSES = {
+    "between runs": evenly(20, 0, 3000, 7000, 9500),
+    "between long runs": evenly(40, 0, 3000, 7000, 10000),
+    "where a key frame is due": evenly(100, 0, 6000),
+    "between a few pictures": evenly(4, 0, 500, 2700, 3500),
+    "of other steps": [int(t) for t in np.cumsum(np.random.default_rng(3).integers(20, 120, 60))] + [9000, 9040],
+    "only": list(range(0, 30000, 3000)),
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv", ".ts"])
+@pytest.mark.parametrize("pauses", PAUSES)
+def test_pauses_of_a_whole_file_are_no_loss(tmp_path: Path, suffix: str, pauses: str) -> None:
+    codec, options = KINDS[suffix]
+    frames, partial, _ = read(film(tmp_path / f"a{suffix}", codec, pts_ms=PAUSES[pauses], options=options))
+    assert partial is None
+    assert frames[-1].time_s == pytest.approx((PAUSES[pauses][-1] - PAUSES[pauses][0]) / 1000, abs=0.2)
+
+
+def test_pauses_between_pictures_that_are_all_key_frames_are_no_loss(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", pts_ms=PAUSES["between runs"], options={"g": "1", "preset": "ultrafast"})
+    assert read(path)[1] is None
