@@ -11,12 +11,19 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.pictures import sample_portrait
 from trainer.data.dataset import DatasetWriter, FaceWindow, FileRow, Header
 from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.portraits import load_portraits
 from trainer.training.recipes import recipe_named
 
 SMOKE = replace(recipe_named("smoke"), size=96)
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """One upright face; see `tests.pictures.sample_portrait`."""
+    return sample_portrait()
 
 
 @pytest.fixture(scope="session")

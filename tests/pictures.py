@@ -33,14 +33,19 @@ def as_shown(image: np.ndarray, orientation: int) -> np.ndarray:
     return np.asarray(ImageOps.exif_transpose(picture))
 
 
-def portrait(side: int = 360) -> np.ndarray:
-    """The public-domain portrait, uint8 (side, side, 3) RGB."""
+def sample_portrait() -> np.ndarray:
+    """The public-domain portrait that matplotlib ships, uint8 (600, 512, 3) RGB, with a face of 209 px."""
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("needs matplotlib's sample portrait: pip install dfd[demo]")
     import matplotlib
 
-    image = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
-    return cv2.cvtColor(cv2.resize(image[20:532], (side, side), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    return np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)[:600])
+
+
+def portrait(side: int = 360) -> np.ndarray:
+    """A square of it around the face, uint8 (side, side, 3) RGB."""
+    return cv2.resize(sample_portrait()[20:532], (side, side), interpolation=cv2.INTER_AREA)
 
 
 def write_film(

@@ -36,13 +36,6 @@ class CountingFinder(FaceFinder):
 
 
 @pytest.fixture(scope="module")
-def portrait() -> UInt8Array:
-    matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    return np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)[:600])
-
-
-@pytest.fixture(scope="module")
 def scorer() -> Scorer:
     return load_scorer(SETTINGS)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -16,13 +14,6 @@ from dfd_core.types import UInt8Array
 
 SETTINGS = FaceSettings()
 SIZES = [(1280, 720), (1920, 1080), (3840, 2160), (1080, 1920), (2500, 300), (4000, 2000)]
-
-
-@pytest.fixture(scope="module")
-def portrait() -> UInt8Array:
-    matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    return np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)[:600])
 
 
 @pytest.fixture(scope="module")
