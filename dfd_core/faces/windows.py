@@ -40,6 +40,11 @@ class SegmentBuilder:
         self._last: tuple[float, Float32Array] | None = None  # time and histogram of the frame before
         self._seq = 0
 
+    @property
+    def quarter_turns(self) -> int:
+        """By how many quarters, counterclockwise, pictures are turned now."""
+        return self._orientation.quarter_turns
+
     def push(self, frame: Frame) -> list[Segment]:
         """Take the next sampled frame; the segments that it completes: none, one, or two after a gap or cut."""
         done = []
