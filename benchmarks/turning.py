@@ -13,11 +13,11 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-from dfd_core.faces import FaceFinder
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.windows import SegmentBuilder, turned_frame
+from dfd_core.media import read_frames
 from dfd_core.settings import Settings
 from dfd_core.types import Frame
-from dfd_core.video import read_frames
-from dfd_core.windows import SegmentBuilder, turned_frame
 
 SETTINGS = Settings()
 OUTCOMES = ("right", "wrong", "told", "no face")
