@@ -15,6 +15,8 @@ pytest_plugins = [
     "tests.fixtures_processes",
     "tests.fixtures_faces",
     "tests.fixtures_bulk",
+    "tests.fixtures_names",
+    "tests.fixtures_monitor",
 ]
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings belong to the system's Python, not to a virtual environment

@@ -12,6 +12,7 @@ from dfd_core.cli.main import main
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.settings import Settings
+from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
 from workers.bulk.jobs import scan_jobs
 from workers.bulk.metrics import BulkMetrics
@@ -51,3 +52,13 @@ def rig(redis_client, redis_url, tiny_model, monkeypatch):
 @pytest.fixture
 def clip(tmp_path):
     return write_clip(tmp_path / "clip.mp4", frames=20)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """A folder with a real video and one that is fake from its second second on."""
+    pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
+    folder = tmp_path_factory.mktemp("scenes")
+    render_synthetic(folder / "real.mp4", Scene(duration=4, fake_from=9, size=(960, 540), fps=8))
+    render_synthetic(folder / "fake.mp4", Scene(duration=7, fake_from=2, size=(960, 540), fps=8))
+    return folder

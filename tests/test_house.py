@@ -16,14 +16,9 @@ FILE_LINES, FUNCTION_LINES = 300, 40
 
 # Longer ones that wait to be split, and how long they may be meanwhile.
 LONG = {
-    "tests/test_bulk.py": 420,
     "tests/test_data.py": 450,
-    "tests/test_monitor.py": 560,
-    "tests/test_names.py": 390,
     "tests/test_real_clips.py": 390,
     "tests/test_trainer.py": 350,
-    "tests/test_video.py": 350,
-    "tests/test_watch.py": 320,
 }
 
 # Imports that may stand inside functions: slow ones, of what may be absent, or of what `dfd doctor` may find broken.
