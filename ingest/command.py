@@ -122,7 +122,7 @@ class Ingest:
                 while not stop.is_set() and parent.alive and not all(stream.done for stream in self._streams):
                     self._look_after_all()
                     pipes = [stream.reports for stream in self._streams if stream.reports is not None]
-                    connection.wait(pipes, TICK_S) if pipes else stop.wait(TICK_S)
+                    connection.wait([stop.fileno(), *pipes], TICK_S)
             finally:
                 self._stop_children()
         failed = [stream for stream in self._streams if stream.error is not None]

@@ -19,6 +19,7 @@ from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
 from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
+from dfd_core.process.signals import Stop
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, connect
 from dfd_core.settings import Settings
@@ -53,7 +54,7 @@ def run_stream(url: str, name: str, settings: Settings, parent: Connection) -> N
 
 
 def _pump(url: str, name: str, settings: Settings, parent: Connection) -> None:
-    stop = threading.Event()
+    stop = Stop()
     source = open_source(url, settings.video, name)
     redis = connect(settings.redis)
     publisher = Publisher(redis, name, source.live, settings, stop)

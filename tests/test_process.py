@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
@@ -13,6 +14,7 @@ import pytest
 
 from dfd_core.process.backoff import Backoff, Restarts
 from dfd_core.process.children import SPAWN, Child, Deadline, Ended, stop_children
+from dfd_core.process.signals import stop_on_signals
 
 PATIENCE_S = 120.0  # of a busy machine
 
@@ -114,6 +116,17 @@ def test_all_children_stop_together(tmp_path: Path) -> None:
     until(lambda: stubborn.deadline.missed_s == 0.0 and stubborn.deadline._allowed_s.value != PATIENCE_S)
     assert stop_children([nursery.child, stubborn], 1.0) == [stubborn]
     assert stop_children([Child(_started_deaf, 1.0, Restarts(0.1, 1.0))], 1.0) == []  # it was never started
+
+
+def test_a_signal_wakes_who_waits_and_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_signals() as stop:
+        assert not stop.wait(0.01)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert stop.wait(PATIENCE_S)
+        os.kill(os.getpid(), signal.SIGINT)  # told twice
+        assert stop.is_set()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def deaf(deadline: Deadline) -> None:
