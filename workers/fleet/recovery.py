@@ -27,6 +27,7 @@ class Recovery:
     """Two nets: `bury` for a worker known to be dead, `sweep` for whatever else was lost on the way.
 
     `enqueue_due` brings back what waits for another attempt: RQ's own scheduler, without the process that it forks.
+    All of it belongs to the main thread: RQ bounds the callbacks of failed jobs by a signal.
     """
 
     def __init__(self, redis: Redis) -> None:
