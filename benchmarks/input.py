@@ -26,7 +26,7 @@ from trainer.data.face_pool import FacePool, Picture, pool_of
 from trainer.networks.arithmetic import use_fast_arithmetic
 from trainer.training.prefetch import batches
 from trainer.training.recipes import recipe_named
-from trainer.training.step import learn, start
+from trainer.training.step import Learner
 
 WINDOWS, FRAMES, ROUNDS, STEPS = 96, 16, 3, 8
 
@@ -61,26 +61,28 @@ def make_set(path: Path) -> None:
 
 def main() -> None:
     use_fast_arithmetic(threads=1)
-    recipe = replace(recipe_named("selfblend-short"), learners=1)
+    recipe = recipe_named("selfblend-short").but(draws=1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "set.h5"
         make_set(path)
         disk = pool_of([path])
         pools = {"memory": replace(disk, pictures=Memory(disk)), "HDF5": disk}
-        model = start(recipe, Path(folder) / "run", seed=1)
-        feeds = {name: batches(pool, recipe, 1, range(ROUNDS * STEPS + 1), processes=1) for name, pool in pools.items()}
+        learner, steps = Learner.begin(recipe, Path(folder) / "run", seed=1), range(ROUNDS * STEPS + 1)
+        feeds = {name: batches(recipe.sampler(pool), 1, steps, feeders=1) for name, pool in pools.items()}
         for feed in feeds.values():
-            learn(model, *next(feed), recipe)  # starting is not measured
+            learner.learn(*next(feed))  # starting is not measured
         seconds = dict.fromkeys(pools, 0.0)
         for _ in range(ROUNDS):
             for name, feed in feeds.items():
                 started = time.monotonic()
                 for images, labels in itertools.islice(feed, STEPS):
-                    learn(model, images, labels, recipe)
+                    learner.learn(images, labels)
                 seconds[name] += time.monotonic() - started
     rates = {name: ROUNDS * STEPS / spent for name, spent in seconds.items()}
     for name, rate in rates.items():
-        print(f"{name:<8}{rate:.3f} steps/s of {2 * recipe.pairs} pictures of {recipe.size} px")
+        print(
+            f"{name:<8}{rate:.3f} steps/s of {recipe.sampling.faces_a_step} pictures of {recipe.architecture.size} px"
+        )
     print(f"HDF5 / memory: {rates['HDF5'] / rates['memory']:.2f}")
 
 

@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,14 +21,14 @@ import numpy as np
 
 from trainer.networks.arithmetic import use_fast_arithmetic
 from trainer.training.recipes import recipe_named
-from trainer.training.step import learn, start
+from trainer.training.step import Learner
 
 ROUNDS, STEPS = 4, 4
 
 
-def learner(fast: bool, turns: Connection) -> None:
+def train(fast: bool, turns: Connection) -> None:
     """Learn STEPS batches of noise whenever told to, and answer with the seconds that it took."""
-    recipe = replace(recipe_named("selfblend-long"), learners=1)
+    recipe = recipe_named("selfblend-long").but(draws=1)
     if fast:
         use_fast_arithmetic(1)
     elif keras.backend.backend() == "torch":
@@ -37,15 +36,16 @@ def learner(fast: bool, turns: Connection) -> None:
 
         torch.set_num_threads(1)
     rng = np.random.default_rng(1)
-    images = rng.integers(0, 256, (2 * recipe.pairs, recipe.size, recipe.size, 3), np.uint8)
+    size = recipe.architecture.size
+    images = rng.integers(0, 256, (recipe.sampling.faces_a_step, size, size, 3), np.uint8)
     labels = np.arange(len(images), dtype=np.float32)[:, None] % 2
     with tempfile.TemporaryDirectory() as run:
-        model = start(recipe, Path(run), seed=1)
-        learn(model, images, labels, recipe)  # starting is not measured
+        learner = Learner.begin(recipe, Path(run), seed=1)
+        learner.learn(images, labels)  # starting is not measured
         while turns.recv():
             started = time.monotonic()
             for _ in range(STEPS):
-                learn(model, images, labels, recipe)
+                learner.learn(images, labels)
             turns.send(time.monotonic() - started)
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     ends, seconds = {}, {"without": 0.0, "with": 0.0}
     for name in seconds:
         ends[name], other = context.Pipe()
-        context.Process(target=learner, args=(name == "with", other), daemon=True).start()
+        context.Process(target=train, args=(name == "with", other), daemon=True).start()
     for turn in range(ROUNDS + 1):
         for name, end in ends.items():
             end.send(True)
@@ -62,10 +62,10 @@ def main() -> None:
             seconds[name] += spent if turn else 0.0  # the first turn warms up
     for end in ends.values():
         end.send(False)
-    recipe = recipe_named("selfblend-long")
-    rates = {name: ROUNDS * STEPS * 2 * recipe.pairs / spent for name, spent in seconds.items()}
+    recipe = recipe_named("selfblend-long").but(draws=1)
+    rates = {name: ROUNDS * STEPS * recipe.sampling.faces_a_step / spent for name, spent in seconds.items()}
     for name, rate in rates.items():
-        print(f"{name:<8}{rate:.1f} pictures of {recipe.size} px a second, {keras.backend.backend()}")
+        print(f"{name:<8}{rate:.1f} pictures of {recipe.architecture.size} px a second, {keras.backend.backend()}")
     print(f"with / without: {rates['with'] / rates['without']:.2f}")
 
 

@@ -17,7 +17,7 @@ from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.portraits import load_portraits
 from trainer.training.recipes import recipe_named
 
-SMOKE = replace(recipe_named("smoke"), size=96)
+SMOKE = recipe_named("smoke").but(size=96)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
     image = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     folder = tmp_path_factory.mktemp("portraits")
-    sources = ("us_a", "us_a", "us_a", "us_b", "other", SMOKE.held_out[0])
+    sources = ("us_a", "us_a", "us_a", "us_b", "other", SMOKE.sampling.held_out[0])
     with (folder / "faces.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["file", "source"])
@@ -44,7 +44,7 @@ def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pool(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
-    return load_portraits(portraits, tmp_path_factory.mktemp("pool") / "faces.npz", SMOKE.held_out)
+    return load_portraits(portraits, tmp_path_factory.mktemp("pool") / "faces.npz", SMOKE.sampling.held_out)
 
 
 def face_set(path: Path, pool: FacePool, methods: tuple[str, ...], moments: int = 2, *, validation: int = 1) -> Path:

@@ -17,15 +17,19 @@ _PARENT = """
 import os, time
 from trainer.processes import processes
 
-with processes(1, print) as pool:
-    print(pool.submit(os.getpid).result(), flush=True)
-    pool.submit(time.sleep, 600).result()
+def rest(pid):
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with processes(1, os.getpid) as pool:
+        print(pool.submit(int).result(), flush=True)
+        pool.submit(rest).result()
 """
 
 
 def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
-    script.write_text(f"if __name__ == '__main__':\n    {_PARENT.strip().replace(chr(10), chr(10) + '    ')}\n")
+    script.write_text(_PARENT)
     with subprocess.Popen(
         [sys.executable, script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
     ) as parent:
@@ -40,5 +44,10 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_is_one_sentence() -> None:
-    with pytest.raises(DataError, match="died at its work"), processes(1, print) as pool:
-        pool.submit(os._exit, 1).result()
+    with pytest.raises(DataError, match="died at its work"), processes(1, int, 1) as pool:
+        pool.submit(os._exit).result()
+
+
+def test_each_process_makes_its_state_once() -> None:
+    with processes(2, list, "ab") as pool:
+        assert list(pool.map(list.index, ["b", "a", "b"])) == [1, 0, 1]

@@ -21,10 +21,10 @@ from trainer.data.dataset import Dataset
 from trainer.data.face_pool import FacePool, pool_of
 from trainer.fakes import restoration
 from trainer.fakes.clips import AUTHENTIC, FPS, Clip, decoded, encode, film, make_clip
-from trainer.fakes.manipulations import FROZEN, LIP_SYNCED, SELF_BLENDED, SWAPPED, Frame, manipulated
+from trainer.fakes.kinds import filmed_fake_named
+from trainer.fakes.kinds.kind import Frame
+from trainer.fakes.kinds.swapped import swap
 from trainer.fakes.restoration import NETWORKS, Restoration, draw_restoration, restore
-from trainer.fakes.sampler import draw_pair
-from trainer.fakes.swapping import swap
 from trainer.training.recipes import recipe_named
 
 SHORT = Clip(seconds=0.4, sides=(240, 241), noise=(0.0, 0.01), crf=(16, 17), twice_share=0.0)
@@ -55,7 +55,7 @@ def test_only_the_manipulation_tells_two_clips_apart(set_of_faces: FacePool, tmp
         make_clip(set_of_faces, kind, 0, tmp_path / f"{kind}.mp4", np.random.default_rng(3), plan=SHORT)
         return np.stack(decoded(tmp_path / f"{kind}.mp4")).astype(np.int16)
 
-    real, again, blended, swapped = (clip(kind) for kind in (AUTHENTIC, AUTHENTIC, SELF_BLENDED, SWAPPED))
+    real, again, blended, swapped = (clip(kind) for kind in (AUTHENTIC, AUTHENTIC, "self_blended", "swapped"))
     rounding = np.abs(real - again).mean()  # PyAV and libx264 do not give the same bytes twice
     assert rounding < 3
     centre = np.s_[:, 80:160, 80:160]
@@ -74,7 +74,7 @@ def filmed(set_of_faces: FacePool) -> list[Frame]:
 def test_a_lip_synced_face_moves_below_the_eyes_alone(filmed: list[Frame]) -> None:
     moved = []
     for (image, points), (fake, _) in zip(
-        filmed, manipulated(LIP_SYNCED, filmed, None, np.random.default_rng(1)), strict=True
+        filmed, filmed_fake_named("lip_synced").film(filmed, None, np.random.default_rng(1), 0.0), strict=True
     ):
         change = np.abs(fake.astype(int) - image).mean(axis=2)
         eyes, chin = points[[33, 263], 1].mean(), points[152, 1]
@@ -100,7 +100,7 @@ def test_a_frozen_face_keeps_its_texture_while_the_head_moves(filmed: list[Frame
         return float(np.abs(np.diff(faces, axis=0)).mean())
 
     for seed in range(4):
-        frozen = list(manipulated(FROZEN, noisy, None, np.random.default_rng(seed)))
+        frozen = list(filmed_fake_named("frozen").film(noisy, None, np.random.default_rng(seed), 0.0))
         assert np.array_equal(frozen[0][1], noisy[0][1])
         assert changes(frozen) < 0.9 * changes(noisy)
 
@@ -143,8 +143,8 @@ def test_a_face_is_swapped_with_another_one(set_of_faces: FacePool) -> None:
 
 
 def test_restored_faces_are_pasted_or_whole(set_of_faces: FacePool) -> None:
-    recipe = recipe_named("blended-and-restored")
-    pairs = [draw_pair(set_of_faces, "restored", recipe, np.random.default_rng(n)) for n in range(12)]
+    sampler = recipe_named("blended-and-restored").sampler(set_of_faces)
+    pairs = [sampler.pair("restored", np.random.default_rng(n)) for n in range(12)]
     corner = [np.abs(p[0][:12, :12].astype(int) - p[1][:12, :12]).mean() for p in pairs]
     assert min(corner) < 3 < max(corner)  # the darker fake fills the crop, or only its face is there
 

@@ -19,7 +19,6 @@ from dfd_core.judging.scoring import load_scorer
 from trainer.data.face_pool import FacePool, Picture
 from trainer.data.portraits import load_portraits
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
-from trainer.fakes.manipulations import SELF_BLENDED, SWAPPED
 from trainer.fakes.restoration import PACKAGE, Restoration, restore
 
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
@@ -86,7 +85,7 @@ def authentic(held_out: FacePool, tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "least"), [(SELF_BLENDED, 0.9), ("restored", 0.9), (SWAPPED, 0.65)])
+@pytest.mark.parametrize(("kind", "least"), [("self_blended", 0.9), ("restored", 0.9), ("swapped", 0.65)])
 def test_it_tells_authentic_from_fake(
     kind: str, least: float, held_out: FacePool, authentic: list[float], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from dfd_core.models.store import SHIPPED, read_card
 from tests.fixtures_faces import face_set
 from trainer.data.face_pool import FacePool
 from trainer.fakes.clips import AUTHENTIC
-from trainer.fakes.manipulations import MANIPULATIONS
+from trainer.fakes.kinds import MANIPULATIONS
 from trainer.measuring.evidence import Evidence, Row, figures_of, fit_fusion, fused, thresholds_of
 
 USUAL = Quality(26.0, 96.0, 120.0, 0.2)

@@ -67,36 +67,6 @@ assert discriminator.count_params() == 2352 * 128 + 128 + 128 * 64 + 64 + 64 + 1
 gan = build_gan(generator, discriminator)
 assert gan.input_shape == (None, 100) and gan.output_shape == (None, 1)
 assert len(gan.trainable_variables) == len(generator.trainable_variables) == 6
-
-import threading
-from dfd_core.errors import DataError
-from trainer.training.step import moving_state
-from trainer.training.parallel import Exchange
-def learner(seed):
-    keras.utils.set_random_seed(seed)
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    model.compile(keras.optimizers.AdamW(use_ema=True), "mse", run_eagerly=True)
-    model.train_on_batch(np.full((1, 2), seed), np.zeros((1, 3)))
-    return model
-models = [learner(1), learner(2)]
-state = [[keras.ops.convert_to_numpy(v) + 0 for v in moving_state(model)] for model in models]
-assert len(state[0]) == 2 * 4  # kernel and bias; their two moments and moving average
-exchange = Exchange(2, sum(v.size for v in state[0]))
-other = threading.Thread(target=exchange.average, args=(models[1], 1))
-other.start()
-exchange.average(models[0], 0)
-other.join()
-for one, two, *mean in zip(*state, *(moving_state(model) for model in models)):
-    assert np.abs(one - two).max() > 0
-    for got in mean:
-        assert np.allclose(keras.ops.convert_to_numpy(got), (one + two) / 2, atol=1e-7)
-exchange.barrier.abort()
-try:
-    exchange.average(models[0], 0)
-except DataError as error:
-    assert "A learner is gone" in str(error)
-else:
-    raise AssertionError("nobody missed the learner")
 """
 
 

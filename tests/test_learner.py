@@ -7,7 +7,6 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,9 @@ from trainer.training.recipes import recipe_named
 _STEPS = """
 import sys, pathlib
 import keras, numpy as np
-from dataclasses import replace
 from dfd_core.errors import DataError
 from trainer.networks.backbones import build_detector, freeze, stages_of
-from trainer.networks.trained import averaged_weights
-from trainer.training.step import begin_with, learn, moving_state, start, thaw
+from trainer.training.step import Learner
 from trainer.training.recipes import recipe_named
 
 folder = pathlib.Path(sys.argv[1])
@@ -35,63 +32,65 @@ arrays = lambda variables: [keras.ops.convert_to_numpy(v) + 0 for v in variables
 moved = lambda one, other: [bool(np.abs(a - b).max() > 0) for a, b in zip(one, other)]
 
 # from a given network, whose channels a recipe may add to; from another one not
-model = start(smoke, folder, 1)
-learn(model, images, labels, smoke)
-model.save(folder / "given.keras")
-fresh, wider = start(smoke, folder, 2), start(replace(smoke, modalities=3), folder, 2)
+learner = Learner.begin(smoke, folder, 1)
+learner.learn(images, labels)
+learner.model.save(folder / "given.keras")
+fresh, wider = Learner.begin(smoke, folder, 2), Learner.begin(smoke.but(modalities=3), folder, 2)
 for other in (fresh, wider):
-    begin_with(other, folder / "given.keras", smoke)
-    ours, theirs = (keras.ops.convert_to_numpy(m(images.astype(np.float32), training=False)) for m in (other, model))
+    other.take_weights(folder / "given.keras")
+    ours, theirs = (
+        keras.ops.convert_to_numpy(of.model(images.astype(np.float32), training=False)) for of in (other, learner)
+    )
     assert np.abs(ours - theirs).max() < 1e-4
-    kept = averaged_weights(other).get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(kept, other.get_weights()))
-stuck = replace(smoke, modalities=3, frozen=((0, 2),))
-for recipe, why in ((replace(smoke, backbone="mobilenet-v2"), "is not that of the recipe"), (stuck, "begin at zero")):
+    kept = other.averaged().get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(kept, other.model.get_weights()))
+stuck = smoke.but(modalities=3, frozen=((0, 2),))
+for recipe, why in ((smoke.but(backbone="mobilenet-v2"), "is not that of the recipe"), (stuck, "begin at zero")):
     try:
-        begin_with(start(recipe, folder, 1), folder / "given.keras", recipe)
+        Learner.begin(recipe, folder, 1).take_weights(folder / "given.keras")
         raise SystemExit(f"begun where it {why}")
     except DataError as error:
         assert why in str(error)
 
 # the head first, then all
-recipe = replace(smoke, frozen=((0, 1000), (1, 0)))
-model = start(recipe, folder, 1)
+learner = Learner.begin(smoke.but(frozen=((0, 1000), (1, 0))), folder, 1)
+model = learner.model
 assert len(stages_of(model)) == 5 and len(model.trainable_variables) == 2
 before = arrays(model.weights)
-learn(model, images, labels, recipe)
+learner.learn(images, labels)
 assert moved(before, arrays(model.weights)) == [False] * 10 + [True] * 2
-kept = averaged_weights(model).get_weights()
-thaw(model, recipe, 1)
-assert len(model.trainable_variables) == 12 and int(model.optimizer.iterations) == 1
-assert all(np.array_equal(a, b) for a, b in zip(kept, averaged_weights(model).get_weights()))
+kept = learner.averaged().get_weights()
+learner.thaw(1)
+assert len(model.trainable_variables) == 12 and learner.steps == 1
+assert all(np.array_equal(a, b) for a, b in zip(kept, learner.averaged().get_weights()))
 before = arrays(model.weights)
-learn(model, images, labels, recipe)
+learner.learn(images, labels)
 assert all(moved(before, arrays(model.weights)))
-thaw(model, recipe, 2)
-assert int(model.optimizer.iterations) == 2
+learner.thaw(2)
+assert learner.steps == 2
 
 # sharpness-aware: the step is taken with the gradient of a place nearby, and from where the weights were
-plain, sharp = replace(smoke, ema=0.5), replace(smoke, ema=0.5, sharpness=0.5)
+plain, sharp = smoke.but(ema=0.5), smoke.but(ema=0.5, sharpness=0.5)
 results = []
-for recipe in (plain, sharp, replace(sharp, rate=0.0, one_cycle=False, weight_decay=0.0)):
-    model = start(recipe, folder, 1)
-    first = arrays(model.trainable_variables)
+for recipe in (plain, sharp, sharp.but(rate=0.0, one_cycle=False, weight_decay=0.0)):
+    learner = Learner.begin(recipe, folder, 1)
+    first = arrays(learner.model.trainable_variables)
     for _ in range(2):
-        learn(model, images, labels, recipe)
-    results.append((arrays(model.trainable_variables), averaged_weights(model).get_weights()))
+        learner.learn(images, labels)
+    results.append((arrays(learner.model.trainable_variables), learner.averaged().get_weights()))
 assert any(moved(results[0][0], results[1][0]))
 assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(results[2][0], first))  # a rate of 0 comes back to its place
 assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(results[2][1], first))  # and so does the average
 
 try:
-    learn(start(smoke, folder, 1), images, np.full_like(labels, np.nan), smoke)
+    Learner.begin(smoke, folder, 1).learn(images, np.full_like(labels, np.nan))
 except DataError as error:
     assert "not finite at step" in str(error)
 else:
     raise AssertionError("a loss of NaN went by")
 (folder / "checkpoint.keras").write_bytes(b"text")
 try:
-    start(smoke, folder, 1)
+    Learner.begin(smoke, folder, 1)
 except DataError as error:
     assert "checkpoint.keras cannot be read" in str(error)
 else:
@@ -136,17 +135,15 @@ def test_steps_do_what_the_recipe_says(tmp_path: Path, in_keras: KerasProcess) -
 
 _FIT = """
 import sys, pathlib
-from dataclasses import asdict, replace
 from tests.fixtures_faces import noise_pool
-from trainer.training.loop import fit
+from trainer.training.loop import Machine, fit
 from trainer.networks.serving import as_served
-from trainer.training.recipes import Mixture, recipe_named
+from trainer.training.recipes import recipe_named
 
 folder, epochs, patience = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-fakes = Mixture(self_blended=0, real=1)
-recipe = replace(recipe_named("smoke"), fakes=fakes, epochs=epochs, steps=2, patience=patience, serving_size=96)
-best = fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, feeders=1)
-served = as_served(best, asdict(recipe))
+recipe = recipe_named("smoke").but(fakes={"real": 1.0}, epochs=epochs, steps=2, patience=patience, serving_size=96)
+best = fit(noise_pool(folder / "noise.h5"), recipe, folder / "run", 1, print, machine=Machine(feeders=1))
+served = as_served(best, recipe.architecture)
 assert (best.input_shape[1], served.input_shape[1]) == (96, 96)
 assert (folder / "run" / "thresholds.json").is_file()
 """
@@ -181,48 +178,14 @@ def test_patience_ends_a_run(tmp_path: Path, in_keras: KerasProcess) -> None:
     assert "epoch 4/9" not in again.stdout  # it stays at its end
 
 
-_SIDE_BY_SIDE = """
-import sys, pathlib
-import keras, numpy as np
-from dataclasses import replace
-from tests.fixtures_faces import noise_pool
-from trainer.training.loop import fit
-from trainer.networks.trained import load_network
-from trainer.training.step import learn, moving_state, start
-from trainer.data.face_pool import TRAIN
-from trainer.training.recipes import Mixture, recipe_named
-from trainer.fakes.sampler import draw_batch
-
-folder = pathlib.Path(sys.argv[1])
-recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1), steps=1, learners=2)
-pool = noise_pool(folder / "noise.h5")
-fit(pool, recipe, folder / "run", 1, print, feeders=1)
-arrays = lambda model: [keras.ops.convert_to_numpy(v) + 0 for v in moving_state(model)]
-together = arrays(load_network(folder / "run" / "checkpoint.keras"))
-alone = []
-for rank in range(2):
-    model = start(recipe, folder / "nowhere", 1)
-    learn(model, *draw_batch(pool.only(pool.splits == TRAIN), recipe, 1, rank), recipe)
-    alone.append(arrays(model))
-assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(*alone)), "both learners saw the same batch"
-assert all(np.allclose((a + b) / 2, t, atol=1e-6) for a, b, t in zip(*alone, together))
-"""
-
-
-@pytest.mark.slow
-def test_learners_side_by_side_take_on_their_average(tmp_path: Path, in_keras: KerasProcess) -> None:
-    done = in_keras(_SIDE_BY_SIDE, tmp_path)
-    assert done.ok, done.stderr
-
-
 _ARITHMETIC = """
 import pathlib, sys
 import keras
-from trainer.networks import arithmetic as learner
+from trainer.networks import arithmetic
 
-kept = learner.CPU_INFO, learner._has_accelerator
-learner.CPU_INFO = pathlib.Path(sys.argv[1]) / "cpuinfo"
-learner._has_accelerator = lambda: here
+kept = arithmetic.CPU_INFO, arithmetic._has_accelerator
+arithmetic.CPU_INFO = pathlib.Path(sys.argv[1]) / "cpuinfo"
+arithmetic._has_accelerator = lambda: here
 try:
     for told, here, policy in (
         (None, False, "mixed_bfloat16"),  # says nothing
@@ -232,20 +195,20 @@ try:
         ("Features : fp asimd bf16", False, "mixed_bfloat16"),
     ):
         if told:
-            learner.CPU_INFO.write_text(told)
-        learner.use_fast_arithmetic(threads=1)
+            arithmetic.CPU_INFO.write_text(told)
+        arithmetic.use_fast_arithmetic(threads=1)
         assert keras.mixed_precision.global_policy().name == policy, told
-    learner.use_fast_arithmetic(threads=1, mixed_precision=False)
+    arithmetic.use_fast_arithmetic(threads=1, mixed_precision=False)
     assert keras.mixed_precision.global_policy().name == "float32"
 finally:
-    learner.CPU_INFO, learner._has_accelerator = kept
+    arithmetic.CPU_INFO, arithmetic._has_accelerator = kept
     keras.mixed_precision.set_global_policy("float32")
 
 listed = keras.distribution.list_devices
 try:
     for devices, there in ((["cpu:0"], False), (["gpu:0"], True), (["cpu:0", "tpu:0"], True)):
         keras.distribution.list_devices = lambda: devices
-        assert learner._has_accelerator() is there, devices
+        assert arithmetic._has_accelerator() is there, devices
 finally:
     keras.distribution.list_devices = listed
 """
@@ -288,7 +251,7 @@ def test_freed_memory_is_kept() -> None:
 
 
 def test_stages_thaw_when_told() -> None:
-    recipe = replace(recipe_named("finetune"), frozen=((0, 9), (2, 4), (5, 0)))
-    assert [recipe.frozen_stages(epoch) for epoch in range(7)] == [9, 9, 4, 4, 4, 0, 0]
+    plan = recipe_named("finetune").but(frozen=((0, 9), (2, 4), (5, 0))).optimisation
+    assert [plan.frozen_stages(epoch) for epoch in range(7)] == [9, 9, 4, 4, 4, 0, 0]
     with pytest.raises(DataError, match="known are"):
         recipe_named("finetuned")

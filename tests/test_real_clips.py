@@ -26,9 +26,7 @@ from trainer.data.duplicates import find_twins
 from trainer.data.face_pool import TRAIN, VALIDATION, FacePool, pool_of
 from trainer.data.layouts import layout_named
 from trainer.fakes.degrade import equally_sharp, sharpness_of, through_jpeg
-from trainer.fakes.sampler import draw_pair
 from trainer.training.folds import folds_of, without_family
-from trainer.training.recipes import Mixture
 
 COLUMNS = "file,id,label,family,method,group,use,region,repo,blob,path,pair,licence,licence_where"
 ROWS = (
@@ -240,18 +238,18 @@ def test_untouched_pairs_are_as_they_were(pool: FacePool, tmp_path: Path) -> Non
     own = pool_of([clip_set(tmp_path / "s.h5", pool, clips)])
     pairs = {}
     for share in (0.0, 1.0):
-        plan = replace(SMOKE.degradation, untouched_share=share, noise_share=1.0, noise_sigma=(20.0, 21.0))
-        recipe = replace(SMOKE, degradation=plan, fakes=Mixture(self_blended=0, real=1))
-        pairs[share] = draw_pair(own, "real", recipe, np.random.default_rng(1))
+        plan = replace(SMOKE.sampling.degradation, untouched_share=share, noise_share=1.0, noise_sigma=(20.0, 21.0))
+        sampler = SMOKE.but(degradation=plan, fakes={"real": 1.0}).sampler(own)
+        pairs[share] = sampler.pair("real", np.random.default_rng(1))
     grain = {share: np.abs(np.diff(pair.astype(int), axis=2)).mean() for share, pair in pairs.items()}
     assert grain[0.0] > 1.3 * grain[1.0]
 
 
 def test_sharpness_tells_nothing_after_sampling(pool: FacePool) -> None:
     """Fakes that are blurred by so much are as sharp as their real faces once both were drawn."""
-    rng, before, after = np.random.default_rng(1), [], []
+    rng, before, after, sampler = np.random.default_rng(1), [], [], SMOKE.sampler(pool)
     for n in range(60):
-        real = draw_pair(pool, "self_blended", SMOKE, rng, int(pool.reals[n % len(pool.reals)]))[0]
+        real = sampler.pair("self_blended", rng, int(pool.reals[n % len(pool.reals)]))[0]
         fake = cv2.GaussianBlur(real, (0, 0), rng.uniform(0.8, 2.0))
         noisy = np.clip(real + rng.normal(0, 4, real.shape), 0, 255).astype(np.uint8)
         before.append([sharpness_of(image, 96) for image in (noisy, fake)])
@@ -262,7 +260,7 @@ def test_sharpness_tells_nothing_after_sampling(pool: FacePool) -> None:
 
 
 def test_equally_sharp_pictures_stay_as_they_are(pool: FacePool) -> None:
-    image = draw_pair(pool, "self_blended", SMOKE, np.random.default_rng(1), 0)[0]
+    image = SMOKE.sampler(pool).pair("self_blended", np.random.default_rng(1), 0)[0]
     assert all(np.array_equal(image, same) for same in equally_sharp([image, image], 96))
 
 

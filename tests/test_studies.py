@@ -12,7 +12,7 @@ from dfd_core.models.store import SHIPPED
 from tests.fixtures_faces import face_set
 from trainer.data.face_pool import FacePool
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
-from trainer.fakes.manipulations import MANIPULATIONS
+from trainer.fakes.kinds import MANIPULATIONS
 from trainer.studies import ablations, real_video
 
 SMALL = ("--steps", "4", "--clips", "2", "--only", "1", "--also", "lip_synced")

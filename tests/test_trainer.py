@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,13 +23,14 @@ from tests.keras_process import KerasProcess
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.data.face_pool import TRAIN, FacePool, pool_of
 from trainer.data.portraits import load_portraits
-from trainer.fakes.degrade import degrade, saturated, through_jpeg, through_video
-from trainer.fakes.manipulations import SELF_BLENDED
-from trainer.fakes.resynthesis import decoded, draw_resynthesis, resynthesise
-from trainer.fakes.sampler import MADE, draw_batch, draw_pair, shares_of, weights_of
+from trainer.fakes.degrade import Degradation, degrade, saturated, through_jpeg, through_video
+from trainer.fakes.kinds import MADE
+from trainer.fakes.kinds.resynthesised import decoded, draw_resynthesis, resynthesise
+from trainer.fakes.real_faces import RealFaces
+from trainer.fakes.sampler import shares_of
 from trainer.networks.torchfile import read_torch_file
 from trainer.networks.weights import network_file, take_mean
-from trainer.training.recipes import Degradation, Mixture, changed, recipe_named, recipe_names
+from trainer.training.recipes import changed, recipe_named, recipe_names
 
 
 def test_a_pool_has_a_box_and_a_mesh_for_every_face(pool: FacePool) -> None:
@@ -45,7 +45,7 @@ def test_a_pool_has_a_box_and_a_mesh_for_every_face(pool: FacePool) -> None:
 
 def test_a_folder_without_a_list_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"faces\.csv"):
-        load_portraits(tmp_path, tmp_path / "faces.npz", SMOKE.held_out)
+        load_portraits(tmp_path, tmp_path / "faces.npz", SMOKE.sampling.held_out)
 
 
 def test_a_folder_without_a_held_out_source_says_so(portraits: Path, tmp_path: Path) -> None:
@@ -61,21 +61,23 @@ def test_an_unknown_recipe_names_the_known() -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_makes_sense(name: str) -> None:
     recipe = recipe_named(name)
-    assert recipe.frozen[0][0] == 0
-    assert recipe.optimizer in {"adam", "adamw"}
-    assert sum(asdict(recipe.fakes).values()) > 0
-    assert [recipe.frozen_stages(epoch) for epoch, _ in recipe.frozen] == [stages for _, stages in recipe.frozen]
+    plan = recipe.optimisation
+    assert plan.frozen[0][0] == 0
+    assert plan.optimizer in {"adam", "adamw"}
+    assert sum(recipe.sampling.fakes.values()) > 0
+    assert [plan.frozen_stages(epoch) for epoch, _ in plan.frozen] == [stages for _, stages in plan.frozen]
 
 
 def test_a_recipe_is_changed_by_name() -> None:
     recipe = changed(recipe_named("smoke"), ["epochs=4", "fakes.swapped=1", "degradation.crf=[20, 30]", "rate=0.001"])
-    assert (recipe.epochs, recipe.rate) == (4, 0.001)
-    assert recipe.fakes == Mixture(swapped=1.0)
-    assert recipe.degradation == Degradation(crf=(20, 30))
-    for wrong in ("epochs", "epoch=4", "epochs=many", "epochs=2.5", "fakes.swap=1", "pretrained=1"):
+    assert (recipe.optimisation.epochs, recipe.optimisation.rate) == (4, 0.001)
+    assert recipe.sampling.fakes == {"self_blended": 1.0, "swapped": 1.0}
+    assert recipe.sampling.degradation == Degradation(crf=(20, 30))
+    assert changed(recipe, ["learners=2"]) == changed(recipe, ["sampling.draws=2"])  # which was called so before
+    for wrong in ("epochs", "epoch=4", "epochs=many", "epochs=2.5", "fakes.swap=1", "pretrained=1", "sampling=1"):
         with pytest.raises(DataError, match="is no change of a recipe"):
             changed(recipe, [wrong])
-    assert changed(recipe, ['parts=["mouth", "eyes"]']).parts == ("mouth", "eyes")
+    assert changed(recipe, ['parts=["mouth", "eyes"]']).sampling.parts == ("mouth", "eyes")
     for wrong in ('parts=["nose"]', "parts=[]"):
         with pytest.raises(DataError, match="parts are of face, inner, lower, mouth, eyes"):
             changed(recipe, [wrong])
@@ -83,11 +85,11 @@ def test_a_recipe_is_changed_by_name() -> None:
 
 def test_self_blending_alters_the_parts_that_a_recipe_names(pool: FacePool) -> None:
     plain = Degradation(codec_share=0, jpeg_share=0, rescale_share=0, blur_share=0, noise_share=0)
-    recipe = replace(SMOKE, degradation=plain)
+    recipe = SMOKE.but(degradation=plain)
     altered = {}
     for part in ("face", "mouth"):
-        alike = np.random.default_rng(1)
-        pairs = [draw_pair(pool, SELF_BLENDED, replace(recipe, parts=(part,)), alike, 0) for _ in range(6)]
+        alike, sampler = np.random.default_rng(1), recipe.but(parts=(part,)).sampler(pool)
+        pairs = [sampler.pair("self_blended", alike, 0) for _ in range(6)]
         shares = [(np.abs(real.astype(int) - fake).max(axis=2) > 8).mean() for real, fake in pairs]
         altered[part] = min(shares)  # where the part is what was altered, and not all around it
     assert 0 < altered["mouth"] < 0.5 * altered["face"]
@@ -111,12 +113,12 @@ def test_a_decoder_leaves_its_period(pool: FacePool) -> None:
 
 @pytest.mark.parametrize("kind", MADE)
 def test_pairs_are_made_on_the_way(pool: FacePool, kind: str) -> None:
-    plain = replace(SMOKE, fakes=Mixture(**{**dict.fromkeys(MADE, 0.0), kind: 1.0}))
-    assert shares_of(pool, plain.fakes) == {kind: 1.0}
-    real, fake = draw_pair(pool, kind, plain, np.random.default_rng(3), 0).astype(int)
+    sampler = SMOKE.but(fakes={kind: 1.0}).sampler(pool)
+    assert sampler.shares == {kind: 1.0}
+    real, fake = sampler.pair(kind, np.random.default_rng(3), 0).astype(int)
     assert 0.2 < np.abs(real - fake).mean() < 40
-    images, labels = draw_batch(pool, plain, 1, 1)
-    assert images.shape == (2 * plain.pairs, 96, 96, 3)
+    images, labels = sampler.batch(1, 1)
+    assert images.shape == (SMOKE.sampling.faces_a_step, 96, 96, 3)
     assert labels.mean() == 0.5
 
 
@@ -146,44 +148,47 @@ def test_a_person_may_not_be_on_both_sides_of_two_data_sets(pool: FacePool, tmp_
 
 def test_a_batch_mixes_fakes_as_the_recipe_says(pool: FacePool, tmp_path: Path) -> None:
     training = pool_of([face_set(tmp_path / "a.h5", pool, ("swap",))])
-    mixture = Mixture(self_blended=0.25, generated=0.5, real=0.75)  # there is no generated one: the others share
-    assert shares_of(training, mixture) == {SELF_BLENDED: 0.25, "real": 0.75}
-    recipe = replace(SMOKE, fakes=mixture, degradation=Degradation(codec_share=0, jpeg_share=0, noise_share=0))
-    real, fake = draw_pair(training, "real", recipe, np.random.default_rng(2)).astype(float)
+    fakes = {"real": 0.75, "generated": 0.5, "self_blended": 0.25}  # there is no generated one: the others share
+    assert shares_of(training, fakes) == {"self_blended": 0.25, "real": 0.75}
+    recipe = SMOKE.but(fakes=fakes, degradation=Degradation(codec_share=0, jpeg_share=0, noise_share=0))
+    real, fake = recipe.sampler(training).pair("real", np.random.default_rng(2)).astype(float)
     assert fake.mean() < 0.75 * real.mean()
     assert np.corrcoef(real.ravel(), fake.ravel())[0, 1] > 0.95  # cut alike
-    images, labels = draw_batch(training, replace(recipe, pairs=8), seed=1, step=1)
+    images, labels = recipe.but(pairs=8).sampler(training).batch(seed=1, step=1)
     assert images.shape == (16, 96, 96, 3)
     assert labels[:, 0].tolist() == [0, 1] * 8
     with pytest.raises(DataError, match="trains on generated fakes, and the data has none"):
-        shares_of(training, Mixture(self_blended=0, generated=1))
+        shares_of(training, {"generated": 1.0})
 
 
 def test_batches_depend_on_seed_and_step_alone(pool: FacePool) -> None:
-    images, labels = draw_batch(pool, SMOKE, seed=1, step=5)
-    again, _ = draw_batch(pool, SMOKE, seed=1, step=5)
-    other, _ = draw_batch(pool, SMOKE, seed=1, step=6)
+    sampler = SMOKE.sampler(pool)
+    images, labels = sampler.batch(seed=1, step=5)
+    again, _ = sampler.batch(seed=1, step=5)
+    other, _ = sampler.batch(seed=1, step=6)
     assert images.shape == (4, 96, 96, 3)
     assert labels[:, 0].tolist() == [0, 1, 0, 1]
     assert np.array_equal(images, again)
     assert not np.array_equal(images, other)
     assert all(not np.array_equal(images[n], images[n + 1]) for n in (0, 2))
+    twice, its_labels = SMOKE.but(draws=2).sampler(pool).batch(seed=1, step=3)  # draws 6 and 7
+    assert np.array_equal(twice[:4], other)
+    assert its_labels.tolist() == [*labels.tolist(), *labels.tolist()]
 
 
 def test_capped_sources_fill_half_of_a_batch(pool: FacePool) -> None:
-    chances = weights_of(pool, SMOKE)
+    chances = RealFaces(pool, SMOKE.sampling.capped).chances
     capped = np.array([source.startswith("us_") for source in pool.sources])
     assert chances[capped].sum() == pytest.approx(0.5)
 
 
 _FEED = """
 import multiprocessing, pathlib, sys, time
-from dataclasses import replace
 from tests.fixtures_faces import noise_pool
 from trainer.training.prefetch import batches
-from trainer.training.recipes import Mixture, recipe_named
-recipe = replace(recipe_named("smoke"), fakes=Mixture(self_blended=0, real=1))
-fed = batches(noise_pool(pathlib.Path(sys.argv[1])), recipe, 1, range(1000), processes=1)
+from trainer.training.recipes import recipe_named
+sampler = recipe_named("smoke").but(fakes={"real": 1.0}).sampler(noise_pool(pathlib.Path(sys.argv[1])))
+fed = batches(sampler, 1, range(1000), feeders=1)
 next(fed)
 print(multiprocessing.active_children()[0].pid, flush=True)
 time.sleep(600)
@@ -233,7 +238,7 @@ def test_saturation_moves_colours_and_keeps_grey(pool: FacePool) -> None:
     assert np.array_equal(saturated(image, 1.0), image)
 
 
-@pytest.mark.parametrize("plan", [Degradation(), recipe_named("blended-and-restored").degradation])
+@pytest.mark.parametrize("plan", [Degradation(), recipe_named("blended-and-restored").sampling.degradation])
 def test_a_pair_is_degraded_alike(pool: FacePool, plan: Degradation) -> None:
     image = cv2.resize(pool.read(0, 0.0).image, (128, 128), interpolation=cv2.INTER_AREA)
     for seed in range(12):

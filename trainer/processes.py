@@ -5,23 +5,45 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from dfd_core.errors import DataError
 
+State = TypeVar("State")
+Result = TypeVar("Result")
+
+
+class Processes(Generic[State]):
+    """Processes that each hold a state of their own, made once; it is what their functions are given first."""
+
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[..., Result], *given: Any) -> Future[Result]:
+        """`function(state, *given)` in one of them."""
+        return self._executor.submit(_call, function, *given)
+
+    def map(self, function: Callable[..., Result], *given: Iterable[Any]) -> Iterator[Result]:
+        """`function(state, *each)` for each of what is `given`, in order."""
+        return self._executor.map(partial(_call, function), *given)
+
 
 @contextmanager
-def processes(jobs: int, prepare: Callable[..., None], *given: object) -> Iterator[ProcessPoolExecutor]:
-    """`jobs` processes, each of which has called `prepare` with what is `given`; DataError where one dies.
+def processes(jobs: int, prepare: Callable[..., State], *given: object) -> Iterator[Processes[State]]:
+    """`jobs` processes, the state of each being `prepare(*given)`; DataError where one dies.
 
     They are spawned: threads of TensorFlow and LiteRT do not survive a fork.
     """
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (prepare, *given))
+    executor = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(prepare, given)
+    )
     try:
-        yield executor
+        yield Processes(executor)
     except BrokenProcessPool:
         raise DataError(
             "A process died at its work, perhaps for want of memory: "
@@ -31,17 +53,20 @@ def processes(jobs: int, prepare: Callable[..., None], *given: object) -> Iterat
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def end_with_parent() -> None:
-    """Called first in a child process: it ends at once when its parent is gone, however that ended."""
-    threading.Thread(target=_wait_for_the_end, name="end with parent", daemon=True).start()
+_state: list[Any] = []  # of a child process
 
 
-def _begin(prepare: Callable[..., None], *given: object) -> None:
-    end_with_parent()
-    prepare(*given)
+def _begin(prepare: Callable[..., Any], given: tuple[object, ...]) -> None:
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    _state.append(prepare(*given))
 
 
-def _wait_for_the_end() -> None:
+def _call(function: Callable[..., Result], *given: Any) -> Result:
+    return function(_state[0], *given)
+
+
+def _end_with_parent() -> None:
+    """End at once when the parent is gone, however that ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

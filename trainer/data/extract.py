@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError, PartialError
-from dfd_core.faces.finder import Face, FaceFinder, crop_origin
+from dfd_core.faces.blazeface import Face
+from dfd_core.faces.finder import FaceFinder, crop_origin
 from dfd_core.faces.mesh import FaceMesh
 from dfd_core.faces.windows import SegmentBuilder
 from dfd_core.media import read_frames
@@ -115,7 +116,7 @@ class Extractor:
         if track.quantisers is not None:
             window.quantisers[:n] = track.quantisers
         window.crops[:n], window.times_s[:n], window.present[:n] = track.crops, segment.times_s, track.present
-        for row in np.flatnonzero(track.present):
+        for row in np.flatnonzero(track.present).tolist():
             face = _in_crop(track, row)
             window.boxes[row], window.landmarks[row] = face.box, face.landmarks
             points = self._mesh.landmarks(track.crops[row], face)

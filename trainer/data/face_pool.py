@@ -224,7 +224,7 @@ class Windows:
     def shape(self, number: int) -> Float32Array:
         """Of the first of those frames."""
         dataset, row = self._row(number)
-        return dataset.mesh(row)[0]
+        return np.asarray(dataset.mesh(row)[0], np.float32)
 
     def crops(self, number: int) -> UInt8Array:
         """Those frames."""
@@ -234,7 +234,7 @@ class Windows:
     def name(self, number: int) -> str:
         """The file's path as the data set has it."""
         dataset, row = self._row(number)
-        return dataset.files[dataset.file_of[row]].path
+        return str(dataset.files[dataset.file_of[row]].path)
 
     def _row(self, number: int) -> tuple[Dataset, int]:
         at = int(np.searchsorted(self._starts, number, side="right")) - 1

@@ -67,23 +67,16 @@ class Parts:
         return self.folder / f"{hashlib.sha256(taken).hexdigest()[:24]}.npz"
 
     def _cut(self, files: list[LabelledFile], jobs: int) -> Iterator[tuple[LabelledFile, str]]:
-        with processes(jobs, _prepare, self._settings, self._plan) as executor:
-            waiting = {executor.submit(_cut_file, file, self._part(file)): file for file in files}
+        with processes(jobs, Extractor, self._settings, self._plan) as pool:
+            waiting = {pool.submit(_cut_file, file, self._part(file)): file for file in files}
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
 
 
-_extractor: list[Extractor] = []  # of a worker process: made once, by its initializer
-
-
-def _prepare(settings: Settings, plan: Extraction) -> None:
-    _extractor.append(Extractor(settings, plan))
-
-
-def _cut_file(file: LabelledFile, part: Path) -> str:
+def _cut_file(extractor: Extractor, file: LabelledFile, part: Path) -> str:
     """Nothing, or why the file gave no windows."""
     try:
-        windows = _extractor[0].windows_of(file)
+        windows = extractor.windows_of(file)
     except DfdError as error:
         return str(error)
     with disk_errors(part.parent):

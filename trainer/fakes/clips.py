@@ -2,7 +2,7 @@
 
 Both classes go the same way: the same camera and the same motion, then the manipulation, or none, frame by frame, then
 sensor noise and H.264 (once, or twice as after an upload). So nothing but the manipulation
-(trainer/fakes/manipulations.py) tells them apart. Faces that are fake as a whole (restored, generated) are filmed as
+(trainer/fakes/kinds) tells them apart. Faces that are fake as a whole (restored, generated) are filmed as
 they are.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import FacePool, Picture
-from trainer.fakes.manipulations import SWAPPED, manipulated
+from trainer.fakes.kinds import filmed_fake_named
 from trainer.fakes.motion import FPS, smooth_paths
 
 AUTHENTIC = "authentic"
@@ -53,8 +53,9 @@ def make_clip(
     camera, change, storage = rng.spawn(3)
     frames = list(film(pool.read(index, camera.random()), plan, camera))
     if kind != AUTHENTIC:
-        other = pool.read(pool.alike(index, change), change.random()) if kind == SWAPPED else None
-        frames = list(manipulated(kind, frames, other, change, plan.least_ratio))
+        fake = filmed_fake_named(kind)
+        other = pool.read(pool.alike(index, change), change.random()) if fake.needs_other else None
+        frames = list(fake.film(frames, other, change, plan.least_ratio))
     _store([image for image, _ in frames], path, plan, storage)
     return path
 
@@ -77,7 +78,7 @@ def film(picture: Picture, plan: Clip, rng: np.random.Generator) -> Iterator[tup
     side = round(float(np.exp(rng.uniform(*np.log(plan.sides)))) / 2) * 2
     face = float((picture.box[2:] - picture.box[:2]).max())
     source, scale = _shrunk(picture.image, side / (face * 1.6))
-    centre = (picture.box[:2] + picture.box[2:]) / 2 * np.float32(scale)
+    centre = np.asarray((picture.box[:2] + picture.box[2:]) / 2 * np.float32(scale), np.float32)
     scene = _Scene(source, picture.landmarks * np.float32(scale), centre, face * scale)
     pixel = scene.face * 1.6 / side  # of the picture, in px of the source
     count = round(plan.seconds * FPS)

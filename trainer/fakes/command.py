@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +24,9 @@ from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow
 from trainer.data.layouts import SPLITS
-from trainer.fakes.degrade import degrade
+from trainer.fakes.degrade import Degradation, degrade
 from trainer.fakes.restoration import draw_restoration, require_networks, restore
 from trainer.processes import processes
-from trainer.training.recipes import Degradation
 
 EXAMPLES = """examples:
   dfd data fakes real.h5 --out blended.h5                                # self-blended: needs landmarks only
@@ -79,8 +78,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         make: Maker
         if args.generator is None:
             maker, method = (restored, RESTORED) if args.kind == RESTORED else (blended, SELF_BLENDED)
-            executor = stack.enter_context(processes(args.jobs, _prepare, data, args.seed, plan, maker))
-            make = partial(executor.map, _made)
+            pool = stack.enter_context(processes(args.jobs, _Making, data, args.seed, plan, maker))
+            make = partial(pool.map, _Making.pair)
         else:
             generator = Generator(args.generator)
             header = replace(header, crop_px=generator.size)
@@ -136,18 +135,21 @@ def _report(counts: Counter[str], failed: list[tuple[str, str]], out: Path) -> N
 
 
 _OfWindow = Callable[[FaceWindow, np.random.Generator], Pair | None]
-_given: list[tuple[Dataset, int, Degradation | None, _OfWindow]] = []  # of a worker process
 
 
-def _prepare(data: Dataset, seed: int, plan: Degradation | None, maker: _OfWindow) -> None:
-    _given.append((data, seed, plan, maker))
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What a process needs to make fakes of windows."""
 
+    data: Dataset
+    seed: int
+    plan: Degradation | None
+    maker: _OfWindow
 
-def _made(row: int) -> Pair | None:
-    data, seed, plan, maker = _given[0]
-    rng = np.random.default_rng([seed, row])
-    pair = maker(data.window(row), rng)
-    return pair if pair is None or plan is None else degraded(pair, plan, rng)
+    def pair(self, row: int) -> Pair | None:
+        rng = np.random.default_rng([self.seed, row])
+        pair = self.maker(self.data.window(row), rng)
+        return pair if pair is None or self.plan is None else degraded(pair, self.plan, rng)
 
 
 def restored(window: FaceWindow, rng: np.random.Generator) -> Pair:

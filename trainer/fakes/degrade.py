@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -10,7 +11,6 @@ import cv2
 import numpy as np
 
 from dfd_core.types import UInt8Array
-from trainer.training.recipes import Degradation
 
 MACROBLOCK = 16
 _DECODERS = {"libx264": "h264", "libx265": "hevc", "libvpx-vp9": "vp9"}  # where it has another name
@@ -33,6 +33,29 @@ _ALIKE, _MOST_BLUR, _HALVINGS = 0.04, 0.03, 8  # of equal sharpness; of the side
 _QUANTISERS_A_CRF = 0.7  # of MPEG-2 and MPEG-4: from 2 at 17 to 19 at 41
 
 
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What happens to real and fake alike after blending; ranges are (low, high)."""
+
+    untouched_share: float = 0.0  # of pairs: as large as they are, and nothing is done to them
+    face_px: tuple[int, int] = (80, 288)  # native side of the crop, log-uniform
+    codec_share: float = 0.65  # share of samples that go through a video codec
+    codecs: tuple[str, ...] = ("libx264",)  # one of these; one that is named twice is drawn twice as often
+    crf: tuple[int, int] = (17, 38)  # its constant rate factor; quantisers of other codecs are scaled to it
+    saturation: tuple[float, float] = (1.0, 1.0)  # factor, before everything else
+    jpeg_share: float = 0.2
+    jpeg_quality: tuple[int, int] = (35, 95)
+    rescale_share: float = 0.35  # scaled down by up to `rescale` and up again
+    rescale: float = 2.2
+    blur_share: float = 0.2
+    blur_sigma: tuple[float, float] = (0.3, 1.3)
+    noise_share: float = 0.3
+    noise_sigma: tuple[float, float] = (1.0, 8.0)  # of 255
+    equal_sharpness_share: float = 0.0  # of pairs of a data set: the sharper one is blurred to the other's, before
+    sharpen_share: float = 0.0  # as cameras do: an unsharp mask
+    smooth_share: float = 0.0  # as beauty filters do: grain away, edges kept
+
+
 def degrade(
     images: Sequence[UInt8Array], plan: Degradation, rng: np.random.Generator, frames: int = 1
 ) -> list[UInt8Array]:
@@ -48,10 +71,8 @@ def degrade(
     if rng.random() < plan.rescale_share:
         small = max(32, round(side / rng.uniform(1.1, plan.rescale)))
         up = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA]))
-        out = [
-            cv2.resize(cv2.resize(i, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=up)
-            for i in out
-        ]
+        smaller = [cv2.resize(i, (small, small), interpolation=cv2.INTER_AREA) for i in out]
+        out = [cv2.resize(i, (side, side), interpolation=up) for i in smaller]
     if rng.random() < plan.blur_share:
         sigma = rng.uniform(*plan.blur_sigma)
         out = [cv2.GaussianBlur(i, (0, 0), sigma) for i in out]
@@ -116,7 +137,7 @@ def through_jpeg(image: UInt8Array, quality: int) -> UInt8Array:
 
 def saturated(image: UInt8Array, factor: float) -> UInt8Array:
     """`image` uint8 (H, W, 3) RGB with its colours `factor` times as far from grey."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)[..., None]
     return np.clip(np.rint(grey + (image - grey) * np.float32(factor)), 0, 255).astype(np.uint8)
 
 

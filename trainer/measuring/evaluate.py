@@ -129,21 +129,19 @@ def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: in
         return
     threads = settings.worker.threads or max(1, (os.cpu_count() or 1) // jobs)
     shared = replace(settings, worker=replace(settings.worker, threads=threads))
-    with processes(jobs, _start_process, shared, look) as pool:
+    with processes(jobs, _prepare, shared, look) as pool:
         yield from pool.map(_scan_here, files)
 
 
-_process: tuple[Settings, Scorer, _Look] | None = None  # of a worker process: made once, by its initializer
+_State = tuple[Settings, Scorer, _Look]
 
 
-def _start_process(settings: Settings, look: _Look) -> None:
-    global _process  # noqa: PLW0603 - a process pool offers no other place
-    _process = settings, load_scorer(settings), look
+def _prepare(settings: Settings, look: _Look) -> _State:
+    return settings, load_scorer(settings), look
 
 
-def _scan_here(path: Path) -> FileReport:
-    assert _process is not None
-    return _scan(path, *_process)
+def _scan_here(state: _State, path: Path) -> FileReport:
+    return _scan(path, *state)
 
 
 def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileReport:

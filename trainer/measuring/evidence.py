@@ -105,7 +105,7 @@ def figures_of(evidence: Evidence, seed: int, checks: Sequence[str] = CHECKS) ->
         probabilities[side] = fused(fit_fusion(evidence.only(~side), checks), evidence.only(side))
     alone = fused({"appearance": 1.0}, evidence)
     reals = evidence.labels == 0
-    checks = {check: np.array([_known(row.scores[check]) for row in evidence.rows]) for check in CHECKS}
+    by_check = {check: np.array([_known(row.scores[check]) for row in evidence.rows]) for check in CHECKS}
     by_kind = {
         str(kind): round(float(roc_auc_score(evidence.labels[of], probabilities[of])), 3)
         for kind in sorted(set(evidence.kinds[~reals]))
@@ -116,7 +116,7 @@ def figures_of(evidence: Evidence, seed: int, checks: Sequence[str] = CHECKS) ->
         "clips": len(set(evidence.clips.tolist())),
         "auc": round(float(roc_auc_score(evidence.labels, probabilities)), 3),
         "auc_by_kind": by_kind,
-        "auc_by_check": {name: round(float(roc_auc_score(evidence.labels, of)), 3) for name, of in checks.items()},
+        "auc_by_check": {name: round(float(roc_auc_score(evidence.labels, of)), 3) for name, of in by_check.items()},
         "calibration_error": round(calibration_error(evidence.labels, probabilities), 3),
         "calibration_error_of_the_network": round(calibration_error(evidence.labels, alone), 3),
     }

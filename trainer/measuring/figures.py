@@ -111,9 +111,10 @@ def draw_roc(path: Path, rows: Sequence[Row], report: Mapping[str, Any]) -> None
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.8", linestyle="--")
-    column = next((c for c in ("method", "dataset", "compression") if c in report["groups"]), None)
-    names = [n for n, g in report["groups"].get(column, {}).items() if g["against_all_reals"]["auc"] is not None]
-    for name in sorted(names, key=lambda n: -report["groups"][column][n]["against_all_reals"]["fakes"])[:_MOST_CURVES]:
+    column = next((c for c in ("method", "dataset", "compression") if c in report["groups"]), "")
+    groups = {n: g["against_all_reals"] for n, g in report["groups"].get(column, {}).items()}
+    names = [n for n, g in groups.items() if g["auc"] is not None]
+    for name in sorted(names, key=lambda n: -groups[n]["fakes"])[:_MOST_CURVES]:
         _curve(axes, [r for r in rows if r["label"] == "real" or r[column] == name], name, 1.0)
     if report["auc"] is not None:
         _curve(axes, rows, "all", 2.5)

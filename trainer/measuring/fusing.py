@@ -24,7 +24,7 @@ from dfd_core.settings import Settings
 from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.layouts import SPLITS
 from trainer.fakes.clips import AUTHENTIC, make_clip
-from trainer.fakes.manipulations import MANIPULATIONS, OVER_TIME, SELF_BLENDED, SWAPPED
+from trainer.fakes.kinds import IN_CLIPS, MANIPULATIONS, OVER_TIME
 from trainer.measuring.evidence import (
     CHECKS,
     Evidence,
@@ -132,7 +132,7 @@ def _rows_of_filmed(args: argparse.Namespace, settings: Settings) -> Iterator[Ro
 
 def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) -> list[Take]:
     """`clips` of each kind that the pool can give, and of those in `also`; the authentic ones as many as all fakes."""
-    kinds = dict.fromkeys((SELF_BLENDED, SWAPPED, *also), pool.reals)
+    kinds = dict.fromkeys((*(kind.name for kind in IN_CLIPS if not kind.over_time), *also), pool.reals)
     kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows)}
     takes = [Take(kind, int(rows[n % len(rows)]), seed + n) for kind, rows in kinds.items() for n in range(clips)]
     reals = [Take(AUTHENTIC, int(pool.reals[n % len(pool.reals)]), seed + n) for n in range(len(takes))]
@@ -146,24 +146,24 @@ def _videos(folders: Sequence[Path]) -> list[Take]:
     return [Take(AUTHENTIC, path=path) for path in found]
 
 
-_process: list[tuple[Settings, Scorer, FacePool]] = []  # of a worker process: made once
+_State = tuple[Settings, Scorer, FacePool]
 
 
-def _prepare(settings: Settings, pool: FacePool) -> None:
-    _process.append((settings, load_scorer(settings), pool))
+def _prepare(settings: Settings, pool: FacePool) -> _State:
+    return settings, load_scorer(settings), pool
 
 
 def _scored(takes: Sequence[Take], settings: Settings, pool: FacePool, args: argparse.Namespace) -> Iterator[list[Row]]:
     shared = replace(settings, worker=replace(settings.worker, threads=1))
     with (
-        processes(args.jobs, _prepare, shared, pool) as executor,
+        processes(args.jobs, _prepare, shared, pool) as workers,
         Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar,
     ):
-        yield from bar.track(executor.map(_score, range(len(takes)), takes), total=len(takes), description="clips")
+        yield from bar.track(workers.map(_score, range(len(takes)), takes), total=len(takes), description="clips")
 
 
-def _score(number: int, take: Take) -> list[Row]:
-    settings, scorer, pool = _process[0]
+def _score(state: _State, number: int, take: Take) -> list[Row]:
+    settings, scorer, pool = state
     if take.path is not None:
         return _rows(number, AUTHENTIC, take.path, settings, scorer)
     rng = np.random.default_rng([take.seed, number])

@@ -26,6 +26,7 @@ from trainer.data.face_pool import TRAIN, VALIDATION
 from trainer.fakes.clips import AUTHENTIC
 from trainer.measuring.evidence import Row, rows_of
 from trainer.measuring.figures import SCORES
+from trainer.networks.architecture import Architecture
 from trainer.networks.weights import BEST
 from trainer.processes import processes
 
@@ -87,16 +88,13 @@ def _export(fold: Path, model: Path) -> None:
     from trainer.networks.serving import serving_model
 
     recipe = json.loads((fold / "run.json").read_text(encoding="utf-8"))["recipe"]
-    network = serving_model(fold, False, recipe, ())
+    network = serving_model(fold, False, Architecture.of_run(recipe), ())
     (model / LITERT_FILE).write_bytes(to_litert(network))
     write_card(model, ModelCard(fold.name, "0", input=ModelInput(size=int(network.input_shape[1]))))
 
 
-_process: list[tuple[Scorer, Dataset]] = []  # of a worker process: made once
-
-
-def _prepare(settings: Settings, data: Dataset) -> None:
-    _process.append((load_scorer(settings), data))
+def _prepare(settings: Settings, data: Dataset) -> tuple[Scorer, Dataset]:
+    return load_scorer(settings), data
 
 
 def _scored(data: Dataset, rows: Sequence[int], settings: Settings, jobs: int) -> Iterator[Row]:
@@ -106,14 +104,14 @@ def _scored(data: Dataset, rows: Sequence[int], settings: Settings, jobs: int) -
         files[int(data.file_of[row])].append(row)
     shared = replace(settings, worker=replace(settings.worker, threads=1))
     with (
-        processes(jobs, _prepare, shared, data) as executor,
+        processes(jobs, _prepare, shared, data) as pool,
         Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar,
     ):
-        for scored in bar.track(executor.map(_score, files, files.values()), total=len(files), description="clips"):
+        for scored in bar.track(pool.map(_score, files, files.values()), total=len(files), description="clips"):
             yield from scored
 
 
-def _score(file: int, rows: Sequence[int]) -> list[Row]:
-    scorer, data = _process[0]
+def _score(state: tuple[Scorer, Dataset], file: int, rows: Sequence[int]) -> list[Row]:
+    scorer, data = state
     kind = (data.files[file].family or "fake") if data.labels[rows[0]] else AUTHENTIC
     return rows_of(file, kind, [[segment_of(data.window(row), str(file))] for row in rows], scorer)

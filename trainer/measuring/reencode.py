@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -70,5 +70,5 @@ def _encoder(sink: Any, given: Any, first: VideoFrame, plan: Reencoding) -> Any:
     )
     matrix = first.side_data.get("DISPLAYMATRIX")
     if matrix is not None:
-        encoder.set_display_matrix(np.frombuffer(bytes(matrix), np.int32).tolist())
+        encoder.set_display_matrix(np.frombuffer(bytes(cast(Any, matrix)), np.int32).tolist())
     return encoder

@@ -41,12 +41,13 @@ def _has_accelerator() -> bool:
     if keras.backend.backend() == "torch":  # Keras lists no devices of it
         import torch
 
-        return torch.cuda.is_available()
+        return bool(torch.cuda.is_available())
     return any(not name.startswith("cpu") for name in keras.distribution.list_devices())
 
 
 def _keep_memory() -> None:
     """Let glibc keep freed memory for the next step: without, fresh pages cost a third of the pictures a second."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option, value in KEPT_MEMORY.items() if mallopt else ():
-        mallopt(option, value)
+    if mallopt is not None:
+        for option, value in KEPT_MEMORY.items():
+            mallopt(option, value)

@@ -23,6 +23,7 @@ from dfd_core.models.store import (
 )
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
+from trainer.networks.architecture import Architecture
 from trainer.networks.litert import PRECISIONS, to_litert
 from trainer.networks.weights import SEARCH, network_file, trusted
 
@@ -63,15 +64,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     folder = trusted(args.run).parent if args.run.is_file() else args.run  # of a search, a model file may be named
     facts = _facts(folder)
+    design = Architecture.of_run(facts["recipe"])
     _require_tensorflow()
-    if facts["recipe"]["name"] == SEARCH:
-        from trainer.networks.found import as_detector, load_best
-
-        model = as_detector(load_best(args.run))
-    else:
-        from trainer.networks.serving import serving_model
-
-        model = serving_model(args.run, args.checkpoint, facts["recipe"], args.mean_with)
+    model = _network(args, facts["recipe"]["name"], design)
     args.out.mkdir(parents=True, exist_ok=True)
     model.save(args.out / KERAS_FILE)
     (args.out / LITERT_FILE).write_bytes(to_litert(model, args.precision))
@@ -79,7 +74,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     card = write_card(
         args.out,
         ModelCard(
-            name=f"{recipe.get('backbone', 'efficientnet-lite0')}-{recipe['name']}{'-mean' if args.mean_with else ''}",
+            name=f"{design.backbone}-{recipe['name']}{'-mean' if args.mean_with else ''}",
             version=str(facts["commit"])[:8],
             input=ModelInput(size=int(model.input_shape[1])),
             outputs={"logit": "above 0 means fake"},
@@ -98,6 +93,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files)
     )
     return 0
+
+
+def _network(args: argparse.Namespace, recipe: str, design: Architecture) -> Any:
+    """What a search found, or what was trained, as it serves."""
+    if recipe == SEARCH:
+        from trainer.networks.found import as_detector, load_best
+
+        return as_detector(load_best(args.run))
+    from trainer.networks.serving import serving_model
+
+    return serving_model(args.run, args.checkpoint, design, args.mean_with)
 
 
 def _origin(folder: Path) -> dict[str, Any]:

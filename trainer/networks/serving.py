@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from dfd_core.errors import DataError
-from trainer.networks.backbones import DEFAULT, build_detector
+from trainer.networks.architecture import Architecture
+from trainer.networks.backbones import build_detector
 from trainer.networks.trained import averaged_weights, load_network
 from trainer.networks.weights import BEST, CHECKPOINT, network_file, take_mean
 
 
-def serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with: Sequence[Path]) -> Any:
+def serving_model(run: Path, checkpoint: bool, design: Architecture, mean_with: Sequence[Path]) -> keras.Model:
     """The averaged weights, or the mean of them and others, in a float32 network, whatever they were trained in."""
     path = run / (CHECKPOINT if checkpoint else BEST)
     if not path.is_file():
@@ -24,16 +24,16 @@ def serving_model(run: Path, checkpoint: bool, recipe: dict[str, Any], mean_with
         trained = averaged_weights(trained)
     take_mean(trained, [load_network(network_file(folder)) for folder in mean_with])
     keras.mixed_precision.set_global_policy("float32")
-    return as_served(trained, recipe)
+    return as_served(trained, design)
 
 
-def as_served(trained: keras.Model, recipe: Mapping[str, Any]) -> keras.Model:
-    """The weights of `trained` in a network with the input size at which it serves; `recipe` as in run.json."""
+def as_served(trained: keras.Model, design: Architecture) -> keras.Model:
+    """The weights of `trained` in a network with the input size at which it serves, float32."""
     model = build_detector(
-        size=recipe.get("serving_size") or int(trained.input_shape[1]),
+        size=design.serving_size or int(trained.input_shape[1]),
         pretrained=False,
-        num_modalities=recipe.get("modalities", 1),
-        backbone=recipe.get("backbone", DEFAULT),
+        num_modalities=design.modalities,
+        backbone=design.backbone,
     )
     model.set_weights(trained.get_weights())
     return model

@@ -62,7 +62,8 @@ def _rebuild_tensor(
     if len(shape) != len(stride) or not all(type(n) is int and n >= 0 for n in (offset, *shape, *stride)):
         raise ValueError("a tensor's place is not in whole numbers")
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-    if math.prod(shape) > len(storage) or (math.prod(shape) and last >= len(storage)):
+    count = math.prod(shape, start=1)
+    if count > len(storage) or (count and last >= len(storage)):
         raise ValueError("a tensor reaches beyond its storage")
     strides = tuple(step * storage.itemsize for step in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides)

@@ -63,8 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Search, or go on searching, and keep everything in the run folder."""
-    values = {f: getattr(args, f) for f in Plan.__dataclass_fields__}
-    plan = Plan(**{f: tuple(value) if isinstance(value, list) else value for f, value in values.items()})
+    given = {name: getattr(args, name) for name in Plan.__dataclass_fields__}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    plan = Plan(**values)
     check_packages()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console, data = PlainConsole(), Dataset(args.data)

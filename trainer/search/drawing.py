@@ -57,7 +57,7 @@ def figure_of(model: keras.Model) -> Any:
 def boxes(model: keras.Model) -> list[Box]:
     """All layers in the order in which they run; a nested model is told before its own layers."""
     numbers: dict[int, int] = {}  # of an operation's box, by its identity
-    found = []
+    found: list[Box] = []
     for depth, layer in _layers(model):
         sources = dict.fromkeys(numbers[id(op)] for op in _sources(layer) if id(op) in numbers)
         numbers[id(layer)] = len(found)

@@ -30,9 +30,8 @@ from dfd_core.errors import DataError, DfdError
 from dfd_core.faces.blending import self_blend
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.dataset import Dataset
-from trainer.fakes.degrade import degrade
+from trainer.fakes.degrade import Degradation, degrade
 from trainer.networks.backbones import build_detector
-from trainer.training.recipes import Degradation
 
 SIZE = 112  # px, of the network's input
 TRAIN = 0.8
@@ -97,10 +96,10 @@ def collect(args: argparse.Namespace) -> Collection:
 def people_of(data: Dataset, method: str | None) -> list[int]:
     """One real window with landmarks of each file."""
     of_file: dict[int, int] = {}
-    for row in np.flatnonzero(data.labels == 0):
+    for row in np.flatnonzero(data.labels == 0).tolist():
         file = int(data.file_of[row])
         if method in (None, data.files[file].method) and file not in of_file and np.isfinite(data.mesh(row)[0]).all():
-            of_file[file] = int(row)
+            of_file[file] = row
     return list(of_file.values())
 
 

@@ -13,7 +13,6 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,8 +26,8 @@ from dfd_core.models.network import LOGIT, normalised
 from dfd_core.models.store import KERAS_FILE, SHIPPED, read_card, verified_file
 from trainer.data.face_pool import VALIDATION, pool_of
 from trainer.networks.litert import PRECISIONS, to_litert
-from trainer.training.loop import validation_set
 from trainer.training.recipes import recipe_named
+from trainer.training.validation import validation_set
 
 ROUNDS, CROPS = 5, 96
 
@@ -43,10 +42,10 @@ def main(words: Sequence[str] | None = None) -> None:
     card = read_card(args.model)
     network = keras.saving.load_model(verified_file(args.model, card, KERAS_FILE), compile=False)
     pool = pool_of(args.data)
-    recipe = replace(recipe_named("blended-and-restored"), size=card.input.size)
-    pool = pool.only(pool.splits == VALIDATION)
+    recipe = recipe_named("blended-and-restored")
+    held_out, steps = recipe.sampler(pool.only(pool.splits == VALIDATION), card.input.size), recipe.optimisation.steps
     images, labels = map(
-        np.concatenate, zip(*(validation_set(pool, recipe, n) for n in range(args.draws)), strict=True)
+        np.concatenate, zip(*(validation_set(held_out, steps, n) for n in range(args.draws)), strict=True)
     )
     given = normalised(images, card.input)
     exact = network.predict(given, batch_size=32, verbose=0)[:, 0]

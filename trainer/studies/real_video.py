@@ -2,7 +2,7 @@
 
     python -m trainer.studies.real_video --videos FOLDER [--draws 2] [--crf 20 26 32] [--set model.path=MODEL]
 
-Of every video in the folder the face is manipulated in each way that trainer/fakes/manipulations.py knows, a swap being
+Of every video in the folder the face is manipulated in each way that trainer/fakes/kinds knows, a swap being
 with the face of another video; those and the untouched frames go through the same H.264 encoder. What differs is
 the manipulation alone: collections of fakes found elsewhere mostly differ from their real videos in quality too.
 """
@@ -26,7 +26,7 @@ from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import Picture
 from trainer.fakes.clips import AUTHENTIC, decoded, encode
-from trainer.fakes.manipulations import MANIPULATIONS, manipulated
+from trainer.fakes.kinds import IN_CLIPS, MANIPULATIONS
 from trainer.measuring.evidence import CHECKS
 
 Frames = list[tuple[UInt8Array, Float32Array]]
@@ -77,8 +77,8 @@ def _made(videos: list[Frames], draws: int) -> Iterator[tuple[str, list[UInt8Arr
             rng = np.random.default_rng([number, draw])
             image, points = videos[(number + 1 + draw) % len(videos)][0]
             other = Picture(image, np.concatenate([points.min(axis=0), points.max(axis=0)]), points)
-            for kind in MANIPULATIONS:
-                yield kind, [made for made, _ in manipulated(kind, frames, other, rng, LEAST_RATIO)]
+            for kind in IN_CLIPS:
+                yield kind.name, [made for made, _ in kind.film(frames, other, rng, LEAST_RATIO)]
 
 
 def _faces(path: Path) -> Frames:

@@ -18,7 +18,6 @@ from sklearn.metrics import roc_auc_score
 from dfd_core.checks.appearance import network_input
 from trainer.data.face_pool import TRAIN, FacePool, pool_of
 from trainer.fakes.degrade import sharpness_of
-from trainer.fakes.sampler import draw_pair
 from trainer.training.recipes import Recipe, recipe_named
 
 REAL = "real"  # the kind of a mixture that holds real-world fakes
@@ -33,8 +32,8 @@ def main(words: Sequence[str] | None = None) -> None:
     args = parser.parse_args(words)
     pool, recipe = pool_of(args.data), recipe_named(args.recipe)
     pool = pool.only(pool.splits == TRAIN)
-    unequal = replace(recipe, degradation=replace(recipe.degradation, equal_sharpness_share=0.0))
-    print(f"as they are: {auc(stored(pool, recipe.size, args.pairs)):.3f}")
+    unequal = recipe.but(degradation=replace(recipe.sampling.degradation, equal_sharpness_share=0.0))
+    print(f"as they are: {auc(stored(pool, recipe.architecture.size, args.pairs)):.3f}")
     print(f"drawn, sharpness left as it is: {auc(drawn(pool, unequal, args.pairs)):.3f}")
     print(f"drawn as the recipe does: {auc(drawn(pool, recipe, args.pairs)):.3f}")
 
@@ -52,9 +51,9 @@ def stored(pool: FacePool, size: int, pairs: int) -> np.ndarray:
 
 def drawn(pool: FacePool, recipe: Recipe, pairs: int) -> np.ndarray:
     """Likewise of pairs as training sees them."""
-    rng = np.random.default_rng(1)
-    seen = [draw_pair(pool, REAL, recipe, rng) for _ in range(pairs)]
-    return np.array([[sharpness_of(image, recipe.size) for image in pair] for pair in seen])
+    rng, sampler = np.random.default_rng(1), recipe.sampler(pool)
+    seen = [sampler.pair(REAL, rng) for _ in range(pairs)]
+    return np.array([[sharpness_of(image, sampler.size) for image in pair] for pair in seen])
 
 
 def auc(sharpness: np.ndarray) -> float:

@@ -16,9 +16,10 @@ import argparse
 import csv
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -34,7 +35,7 @@ from dfd_core.settings import Settings
 from dfd_core.types import Segment, UInt8Array
 from trainer.data.face_pool import TRAIN, VALIDATION, FacePool, pool_of
 from trainer.fakes.clips import AUTHENTIC, make_clip
-from trainer.fakes.manipulations import MANIPULATIONS
+from trainer.fakes.kinds import MANIPULATIONS
 from trainer.measuring.fusing import Take, takes_of
 from trainer.processes import processes
 
@@ -47,6 +48,10 @@ class Sequence16:
 
     kind: str
     values: np.ndarray
+
+
+Scorer = Callable[[Sequence[Sequence16]], np.ndarray]
+Videos = tuple[list[Sequence16], list[dict[str, str]]]
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -70,9 +75,8 @@ def main(words: Sequence[str] | None = None) -> None:
     print("| | held-out clips | " + " | ".join(_groups(videos)) + " |")
     scores = {}
     for name, in_order in rows.items():
-        if in_order is None:
-            score = _medians
-        else:
+        score: Scorer = _medians
+        if in_order is not None:
             head = _train(_features(training, axes, in_order), _labels(training))
             score = _scorer(head, axes, in_order)
         scores[name] = [score(training), score(held_out), score(videos[0])]
@@ -96,11 +100,11 @@ def _with_embedding(model: Path, folder: Path) -> tuple[Path, int]:
     return folder / "both.tflite", card.input.size
 
 
-_process: list[tuple[LiteRuntime, int, Settings, FacePool | None]] = []  # of a worker process
+_State = tuple[LiteRuntime, int, Settings, FacePool | None]
 
 
-def _prepare(file: Path, size: int, pool: FacePool | None) -> None:
-    _process.append((LiteRuntime(file, ModelInput(size), 1), size, load_settings(), pool))
+def _prepare(file: Path, size: int, pool: FacePool | None) -> _State:
+    return LiteRuntime(file, ModelInput(size), 1), size, load_settings(), pool
 
 
 def _of_clips(file: Path, size: int, pool: FacePool, clips: int, seed: int) -> list[Sequence16]:
@@ -109,17 +113,17 @@ def _of_clips(file: Path, size: int, pool: FacePool, clips: int, seed: int) -> l
         return [found for found in executor.map(_of_take, range(len(takes)), takes) if found is not None]
 
 
-def _of_take(number: int, take: Take) -> Sequence16 | None:
-    pool = _process[0][3]
+def _of_take(state: _State, number: int, take: Take) -> Sequence16 | None:
+    pool = state[3]
     assert pool is not None
     whole = take.kind not in MANIPULATIONS
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path, rng = Path(folder) / "clip.mp4", np.random.default_rng([take.seed, number])
         make_clip(pool, AUTHENTIC if whole else take.kind, take.index, path, rng)
-        return _of_file(take.kind, path, math.inf)
+        return _of_file(state, take.kind, path, math.inf)
 
 
-def _of_videos(file: Path, size: int, manifest: Path, seconds: float) -> tuple[list[Sequence16], list[dict[str, str]]]:
+def _of_videos(file: Path, size: int, manifest: Path, seconds: float) -> Videos:
     with manifest.open(newline="") as handle:
         rows = list(csv.DictReader(handle))
     paths = [manifest.parent / row["file"] for row in rows]
@@ -130,9 +134,9 @@ def _of_videos(file: Path, size: int, manifest: Path, seconds: float) -> tuple[l
     return [s for s in found if s is not None], [rows[n] for n in kept]
 
 
-def _of_file(kind: str, path: Path, seconds: float) -> Sequence16 | None:
+def _of_file(state: _State, kind: str, path: Path, seconds: float) -> Sequence16 | None:
     """The first 16 frames of the face that is seen in most, the last of them again where it is seen in fewer."""
-    runtime, size, settings, _ = _process[0]
+    runtime, size, settings, _ = state
     segments: dict[int, Segment] = {}
     try:
         for window in windows_of(str(path), "clip", settings, lambda _: None, seconds=seconds, live=False):
@@ -173,7 +177,7 @@ def _features(clips: Sequence[Sequence16], axes: tuple[np.ndarray, np.ndarray], 
     return np.stack(found).astype(np.float32) if found else np.zeros((0, FRAMES, 2 + 2 * AXES), np.float32)
 
 
-def _train(features: np.ndarray, labels: np.ndarray) -> object:
+def _train(features: np.ndarray, labels: np.ndarray) -> Any:
     import keras
     from keras import layers
 
@@ -190,7 +194,7 @@ def _train(features: np.ndarray, labels: np.ndarray) -> object:
     return head
 
 
-def _scorer(head: object, axes: tuple[np.ndarray, np.ndarray], in_order: bool):
+def _scorer(head: Any, axes: tuple[np.ndarray, np.ndarray], in_order: bool) -> Scorer:
     return lambda clips: head.predict(_features(clips, axes, in_order), verbose=0)[:, 0] if clips else np.zeros(0)
 
 
@@ -198,11 +202,11 @@ def _medians(clips: Sequence[Sequence16]) -> np.ndarray:
     return np.array([np.median(clip.values[:, 0]) for clip in clips])
 
 
-def _groups(videos: tuple[list[Sequence16], list[dict[str, str]]]) -> list[str]:
+def _groups(videos: Videos) -> list[str]:
     return [*sorted({row["dataset"] for row in videos[1] if row["label"] == "fake"}), "all"] if videos[1] else []
 
 
-def _tell(name: str, scores: Sequence[np.ndarray], held_out: Sequence[Sequence16], videos: tuple) -> None:
+def _tell(name: str, scores: Sequence[np.ndarray], held_out: Sequence[Sequence16], videos: Videos) -> None:
     cells = [roc_auc_score(_labels(held_out), scores[0])]
     for group in _groups(videos):
         of = [n for n, r in enumerate(videos[1]) if r["label"] == "real" or group in ("all", r["dataset"])]

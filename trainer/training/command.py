@@ -57,9 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without", action="append", default=[], metavar="FAMILY", help="likewise, and judge by a family of methods"
     )
     parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="of each learner's arithmetic on a CPU"
+        "--threads", type=int, default=os.cpu_count() or 1, help="of the arithmetic on a CPU, with PyTorch"
     )
-    parser.add_argument("--feeders", type=int, default=2, help="processes that make samples, for each learner")
+    parser.add_argument("--feeders", type=int, default=2, help="processes that make samples (default: 2)")
+    parser.add_argument("--devices", type=int, default=1, help="that share each step (with KERAS_BACKEND=jax)")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -68,7 +69,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     recipe = changed(recipe_named(args.recipe), args.change)
     initial = None if args.start is None else network_file(args.start)
     pool = _pool(args.data, args.out, recipe, console)
-    from trainer.training.loop import fit  # Keras takes seconds to import
+    from trainer.training.loop import Machine, fit  # Keras takes seconds to import
+
+    machine = Machine(args.threads, args.feeders, args.devices)
 
     facts = {
         "recipe": asdict(recipe),
@@ -76,14 +79,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         "start": None if initial is None else sha256_of(initial),
         "commit": current_commit(),
         "data": {"faces": len(pool), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)},
-        "versions": {name: version_of(name) for name in ("keras", "tensorflow", "torch", "numpy", "av")},
+        "versions": {name: version_of(name) for name in ("keras", "tensorflow", "torch", "jax", "numpy", "av")},
     }
 
     def train(faces: FacePool, out: Path) -> Any:
         out.mkdir(parents=True, exist_ok=True)
         write_run_card(out, facts)
         say = _teller(console, out)
-        return fit(faces, recipe, out, args.seed, say, threads=args.threads, feeders=args.feeders, initial=initial)
+        return fit(faces, recipe, out, args.seed, say, machine=machine, initial=initial)
 
     if args.folds or args.without:
         from trainer.training.folds import folds_of, run_folds, without_family
@@ -121,6 +124,6 @@ def _pool(data: Sequence[Path], out: Path, recipe: Recipe, console: Console) -> 
         return load_portraits(
             folders[0],
             out / "faces.npz",
-            recipe.held_out,
+            recipe.sampling.held_out,
             lambda done, of: progress.update(task, completed=done, total=of),
         )

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
 
 from dfd_core.types import Float32Array, UInt8Array
-from trainer import processes as children
-from trainer.data.face_pool import FacePool
-from trainer.fakes.sampler import draw_batch
-from trainer.training.recipes import Recipe
+from trainer.fakes.sampler import Sampler
+from trainer.processes import processes
 
 AHEAD = 6  # batches in the making
-_state: dict[str, tuple[FacePool, Recipe, int]] = {}
+Batch = tuple[UInt8Array, Float32Array]
 
 
-def batches(
-    pool: FacePool, recipe: Recipe, seed: int, steps: range, *, processes: int = 2
-) -> Iterator[tuple[UInt8Array, Float32Array]]:
-    """The batches of `steps`, in order; see `draw_batch` for shapes."""
-    with children.processes(processes, _prepare, pool, recipe, seed) as executor:
-        waiting: collections.deque[Future[tuple[UInt8Array, Float32Array]]] = collections.deque()
+def batches(sampler: Sampler, seed: int, steps: range, *, feeders: int = 2) -> Generator[Batch]:
+    """The batches of `steps`, in order, made by `feeders` processes; see `Sampler.batch` for shapes."""
+    with processes(feeders, _given, sampler) as pool:
+        waiting: collections.deque[Future[Batch]] = collections.deque()
         for step in steps:
-            waiting.append(executor.submit(_draw, step))
+            waiting.append(pool.submit(Sampler.batch, seed, step))
             if len(waiting) >= AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _prepare(*state: object) -> None:
-    _state["run"] = state  # type: ignore[assignment]
-
-
-def _draw(step: int) -> tuple[UInt8Array, Float32Array]:
-    pool, recipe, seed = _state["run"]
-    return draw_batch(pool, recipe, seed, step)
+def _given(sampler: Sampler) -> Sampler:
+    return sampler

@@ -23,7 +23,7 @@ THRESHOLDS = "thresholds.json"
 _COLUMNS = ("step", "epoch", "loss", "validation_auc", "images_per_s")
 
 
-class Journal:
+class RunLog:
     """A line every ten steps, and at the end of each epoch a row of history, a picture and an event."""
 
     def __init__(
@@ -49,19 +49,19 @@ class Journal:
         """Measure the averaged weights on the held-out pairs, and keep a row of it; whether they are the best yet."""
         images, labels = self.validation
         auc, loss = float(roc_auc_score(labels[:, 0], scores_of(averaged, images))), float(np.mean(self.losses))
-        epoch = step // self.recipe.steps
+        epoch = step // self.recipe.optimisation.steps
         best = auc > max((row["validation_auc"] for row in read_history(self.run) if row["step"] < step), default=-1)
         _append(self.run / HISTORY, (step, epoch, loss, auc, self._rate(step)))
         draw_curves(self.run)
         write_events(self.run, step, {"loss": loss, "validation_auc": auc})
-        self.say(f"epoch {epoch}/{self.recipe.epochs}  loss {loss:.4f}  held-out AUC {auc:.4f}")
+        self.say(f"epoch {epoch}/{self.recipe.optimisation.epochs}  loss {loss:.4f}  held-out AUC {auc:.4f}")
         self.losses.clear()
         return best
 
     def is_over(self) -> bool:
         """Whether the recipe's patience is at its end."""
         aucs = [row["validation_auc"] for row in read_history(self.run)]
-        patience = self.recipe.patience
+        patience = self.recipe.optimisation.patience
         over = bool(patience) and len(aucs) > patience and max(aucs[-patience:]) <= max(aucs[:-patience])
         if over:
             self.say(f"no better held-out AUC in {patience} epochs: this is the end")
@@ -74,7 +74,7 @@ class Journal:
         self.say(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
 
     def _rate(self, step: int) -> float:
-        images = (step - self.steps.start) * 2 * self.recipe.pairs * self.recipe.learners
+        images = (step - self.steps.start) * self.recipe.sampling.faces_a_step
         return images / (time.monotonic() - self.started)
 
 

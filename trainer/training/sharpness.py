@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from dfd_core.types import Float32Array
+from trainer.networks.keras_patches import averages_of
 
 
 class Ascent(keras.optimizers.Optimizer):
@@ -35,33 +36,30 @@ class Ascent(keras.optimizers.Optimizer):
         self.assign_add(variable, keras.ops.cast(gradient, variable.dtype))
 
 
-@contextmanager
-def sharpness_aware(model: keras.Model, radius: float, images: Float32Array, labels: Float32Array) -> Iterator[None]:
-    """Around one `train_on_batch` on the same batch; does nothing where `radius` is 0."""
-    if not radius:
+class SharpnessAware:
+    """The same layers as those of a compiled `model`, with the optimizer that goes up."""
+
+    def __init__(self, model: keras.Model, radius: float) -> None:
+        self._model = model
+        self._climber = keras.Model(model.inputs, model.outputs)
+        self._climber.compile(Ascent(radius), model.loss, jit_compile=model.jit_compile, run_eagerly=model.run_eagerly)
+
+    @contextmanager
+    def step(self, images: Float32Array, labels: Float32Array) -> Iterator[None]:
+        """Around one `train_on_batch` of the model on the same batch: it moves there from the place of highest loss."""
+        model = self._model
+        variables = model.trainable_variables
+        before = [_array(variable) for variable in variables]
+        momentum = (
+            model.optimizer.ema_momentum if int(model.optimizer.iterations) else 0.0
+        )  # it begins with the weights
+        self._climber.train_on_batch(images, labels)
+        shifts = [_array(variable) - start for variable, start in zip(variables, before, strict=True)]
         yield
-        return
-    variables = model.trainable_variables
-    before = [_array(variable) for variable in variables]
-    momentum = model.optimizer.ema_momentum if int(model.optimizer.iterations) else 0.0  # Keras begins with the weights
-    _climber(model, radius).train_on_batch(images, labels)
-    shifts = [_array(variable) - start for variable, start in zip(variables, before, strict=True)]
-    yield
-    averages = getattr(model.optimizer, "_model_variables_moving_average", None) or [None] * len(variables)
-    for variable, shift, average in zip(variables, shifts, averages, strict=True):
-        variable.assign(_array(variable) - shift)
-        if average is not None:  # it has taken in the shifted weight
-            average.assign(_array(average) - (1 - momentum) * shift)
-
-
-def _climber(model: keras.Model, radius: float) -> keras.Model:
-    """The same layers with the optimizer that goes up; made once for each state of frozen layers."""
-    climber, of = getattr(model, "_dfd_climber", (None, None))
-    if of is not model.optimizer:
-        climber = keras.Model(model.inputs, model.outputs)
-        climber.compile(Ascent(radius), model.loss, jit_compile=model.jit_compile, run_eagerly=model.run_eagerly)
-        object.__setattr__(model, "_dfd_climber", (climber, model.optimizer))
-    return climber
+        for variable, shift in zip(variables, shifts, strict=True):
+            variable.assign(_array(variable) - shift)
+        for (_, average), shift in zip(averages_of(model), shifts, strict=False):
+            average.assign(_array(average) - (1 - momentum) * shift)  # it has taken in the shifted weight
 
 
 def _array(variable: Any) -> Float32Array:

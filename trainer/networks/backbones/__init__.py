@@ -13,8 +13,8 @@ from keras import layers
 
 from dfd_core.errors import DataError
 from dfd_core.models.fuse import FuseModalities
+from trainer.networks.architecture import DEFAULT
 
-DEFAULT = "efficientnet-lite0"
 INPUT_SIZE = 224
 
 

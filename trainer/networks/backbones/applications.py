@@ -48,7 +48,7 @@ class Application:
 
     def _fitted(self, layer: Any, own: Any) -> list[Any]:
         """The weights of `layer`; of the first convolution, widened to the channels that the detector adds."""
-        weights = layer.get_weights()
+        weights: list[Any] = layer.get_weights()
         if weights[0].shape != tuple(own.weights[0].shape):
             if weights[0].ndim != 4:
                 raise DataError(

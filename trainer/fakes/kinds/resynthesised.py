@@ -14,8 +14,21 @@ import cv2
 import numpy as np
 
 from dfd_core.types import Float32Array, UInt8Array
+from trainer.fakes.kinds.kind import OfRealFaces, Pair
+from trainer.fakes.real_faces import RealFaces
 
 _LEAST_SIDE = 48  # px of the map that is enlarged
+
+
+class Resynthesised(OfRealFaces):
+    """Needs no landmarks: the whole crop is made anew."""
+
+    name = "resynthesised"
+
+    def pair(self, faces: RealFaces, side: int, rng: np.random.Generator, index: int | None) -> Pair:
+        """In one light."""
+        real = faces.crop(side, rng, faces.draw(rng) if index is None else index)
+        return [real, resynthesise(real, draw_resynthesis(rng))]
 
 
 @dataclass(frozen=True, slots=True)

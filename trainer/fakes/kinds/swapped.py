@@ -7,14 +7,49 @@ features, light and resolution come from elsewhere. Colours are moved as by Rein
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import cv2
 import numpy as np
 
 from dfd_core.faces.blending import draw_alteration, face_mask
 from dfd_core.types import Float32Array, UInt8Array
+from trainer.data.face_pool import Picture
+from trainer.fakes.compositing import coarser, moved_onto
+from trainer.fakes.crops import cut, light, mirrored
+from trainer.fakes.kinds.kind import Frame, OfRealFaces, Pair
+from trainer.fakes.motion import draw_tremor
+from trainer.fakes.real_faces import RealFaces
 
 _LEAST_SPREAD = 4.0  # grey levels, against division by nothing
 _MOST_GAIN = 1.6  # of the contrast that a colour transfer may add
+
+
+class Swapped(OfRealFaces):
+    """Takes the face of somebody who looks the same way."""
+
+    name = "swapped"
+    needs_other = True
+
+    def pair(self, faces: RealFaces, side: int, rng: np.random.Generator, index: int | None) -> Pair:
+        """Both in one light, which falls on them when all is blended."""
+        index, picture = faces.with_landmarks(rng, index)
+        turned = rng.random() < 0.5
+        real, points = cut(mirrored(picture, turned), side, rng)
+        other = mirrored(faces.pool.read(faces.pool.alike(index, rng), rng.random()), turned)
+        seed = int(rng.integers(1 << 32))
+        fake, _ = swap(real, points, other.image, other.landmarks, rng)
+        return [light(image, np.random.default_rng(seed)) for image in (real, fake)]
+
+    def film(
+        self, frames: Sequence[Frame], other: Picture | None, rng: np.random.Generator, least_ratio: float
+    ) -> Iterator[Frame]:
+        """One swap, which trembles."""
+        assert other is not None
+        tremor = draw_tremor(rng, least_ratio)
+        for image, points in frames:
+            shaken, again = tremor.shaken(points, rng), np.random.default_rng(tremor.seed)
+            yield swap(image, shaken, other.image, other.landmarks, again)[0], points
 
 
 def swap(
@@ -33,15 +68,6 @@ def swap(
     return np.clip(np.rint(blended), 0, 255).astype(np.uint8), mask
 
 
-def moved_onto(points: Float32Array, image: UInt8Array, its_points: Float32Array, shape: tuple[int, ...]) -> UInt8Array:
-    """`image` (H, W, 3) under the affine map that brings its landmarks (468, 2) px nearest to `points`, as `shape`."""
-    given = np.concatenate([its_points, np.ones((len(its_points), 1), np.float32)], axis=1)
-    move, *_ = np.linalg.lstsq(given, points, rcond=None)
-    size = shape[1], shape[0]
-    moved = cv2.warpAffine(image, move.T, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(moved, np.uint8)
-
-
 def _as_generated(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     """At the resolution at which swapping networks work, which is often less than the footage's."""
     side = max(image.shape[:2])
@@ -50,12 +76,6 @@ def _as_generated(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
     if factor > 0.95:
         return image
     return coarser(image, factor)
-
-
-def coarser(image: UInt8Array, factor: float) -> UInt8Array:
-    """The picture uint8 (H, W, 3) as one that was made at `factor` times its size, below 1."""
-    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _in_colours_of(image: UInt8Array, other: UInt8Array, inside: np.ndarray) -> UInt8Array:
