@@ -29,14 +29,13 @@ RUN     ?= runs/model
 BACKEND ?= torch
 SETS     = --data $(RUN)/restored.h5 --data $(RUN)/portraits.h5
 TRAIN    = KERAS_BACKEND=$(BACKEND) $(BIN)/dfd train
-ONE      = --threads 1 --feeders 1
 model: $(VENV)/.dev
 	test -f $(RUN)/portraits.h5 || $(BIN)/dfd data build $(FACES) --layout portraits --frames 1 --windows 1 \
 	  --validation 0.02 --test 0 --out $(RUN)/portraits.h5
 	test -f $(RUN)/restored.h5 || $(BIN)/dfd data fakes $(RUN)/portraits.h5 --kind restored --out $(RUN)/restored.h5
-	$(TRAIN) selfblend-long --data $(FACES)/faces --out $(RUN)/first $(ONE)
-	$(TRAIN) blended-and-restored $(SETS) --start $(RUN)/first --out $(RUN)/second $(ONE)
-	$(TRAIN) blended --data $(RUN)/portraits.h5 --start $(RUN)/first --out $(RUN)/third $(ONE)
+	$(TRAIN) selfblend-long --data $(FACES)/faces --out $(RUN)/first
+	$(TRAIN) blended-and-restored $(SETS) --start $(RUN)/first --out $(RUN)/second
+	$(TRAIN) blended --data $(RUN)/portraits.h5 --start $(RUN)/first --out $(RUN)/third
 	$(BIN)/dfd export $(RUN)/third --mean-with $(RUN)/first --mean-with $(RUN)/second --out $(RUN)/exported
 	$(BIN)/dfd fuse $(RUN)/exported $(SETS) --out $(RUN)/shipped
 

@@ -140,7 +140,7 @@ _GENERATED = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from trainer.data.dataset import Dataset
 from trainer.fakes.gan.conv import build_autoencoder
 source, run, out = map(Path, sys.argv[1:])

@@ -73,7 +73,7 @@ assert len(gan.trainable_variables) == len(generator.trainable_variables) == 6
 _GAN = """
 import pathlib, sys
 import keras, numpy as np
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from tests.test_data import small_set
 from trainer.fakes.gan.conv import PixelShuffle, build_autoencoder
 folder = pathlib.Path(sys.argv[1])

@@ -30,7 +30,7 @@ def people(root: Path, portrait: Path, count: int = 4) -> Path:
 _SEARCH = """
 import pathlib, sys
 import numpy as np
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 from dfd_core.models.runtime import open_runtime
 from trainer.networks.found import load_best
 from trainer.search.tuner import Tuner

@@ -284,7 +284,7 @@ def test_the_pretrained_trunk_knows_imagenet(in_keras: KerasProcess) -> None:
 
 _COMMANDS = """
 import json, sys
-from dfd_core.cli import main
+from dfd_core.cli.main import main
 for number, argv in enumerate(json.loads(sys.argv[1])):
     print(f"== {number}", flush=True)
     code = main(argv)

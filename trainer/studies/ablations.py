@@ -63,7 +63,7 @@ def _variant(folder: Path, changes: tuple[str, ...], args: argparse.Namespace) -
         short = (f"steps={args.steps // 2}", "epochs=2", *args.change)
         words = [word for change in (*short, *changes) for word in ("--change", change)]
         train = ["train", RECIPE, *_data(args), "--start", str(args.start), "--out", str(folder / "run")]
-        _dfd([*train, "--threads", "1", "--feeders", "1", *words], os.environ.get("KERAS_BACKEND", "torch"))
+        _dfd([*train, *words], os.environ.get("KERAS_BACKEND", "torch"))
     return _measured(folder / "run", folder, args)
 
 

@@ -25,15 +25,14 @@ from dfd_core.types import State
 from trainer.data.face_pool import VALIDATION, pool_of
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
 
-CLIP = Clip(seconds=30.0)
-
 
 def main(words: Sequence[str] | None = None) -> None:
     """Scan and film, and print a line a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="folders of real videos")
     parser.add_argument("--data", type=Path, action="append", default=[])
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=20.0, help="to be filmed (default: 20)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each clip (default: 30)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(words)
     settings = load_settings(flags=parse_assignments(args.set))
@@ -43,17 +42,19 @@ def main(words: Sequence[str] | None = None) -> None:
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         _tell(folder.name, [_alarms(path, settings, scorer) for path in files])
     if args.data:
-        _tell("filmed portraits", _filmed(args.data, args.minutes, settings, scorer))
+        _tell("filmed portraits", _filmed(args.data, args.minutes, Clip(seconds=args.seconds), settings, scorer))
 
 
-def _filmed(data: list[Path], minutes: float, settings: Settings, scorer: Scorer) -> list[tuple[int, float]]:
+def _filmed(
+    data: list[Path], minutes: float, plan: Clip, settings: Settings, scorer: Scorer
+) -> list[tuple[int, float]]:
     pool = pool_of(data)
     pool = pool.only((pool.splits == VALIDATION) & ~pool.fake)
     found = []
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
-        for number in range(round(minutes * 60 / CLIP.seconds)):
+        for number in range(round(minutes * 60 / plan.seconds)):
             rng = np.random.default_rng([7, number])
-            path = make_clip(pool, AUTHENTIC, number % len(pool), Path(folder) / "clip.mp4", rng, plan=CLIP)
+            path = make_clip(pool, AUTHENTIC, number % len(pool), Path(folder) / "clip.mp4", rng, plan=plan)
             found.append(_alarms(path, settings, scorer))
     return found
 
