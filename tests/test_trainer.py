@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ from trainer.fakes.kinds import MADE
 from trainer.fakes.kinds.resynthesised import decoded, draw_resynthesis, resynthesise
 from trainer.fakes.real_faces import RealFaces
 from trainer.fakes.sampler import shares_of
+from trainer.networks.architecture import Architecture
 from trainer.networks.torchfile import read_torch_file
 from trainer.networks.weights import network_file, take_mean
 from trainer.training.recipes import changed, recipe_named, recipe_names
@@ -81,6 +83,12 @@ def test_a_recipe_is_changed_by_name() -> None:
     for wrong in ('parts=["nose"]', "parts=[]"):
         with pytest.raises(DataError, match="parts are of face, inner, lower, mouth, eyes"):
             changed(recipe, [wrong])
+
+
+def test_recipes_of_older_runs_are_read() -> None:
+    flat = {"name": "mine", "backbone": "plain", "size": 64, "serving_size": 96, "modalities": 2, "epochs": 4}
+    assert Architecture.of_run(flat) == Architecture("plain", modalities=2, size=64, serving_size=96)
+    assert Architecture.of_run(json.loads(json.dumps(asdict(SMOKE)))) == SMOKE.architecture
 
 
 def test_self_blending_alters_the_parts_that_a_recipe_names(pool: FacePool) -> None:

@@ -3,10 +3,13 @@
 1. PyTorch's backend copies every activation to channels-first and back. `keep_channels_last`.
 2. Under PyTorch an optimizer is saved under the name of its own variant, which no other backend has. `OPTIMIZERS`.
 3. No public name leads to the moving averages of the weights that an optimizer keeps. `averages_of`.
+4. Nor from a network of `keras.applications` to its `preprocess_input`. `preprocessing_of`.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -29,3 +32,9 @@ def averages_of(model: keras.Model) -> list[tuple[Any, Any]]:
     """Trained variables with their moving averages; none where the optimizer keeps none."""
     averages = getattr(model.optimizer, "_model_variables_moving_average", [])
     return list(zip(model.trainable_variables, averages, strict=True)) if averages else []
+
+
+def preprocessing_of(build: Callable[..., Any]) -> Callable[[Any], Any]:
+    """RGB 0..255 to what the network of `keras.applications` that `build` makes was trained on."""
+    preprocess: Callable[[Any], Any] = sys.modules[build.__module__].preprocess_input
+    return preprocess

@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   dfd train selfblend --data portraits/ --out runs/first          # a folder of real faces is enough
   dfd train finetune --data ff.h5 --out runs/mine --start models/first   # from your own model instead of ImageNet
   KERAS_BACKEND=torch dfd train selfblend --data real.h5 --out runs/first
+  KERAS_BACKEND=jax dfd train clips --data clips.h5 --out runs/mine --devices 4      # that share each step
   dfd train clips --data clips.h5 --folds 3 --out runs/folds      # how good is the recipe on methods never seen?
   dfd export runs/mine --out models/mine                          # then: what dfd work and dfd scan can load
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from typing import Any
 
 import keras
 
 from dfd_core.errors import DataError
 from dfd_core.models.fuse import widened
+from trainer.networks.keras_patches import preprocessing_of
 
 
 class Application:
@@ -26,7 +26,7 @@ class Application:
 
     def normalise(self, image: Any) -> Any:
         """As the network's own `preprocess_input` does."""
-        return sys.modules[self._build.__module__].preprocess_input(image)
+        return preprocessing_of(self._build)(image)
 
     def features(self, x: Any) -> Any:
         """Its last map of features."""
