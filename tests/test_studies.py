@@ -134,7 +134,7 @@ def test_leakage_is_measured_by_frame_and_by_video(pool: FacePool, tmp_path: Pat
 
 @pytest.mark.slow
 def test_precisions_are_told_side_by_side(pool: FacePool, tmp_path: Path, in_keras: KerasProcess) -> None:
-    data = face_set(tmp_path / "set.h5", pool, ("restored",))
+    data = face_set(tmp_path / "set.h5", pool, ("restored",), validation=4)
     done = in_keras(_STUDY, "precision", "--data", data, "--draws", "1")
     assert done.ok, done.stderr
     lines = [line for line in done.stdout.splitlines() if " MB, " in line]
@@ -147,7 +147,7 @@ def test_precisions_are_told_side_by_side(pool: FacePool, tmp_path: Path, in_ker
 def test_what_time_tells_is_measured_against_frames_in_random_order(
     pool: FacePool, tmp_path: Path, in_keras: KerasProcess
 ) -> None:
-    data = face_set(tmp_path / "set.h5", pool, ())
+    data = face_set(tmp_path / "set.h5", pool, (), validation=4)
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("file", "label", "dataset"))
