@@ -1,11 +1,9 @@
-"""From collections on disk to one HDF5 file and back: layouts, splits, extraction, errors; real video throughout."""
+"""From collections on disk to one HDF5 file and back: layouts and extraction; real video throughout."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -19,10 +17,9 @@ from dfd_core.media import read_frames
 from dfd_core.settings import VideoSettings
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.clips import write_clip
-from trainer.data.dataset import MESH_POINTS, Dataset, DatasetWriter, FaceWindow, FileRow, Header
+from trainer.data.dataset import Dataset, DatasetWriter
 from trainer.data.layouts import LabelledFile, layout_named, layout_names, limited
-from trainer.data.parts import Parts, load_windows, save_windows
-from trainer.data.splits import Shares, check_disjoint, split_files
+from trainer.data.parts import Parts
 
 
 @pytest.fixture(scope="session")
@@ -162,73 +159,6 @@ def test_the_limit_is_a_class_and_both_must_be_there() -> None:
     assert limited(files, 2, classes=(False,)) == reals[:2]
 
 
-def pairs(count: int) -> list[LabelledFile]:
-    """Originals, and both swaps of each pair of neighbours, as in FaceForensics++."""
-    real = [LabelledFile(Path(f"{n}.mp4"), False, (str(n),)) for n in range(count)]
-    swaps = [(n, n ^ 1) for n in range(count)]
-    return real + [LabelledFile(Path(f"{a}_{b}.mp4"), True, (str(a), str(b))) for a, b in swaps]
-
-
-def test_linked_pairs_stay_together_and_shares_hold() -> None:
-    placed, left_out = split_files(pairs(80), Shares(0.2, 0.2), seed=3, official=True)
-    assert left_out == []
-    sides: dict[str, set[str | None]] = {}
-    for file in placed:
-        for identity in file.identities:
-            sides.setdefault(identity, set()).add(file.split)
-    assert all(len(split) == 1 for split in sides.values())
-    assert all(sides[str(n)] == sides[str(n ^ 1)] for n in range(80))
-    counts = [sum(f.split == split for f in placed) for split in ("train", "validation", "test")]
-    assert counts == [96, 32, 32]
-
-
-def test_a_split_depends_on_the_seed_alone() -> None:
-    one, two, other = (split_files(pairs(40), Shares(), seed, official=True)[0] for seed in (1, 1, 2))
-    assert one == two
-    assert one != other
-
-
-def test_where_all_are_linked_the_files_across_are_left_out() -> None:
-    people = [str(n) for n in range(12)]
-    real = [LabelledFile(Path(f"{p}-{k}.mp4"), False, (p,)) for p in people for k in range(3)]
-    fake = [LabelledFile(Path(f"{a}_{b}.mp4"), True, (a, b)) for a in people for b in people if a != b]
-    placed, left_out = split_files(real + fake, Shares(0.25, 0.25), seed=1, official=True)
-    assert len(placed) + len(left_out) == len(real) + len(fake)
-    assert left_out
-    assert all(f.fake for f in left_out)
-    check_disjoint((f.split or "", f.identities) for f in placed)
-
-
-def test_the_official_test_files_win_over_training_ones() -> None:
-    files = pairs(20)
-    files = [
-        LabelledFile(f.path, f.fake, f.identities, split="test" if "0" in f.identities else "train") for f in files
-    ]
-    placed, left_out = split_files(files, Shares(0, 0.1), seed=1, official=True)
-    assert {f.path.stem for f in placed if f.split == "test"} == {"0", "0_1", "1_0"}
-    assert [f.path.stem for f in left_out] == ["1"]
-    assert len(split_files(files, Shares(0, 0.1), seed=1, official=False)[1]) == 0
-
-
-def test_one_group_cannot_be_split() -> None:
-    files = [LabelledFile(Path(f"{n}.mp4"), n % 2 == 0, ("ann",)) for n in range(10)]
-    with pytest.raises(DataError, match=r"1 group\(s\)"):
-        split_files(files, Shares(), seed=1, official=True)
-    placed, _ = split_files(files, Shares(0, 0), seed=1, official=True)
-    assert {f.split for f in placed} == {"train"}
-
-
-def test_a_split_without_a_class_is_refused() -> None:
-    files = [LabelledFile(Path(f"{n}.mp4"), n == 0, (str(n),)) for n in range(10)]
-    with pytest.raises(DataError, match="has no fake file"):
-        split_files(files, Shares(), seed=1, official=True)
-
-
-def test_shares_must_leave_something() -> None:
-    with pytest.raises(DataError, match="below 1"):
-        Shares(0.6, 0.4)
-
-
 def collection(root: Path, clip: Path, count: int = 3) -> Path:
     """Real and Fake with `count` identities each; copies of one clip, for only the way is tested."""
     return plant(root, {f"{label}/p{n}.mp4": None for label in ("Real", "Fake") for n in range(count)}, clip)
@@ -332,112 +262,6 @@ def test_a_killed_build_goes_on(tmp_path: Path, face_clip: Path, monkeypatch: py
         assert build(root, out, *options) == 0
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert len(Dataset(out)) == 6
-
-
-def window_of(rng: np.random.Generator, seen: int) -> FaceWindow:
-    """A window of two frames of noise, in the first `seen` of which there is a face."""
-    present, times = np.array([1, seen - 1], np.uint8), np.array([0.0, 0.125])
-    crops, boxes = rng.integers(0, 255, (2, 48, 48, 3), np.uint8), np.full((2, 4), 8, np.float32)
-    mesh, landmarks = np.full((2, MESH_POINTS, 2), 24, np.float16), np.full((2, 6, 2), 24, np.float32)
-    return FaceWindow(crops, 48.0, present, times, boxes, mesh, landmarks, np.full(2, 30, np.float32))
-
-
-def small_set(path: Path, split: str = "group", groups: tuple[str, str] = ("a", "b")) -> Path:
-    """A data set of two windows, train and test, made without any video."""
-    rng = np.random.default_rng(1)
-    with DatasetWriter(path, Header(64, 2, 8.0, "folders", split)) as writer:
-        for n, group in enumerate(groups):
-            file = writer.add_file(FileRow(f"{n}.mp4", tuple(group.split("+"))))
-            writer.add(window_of(rng, n + 1), file, n == 1, ("train", "test")[n])
-        writer.close()
-    return path
-
-
-def test_absent_frames_are_not_read(tmp_path: Path) -> None:
-    data = Dataset(small_set(tmp_path / "s.h5"))
-    assert [len(data.crops(n)) for n in (0, 1)] == [1, 2]
-    assert data.crops(0).shape[1:] == (48, 48, 3)
-
-
-def test_a_group_on_both_sides_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'a' is in both train and test"):
-        Dataset(small_set(tmp_path / "s.h5", groups=("a", "a+b")))
-    assert len(Dataset(small_set(tmp_path / "r.h5", split="random-frames", groups=("a", "a")))) == 2
-
-
-def _foreign(path: Path) -> None:
-    with h5py.File(path, "w") as h5:
-        h5["x"] = [1]
-
-
-def _newer(path: Path) -> None:
-    with h5py.File(small_set(path), "a") as h5:
-        h5.attrs["version"] = 99
-
-
-def _columnless(path: Path) -> None:
-    with h5py.File(small_set(path), "a") as h5:
-        del h5["label"]
-
-
-def _cut_short(path: Path) -> None:
-    data = small_set(path).read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        (lambda path: path.write_bytes(b"text"), "not an HDF5 file, or it is cut short"),
-        (_cut_short, "not an HDF5 file, or it is cut short"),
-        (_foreign, "not a data set of dfd"),
-        (_newer, "upgrade dfd"),
-        (_columnless, "damaged"),
-        (lambda _: None, "There is no data set"),
-    ],
-)
-def test_a_bad_file_gets_its_sentence(
-    spoil: object, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "set.h5"
-    spoil(path)  # type: ignore[operator]
-    assert main(["data", "info", str(path)]) == 1
-    error = capsys.readouterr().err
-    assert sentence in error
-    assert error.count("\n") == 1
-
-
-_FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from dfd_core.errors import DataError
-from trainer.data.storage import disk_errors
-from trainer.data.parts import load_windows, save_windows
-windows = load_windows(Path(sys.argv[1]))
-resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
-try:
-    with disk_errors(Path(sys.argv[2])):
-        save_windows(Path(sys.argv[2]), windows)
-except DataError as error:
-    print(error)
-"""
-
-
-def test_a_full_disk_gets_its_sentence(tmp_path: Path) -> None:
-    """Where windows are kept it is met; before HDF5 meets it, which it does not survive, writing ends."""
-    part = tmp_path / "part.npz"
-    save_windows(part, [window_of(np.random.default_rng(1), 2)])
-    command = [sys.executable, "-B", "-c", _FULL_DISK, str(part), str(tmp_path / "other.npz")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(f"Cannot write {tmp_path / 'other.npz'}: the disk is full"), done.stderr
-    assert not (tmp_path / "other.npz").exists()
-    header = Header(64, 2, 8.0, "folders", "group")
-    with (
-        pytest.raises(DataError, match="the disk is full"),
-        DatasetWriter(tmp_path / "set.h5", header, reserve=1 << 60) as writer,
-    ):
-        writer.add(load_windows(part)[0], 0, False, "train")
-    assert list(tmp_path.glob("*.h5*")) == list(tmp_path.glob(".*")) == []
 
 
 def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

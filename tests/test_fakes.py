@@ -13,7 +13,8 @@ import pytest
 from dfd_core.cli.main import main
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.keras_process import KerasProcess
-from tests.test_data import build, collection, small_set
+from tests.test_data import build, collection
+from tests.test_dataset import small_set
 from trainer.data.dataset import Dataset
 from trainer.fakes.command import blended
 

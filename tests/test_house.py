@@ -14,12 +14,6 @@ FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.
 MODULES = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("dfd_core", "workers", "ingest", "trainer")]
 FILE_LINES, FUNCTION_LINES = 300, 40
 
-# Longer ones that wait to be split, and how long they may be meanwhile.
-LONG = {
-    "tests/test_data.py": 450,
-    "tests/test_real_clips.py": 390,
-}
-
 # Imports that may stand inside functions: slow ones, of what may be absent, or of what `dfd doctor` may find broken.
 LATE = {
     "dfd_core/cli/doctor.py": {"av", "dfd_core.faces.blazeface"},
@@ -76,7 +70,7 @@ def test_nothing_is_imported_inside_a_function_unless_listed(path: Path) -> None
 
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_no_file_is_long(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONG.get(named(path), FILE_LINES)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)

@@ -74,7 +74,7 @@ _GAN = """
 import pathlib, sys
 import keras, numpy as np
 from dfd_core.cli.main import main
-from tests.test_data import small_set
+from tests.test_dataset import small_set
 from trainer.fakes.gan.conv import PixelShuffle, build_autoencoder
 folder = pathlib.Path(sys.argv[1])
 data = str(small_set(folder / "set.h5"))

@@ -11,7 +11,7 @@ import pytest
 
 from dfd_core.cli.main import main
 from dfd_core.models.store import ModelCard, write_card
-from tests.test_data import small_set, window_of
+from tests.test_dataset import small_set, window_of
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.search.plan import Plan, Trial, why_nothing
 
