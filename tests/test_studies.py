@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -163,3 +166,14 @@ def test_what_time_tells_is_measured_against_frames_in_random_order(
     assert [line.split(" | ")[0] for line in told[2:]] == [
         "| median of the frames", "| head", "| head, frames in random order", "| median and head",
     ]  # fmt: skip
+
+
+def test_the_picture_of_the_demo_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
+    script, picture = Path(__file__).parents[1] / "deploy" / "demo_picture.py", tmp_path / "demo.png"
+    command = [sys.executable, script, "--seconds", "6", "--out", picture]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    image = cv2.imread(str(picture))
+    assert image.shape[:2] == (462, 880)
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 1000  # with pictures in it
