@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dfd_core.judging.offline import scan_file
+from dfd_core.detector import scan_file
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic

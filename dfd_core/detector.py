@@ -1,106 +1,186 @@
-"""A file from end to end in one process: the same parts, in the same order, as with Redis between them."""
+"""Sources scored from end to end in one process, without Redis, and `Detector`, the door for Python programs.
+
+The parts, and their order, are those of a deployment with Redis between them; so are the figures.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
-from dfd_core.errors import DfdError, PartialError, VideoError
+import numpy as np
+
+from dfd_core.errors import DataError, DfdError, ModelError, VideoError
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.windows import SegmentBuilder, WindowSlider
 from dfd_core.judging.calibration import settings_by_stream
-from dfd_core.judging.scoring import NO_FACE, Scorer
-from dfd_core.judging.verdict import Summary, VerdictMachine
-from dfd_core.media import read_frames, stream_name
+from dfd_core.judging.report import Report, ReportBuilder
+from dfd_core.judging.scoring import Scorer, load_scorer
+from dfd_core.judging.verdict import VerdictMachine
+from dfd_core.media import is_live, local_path, read_frames, redact, stream_name
+from dfd_core.media.clock import Sampler
+from dfd_core.media.live import LiveSource
 from dfd_core.settings import Settings
-from dfd_core.types import Segment, State, Verdict, WindowResult, WindowScore
+from dfd_core.types import Frame, Segment, UInt8Array, Verdict, WindowResult
 
-_log = logging.getLogger("dfd.offline")
+_log = logging.getLogger("dfd.detector")
 
-_LASTING = 0.25  # of the windows of the longest-seen face: faces seen for less do not speak for the whole file
 _BATCH = 4  # windows a network call
 
 
 @dataclass(frozen=True, slots=True)
-class FileReport:
-    """What a scan found in one file.
+class Observation:
+    """One window of a source that is watched, and the verdicts that changed with it: none as long as all stays."""
 
-    `fake_probability`: mean over the worst interval if a face was found fake, else of the worst face.
-    `median_probability`: median over all windows of the worst face, whatever the thresholds, for evaluation.
-    `checks`: means likewise, of that face. `worst`: media seconds of the worst interval.
-    `timeline`: for each window its end in media seconds and the highest probability of a face in it.
-    `faces`: tracks seen; `frames`: sampled frames looked at.
-    `reason`: why there is no probability, or what went wrong after part of the file was scored.
-    `partial`: less of the file was read than it says to hold: `read_s` of `of_s` media seconds (None: it does not say).
-    `notes`: what was chosen or left out where a file holds more than one thing: streams, pages, pictures.
+    result: WindowResult
+    verdicts: tuple[Verdict, ...]
+
+
+class Detector:
+    """Scores files, streams and frames in this process. Close it, or use it in a `with`; not thread-safe.
+
+    `settings` are `Settings`, or {"section.key": value} over the defaults: nothing is read from the environment.
+    SettingsError for a wrong one, ModelError for a model that cannot be loaded.
     """
 
-    file: str
-    state: State
-    verdict: str
-    fake_probability: float | None = None
-    median_probability: float | None = None
-    worst: tuple[float, float] | None = None
-    faces: int = 0
-    frames: int = 0
-    windows: int = 0
-    duration_s: float = 0.0
-    checks: dict[str, float | None] = field(default_factory=dict)
-    reason: str | None = None
-    partial: bool = False
-    read_s: float | None = None
-    of_s: float | None = None
-    notes: tuple[str, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    timeline: tuple[tuple[float, float], ...] = ()
+    def __init__(self, settings: Settings | Mapping[str, object] | None = None) -> None:
+        if not isinstance(settings, Settings):
+            settings = Settings().with_values(settings or {}, "the settings")
+        self.settings = settings
+        self._scorer: Scorer | None = load_scorer(settings)
 
     @property
-    def scored(self) -> bool:
-        """Whether anything of the file could be scored."""
-        return self.fake_probability is not None
+    def model_name(self) -> str:
+        """Name and version of the model."""
+        return self._open().model_name
 
-    @property
-    def in_part(self) -> bool:
-        """Whether only a part of the file was read, of which something was scored."""
-        return self.scored and (self.partial or self.reason is not None)
+    def score(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        seconds: float = math.inf,
+        on_time: Callable[[float], None] | None = None,
+    ) -> Report:
+        """What is found in a video or picture: a path, its bytes, or the http URL of a file.
 
-    @property
-    def why(self) -> str:
-        """The reason without the file's own name, so that equal ones can be counted; empty where there is none."""
-        return (self.reason or "").replace(self.file, "the file").removesuffix(".")
+        One that cannot be read, or has no face, is no error: the report says why. Only the first `seconds` of media
+        time are looked at; `on_time` is called with the media time of each sampled frame, seconds. VideoError for a
+        live stream, which has no end: `watch` it.
+        """
+        scorer = self._open()
+        if isinstance(source, bytes):
+            return self._score_bytes(source, seconds, on_time)
+        if not isinstance(source, (str, os.PathLike)):
+            raise DataError(f"A source is a path, a URL or bytes, not {type(source).__name__}; frames: score_frames.")
+        url = os.fsdecode(source)
+        if is_live(url):
+            raise VideoError(f"{redact(url)} is a live stream, which has no end: watch it.")
+        return scan_file(url, self.settings, scorer, on_time, seconds)
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for one line of JSON."""
-        return asdict(self)
+    def score_frames(self, frames: UInt8Array, fps: float) -> Report:
+        """What is found in decoded pictures, uint8 (T, H, W, 3) RGB, upright, `fps` a second.
+
+        As of a video, `video.sample_fps` of them a second are looked at. DataError for any other array.
+        """
+        scorer = self._open()
+        array = np.asarray(frames)
+        if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape:
+            raise DataError(f"Frames must be uint8 (T, H, W, 3) RGB, not {array.dtype} {array.shape}.")
+        if not 0 < fps < math.inf:
+            raise DataError(f"fps must be above 0, not {fps}.")
+        sampler, builder = Sampler(self.settings.video.sample_fps), ReportBuilder(self.settings, scorer, "frames")
+        note_time = builder.see(None)
+
+        def sampled() -> Iterator[Frame]:
+            for index, image in enumerate(array):
+                if sampler.takes(index / fps):
+                    yield Frame("frames", index, index / fps, time.time(), np.ascontiguousarray(image))
+                    note_time(index / fps)
+
+        for result in _scored(_windows(sampled(), "frames", self.settings), scorer):
+            builder.note(result)
+        return builder.report("frames")
+
+    def watch(self, url: str | os.PathLike[str]) -> Iterator[Observation]:
+        """Each window of a file or of a live stream as soon as it is scored, and the verdicts that change with it.
+
+        A file ends. A live stream goes on until the iterator is closed: it is opened again when it is lost, and what
+        cannot be scored in time is left out. VideoError where a file cannot be read to its end, or a stream does not
+        come up at all.
+        """
+        return self._watch(os.fsdecode(url), self._open())
+
+    def close(self) -> None:
+        """Give the model's threads back; what is asked afterwards is a ModelError."""
+        if self._scorer is not None:
+            self._scorer.close()
+            self._scorer = None
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> Scorer:
+        if self._scorer is None:
+            raise ModelError("This detector is closed: make another.")
+        return self._scorer
+
+    def _score_bytes(self, content: bytes, seconds: float, on_time: Callable[[float], None] | None) -> Report:
+        try:
+            with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
+                path = Path(folder) / "content"
+                path.write_bytes(content)
+                return scan_file(str(path), self.settings, self._open(), on_time, seconds).named("bytes")
+        except OSError as error:
+            raise VideoError(f"The bytes cannot be stored for the decoder ({error.strerror}).") from None
+
+    def _watch(self, url: str, scorer: Scorer) -> Iterator[Observation]:
+        stream, settings = stream_name(url), self.settings
+        machine = VerdictMachine(settings_by_stream(settings.verdict)(stream), scorer.thresholds)
+        if is_live(url):
+            frames = LiveSource(url, stream, settings.video, patient=False).frames()
+        else:
+            frames = read_frames(url, stream, settings.video, live=False)
+        with closing(frames):
+            for result in _scored(_windows(frames, stream, settings), scorer, batch=1):
+                yield Observation(result, tuple(machine.update(result)))
 
 
 def scan_file(
-    path: Path,
+    source: str | Path,
     settings: Settings,
     scorer: Scorer,
     on_time: Callable[[float], None] | None = None,
     seconds: float = math.inf,
-) -> FileReport:
+) -> Report:
     """Score a video or an image; what cannot be read comes back with its reason, never as an exception.
 
     `on_time` is called with the media time of each sampled frame, seconds, for progress; of the video only
     the first `seconds` are looked at.
     """
-    stream = stream_name(str(path))
-    scan, trouble, notes = _Scan(settings, scorer, stream), None, list[str]()
+    url = str(source)
+    stream = stream_name(url)
+    builder, trouble, notes = ReportBuilder(settings, scorer, stream), None, list[str]()
     try:
         for result in score_source(
-            str(path), stream, settings, scorer, scan.see(on_time), seconds=seconds, live=False, note=notes.append
+            url, stream, settings, scorer, builder.see(on_time), seconds=seconds, live=False, note=notes.append
         ):
-            scan.note(result)
+            builder.note(result)
     except DfdError as error:
         trouble = error
-    return replace(scan.report(str(path), trouble), notes=tuple(notes))
+    return builder.report(url if local_path(url) is not None else redact(url), trouble, notes)
 
 
 def score_source(
@@ -119,18 +199,7 @@ def score_source(
     `on_time` is called with the media time of each sampled frame, seconds; `note` is told what is left out.
     VideoError for a source that cannot be read to its end, once what was read is scored.
     """
-    waiting, trouble = list[tuple[Segment, ...]](), None
-    try:
-        for window in windows_of(url, stream, settings, on_time, seconds=seconds, live=live, note=note):
-            waiting.append(window)
-            if len(waiting) >= _BATCH:
-                yield from (result for result, _ in scorer.score(waiting))
-                waiting.clear()
-    except VideoError as error:
-        trouble = error
-    yield from (result for result, _ in scorer.score(waiting))
-    if trouble is not None:
-        raise trouble
+    return _scored(windows_of(url, stream, settings, on_time, seconds=seconds, live=live, note=note), scorer)
 
 
 def windows_of(
@@ -144,15 +213,26 @@ def windows_of(
     note: Callable[[str], None] = _log.info,
 ) -> Iterator[tuple[Segment, ...]]:
     """Each window of a source, as its segments, in order; arguments and errors are those of `score_source`."""
-    builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
-    slider, trouble, first_s = WindowSlider(settings.windows), None, None
-    try:
+
+    def frames() -> Iterator[Frame]:
+        first_s = None
         for frame in read_frames(url, stream, settings.video, live=live, note=note):
             first_s = frame.time_s if first_s is None else first_s
             if frame.time_s - first_s >= seconds:
                 break
-            yield from (slider.push(segment).segments for segment in builder.push(frame))
+            yield frame
             on_time(frame.time_s)
+
+    return _windows(frames(), stream, settings)
+
+
+def _windows(frames: Iterable[Frame], stream: str, settings: Settings) -> Iterator[tuple[Segment, ...]]:
+    """Each window of sampled frames; what came before a VideoError counts."""
+    builder = SegmentBuilder(stream, FaceFinder(settings.faces), settings.faces, settings.windows)
+    slider, trouble = WindowSlider(settings.windows), None
+    try:
+        for frame in frames:
+            yield from (slider.push(segment).segments for segment in builder.push(frame))
     except VideoError as error:
         trouble = error
     yield from (slider.push(segment).segments for segment in builder.flush())
@@ -160,88 +240,17 @@ def windows_of(
         raise trouble
 
 
-class _Scan:
-    """What one scan has found so far."""
-
-    def __init__(self, settings: Settings, scorer: Scorer, stream: str) -> None:
-        self._machine = VerdictMachine(settings_by_stream(settings.verdict)(stream), scorer.thresholds)
-        self._scores: dict[int, list[WindowScore]] = {}
-        self._verdicts: list[Verdict] = []
-        self._reasons: list[str] = []
-        self._times: list[float] = []
-        self._timeline: list[tuple[float, float]] = []
-        self._windows = 0
-
-    def see(self, on_time: Callable[[float], None] | None) -> Callable[[float], None]:
-        """What notes the time of each frame, and tells `on_time`."""
-
-        def seen(time_s: float) -> None:
-            self._times.append(time_s)
-            if on_time is not None:
-                on_time(time_s)
-
-        return seen
-
-    def note(self, result: WindowResult) -> None:
-        self._windows += 1
-        self._verdicts += self._machine.update(result)
-        if result.reason is not None:
-            self._reasons.append(result.reason)
-        highest = max((p for s in result.scores if (p := s.fake_probability) is not None), default=None)
-        if highest is not None:
-            self._timeline.append((round(result.end_s, 3), round(highest, 4)))
-        for score in result.scores:
-            self._scores.setdefault(score.track, []).append(score)
-
-    def report(self, file: str, trouble: DfdError | None) -> FileReport:
-        reason = None if trouble is None else str(trouble)
-        part = trouble if isinstance(trouble, PartialError) else None
-        summary = self._machine.summary()
-        worst = self._worst_face()
-        if reason is None and summary.fake_probability is None:
-            reason = self._why_not()
-        return FileReport(
-            file=file,
-            state=summary.state,
-            verdict=summary.text,
-            fake_probability=summary.fake_probability,
-            median_probability=_median([s.fake_probability for s in worst]),
-            worst=_span(summary),
-            faces=len(self._scores),
-            frames=len(self._times),
-            windows=self._windows,
-            duration_s=self._times[-1] - self._times[0] if self._times else 0.0,
-            checks={name: _mean([s.checks[name] for s in worst]) for name in (worst[0].checks if worst else ())},
-            reason=reason,
-            partial=part is not None,
-            read_s=None if part is None else part.read_s,
-            of_s=None if part is None else part.of_s,
-            verdicts=tuple(self._verdicts),
-            timeline=tuple(self._timeline),
-        )
-
-    def _worst_face(self) -> list[WindowScore]:
-        """The scorable windows of the face with the highest median, of those that were seen for long enough."""
-        faces = [[s for s in scores if s.fake_probability is not None] for scores in self._scores.values()]
-        longest = max(map(len, faces), default=0)
-        lasting = [face for face in faces if face and len(face) >= _LASTING * longest]
-        return max(lasting, key=lambda face: _median([s.fake_probability for s in face]) or 0.0, default=[])
-
-    def _why_not(self) -> str:
-        """The reason that says most: of a face before "no face"."""
-        of_faces = [reason for reason in self._reasons if reason != NO_FACE]
-        return max(of_faces, key=of_faces.count, default=NO_FACE)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
-
-
-def _span(summary: Summary) -> tuple[float, float] | None:
-    return None if summary.worst is None else (summary.worst.start_s, summary.worst.end_s)
+def _scored(windows: Iterable[tuple[Segment, ...]], scorer: Scorer, batch: int = _BATCH) -> Iterator[WindowResult]:
+    """The result of each window; what came before a VideoError counts."""
+    waiting, trouble = list[tuple[Segment, ...]](), None
+    try:
+        for window in windows:
+            waiting.append(window)
+            if len(waiting) >= batch:
+                yield from (result for result, _ in scorer.score(waiting))
+                waiting.clear()
+    except VideoError as error:
+        trouble = error
+    yield from (result for result, _ in scorer.score(waiting))
+    if trouble is not None:
+        raise trouble

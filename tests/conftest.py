@@ -1,6 +1,7 @@
 """Fixtures that every test may use; each fixture module has one owner and one subject."""
 
 import importlib.util
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.keras_process import KerasProcess
+
+os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # as `dfd` does
 
 pytest_plugins = [
     "tests.fixtures_redis",

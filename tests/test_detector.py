@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from dfd_core.detector import scan_file
 from dfd_core.environment import load_settings
-from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import load_scorer
 from trainer.data.face_pool import FacePool, Picture
 from trainer.data.portraits import load_portraits

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.detector import scan_file
+from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 
@@ -25,7 +26,7 @@ def scorer() -> Scorer:
     return load_scorer(Settings())
 
 
-def scan(path: Path) -> FileReport:
+def scan(path: Path) -> Report:
     return scan_file(path, Settings(), scorer())
 
 

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from dfd_core.detector import scan_file
 from dfd_core.faces.blazeface import Face
 from dfd_core.faces.finder import FaceFinder, turned
 from dfd_core.faces.windows import SegmentBuilder, turned_frame
-from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Frame, Segment, UInt8Array

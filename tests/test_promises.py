@@ -17,13 +17,13 @@ import pytest
 
 from dfd_core.cli.main import main
 from dfd_core.cli.scan import exit_code, summary
-from dfd_core.judging.offline import FileReport
+from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.models.store import sha256_of
 from dfd_core.queue import keys, records
 from dfd_core.queue.submitted import BulkState
 from dfd_core.reporting.page import PageRow, html_page
-from dfd_core.reporting.report import FullReport, Picture
+from dfd_core.reporting.report import Picture
 from dfd_core.settings import Settings
 from dfd_core.types import State
 from tests.clips import write_clip
@@ -176,7 +176,7 @@ HOSTILE = "\"><script>alert('1')</script>"
 
 
 def hostile_row():
-    report = FullReport(HOSTILE, State.FAKE, HOSTILE, 0.9, reason=HOSTILE, model=HOSTILE, notes=(HOSTILE,))
+    report = Report(HOSTILE, State.FAKE, HOSTILE, 0.9, reason=HOSTILE, model=HOSTILE, notes=(HOSTILE,))
     return PageRow(HOSTILE, report, [Picture(1.0, 0.9, HOSTILE)], [(HOSTILE, HOSTILE)])
 
 
@@ -206,7 +206,7 @@ def test_a_foreign_report_is_one_sentence(spoil, rig, clip, capsys):
     capsys.readouterr()
     for kind in ("table", "csv", "jsonl", "html"):
         assert rig.dfd("results", "--format", kind) == 1
-        assert re.fullmatch(r"dfd: A report in Redis is not one of .*\n", capsys.readouterr().err)
+        assert re.fullmatch(r"dfd: This is no report of this version of dfd .*\n", capsys.readouterr().err)
     assert rig.dfd("jobs") == 0
 
 
@@ -239,7 +239,7 @@ def test_the_code_and_the_last_line_of_a_scan(names, code, line, pictures, tiny_
 
 
 def test_what_was_scored_in_part_is_told():
-    whole = FileReport("a.mp4", State.FAKE, "fake", 0.9)
+    whole = Report("a.mp4", State.FAKE, "fake", 0.9)
     part = replace(whole, state=State.AUTHENTIC, fake_probability=0.1, partial=True, reason="read to 0:03 of 0:12")
     assert summary([whole, part]) == "2 files: 2 scored, 1 fake, 1 read in part"
     assert (exit_code([whole]), exit_code([whole, part]), exit_code([part])) == (0, 2, 2)

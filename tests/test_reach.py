@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dfd_core.detector import scan_file
 from dfd_core.errors import PartialError, VideoError
-from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.media import read_frames
 from dfd_core.settings import Settings, VideoSettings

@@ -12,10 +12,10 @@ import pytest
 
 from dfd_core.errors import SettingsError, VideoError
 from dfd_core.media import read_frames
+from dfd_core.media.newest import NewestFrames
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 from ingest.sources import SOURCES, Source, open_source
-from ingest.sources.newest import NewestFrames
 from ingest.sources.synthetic import Scene, parse_scene, render_synthetic
 from tests.clips import write_clip
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from dfd_core.console import PlainConsole
+from dfd_core.detector import score_source
 from dfd_core.errors import DataError, VideoError
 from dfd_core.judging.calibration import fit_thresholds, read_thresholds, write_thresholds
-from dfd_core.judging.offline import score_source
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import is_live, redact, stream_name
 from dfd_core.names import one_line

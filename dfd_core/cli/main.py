@@ -92,6 +92,9 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a DfdError becomes one sentence on stderr and its exit code."""
     print_any_name()
+    # OpenCV's threads cost more than they give on pictures as small as faces (a 64 px optical flow: 6.3 ms of CPU with
+    # two threads, 0.4 ms with one), and processes share the cores already. cv2 and child processes read it later.
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
     try:
         code = _dispatch(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:  # it is where the shell closed it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,15 +12,16 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dfd_core.console import PlainConsole
+from dfd_core.detector import scan_file
 from dfd_core.errors import DataError, DfdError, VideoError
-from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import probe
 from dfd_core.media.files import search_files
 from dfd_core.models.store import sha256_of
-from dfd_core.names import ESCAPED, json_line, one_line
+from dfd_core.names import ESCAPED, one_line
 from dfd_core.reporting.page import PageRow, html_page
-from dfd_core.reporting.report import full_report, pictures_of, table_of
+from dfd_core.reporting.report import pictures_of, table_of
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import State
 
@@ -52,15 +52,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         print(f"dfd: {found.sentence()}", file=sys.stderr)
     if not found.files:
         raise VideoError(f"There is no video or image in {', '.join(map(str, args.paths))}.")
-    scorer, reports, rows = load_scorer(settings), list[FileReport](), list[PageRow]()
-    began = time.monotonic()
+    scorer, reports, rows = load_scorer(settings), list[Report](), list[PageRow]()
     for path, report in _scan_all(found.files, settings, scorer):
         reports.append(report)
         if args.json:
-            print(json_line(report.as_json()), flush=True)
+            print(report.to_json(), flush=True)
         if args.out is not None:
-            rows.append(_page_row(path, report, settings, scorer, time.monotonic() - began))
-        began = time.monotonic()
+            rows.append(_page_row(path, report, settings))
     if not args.json:
         PlainConsole().print(table_of((report.file, report) for report in reports))
     print(summary(reports), file=sys.stderr if args.json else sys.stdout)
@@ -69,7 +67,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return exit_code(reports)
 
 
-def summary(reports: Sequence[FileReport]) -> str:
+def summary(reports: Sequence[Report]) -> str:
     """One line: how many were scored, found fake, read in part, and not scorable by reason."""
     scored = [report for report in reports if report.scored]
     fake, partial = sum(r.state is State.FAKE for r in reports), sum(r.in_part for r in reports)
@@ -81,17 +79,17 @@ def summary(reports: Sequence[FileReport]) -> str:
     return f"{files}: {', '.join(parts)}" + (f" ({told})" if told else "")
 
 
-def exit_code(reports: Sequence[FileReport]) -> int:
+def exit_code(reports: Sequence[Report]) -> int:
     """0 if all were scored whole, SOME if only some or in part, NONE if none."""
     if not any(report.scored for report in reports):
         return NONE
     return 0 if all(report.scored and not report.in_part for report in reports) else SOME
 
 
-def _page_row(path: Path, report: FileReport, settings: Settings, scorer: Scorer, seconds: float) -> PageRow:
+def _page_row(path: Path, report: Report, settings: Settings) -> PageRow:
     pictures = pictures_of(report, path, settings.video)
     more = [("SHA-256", sha256_of(path))] if report.state is State.FAKE else []
-    return PageRow(report.file, full_report(report, report.file, scorer, seconds), pictures, more)
+    return PageRow(report.file, report, pictures, more)
 
 
 def _write(path: Path, page: str) -> None:
@@ -101,7 +99,7 @@ def _write(path: Path, page: str) -> None:
         raise DataError(f"{path} cannot be written ({error.strerror}).") from None
 
 
-def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator[tuple[Path, FileReport]]:
+def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator[tuple[Path, Report]]:
     """The report of each file, with a bar on stderr where that is a terminal."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = PlainConsole(stderr=True)

@@ -8,12 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from dfd_core.errors import DataError
-from dfd_core.judging.offline import FileReport
+from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import CHECKS
 
 FILE = "file"
 Row = dict[str, str]
-OWN_COLUMNS = frozenset({field.name for field in fields(FileReport)} - {FILE}) | {
+OWN_COLUMNS = frozenset({field.name for field in fields(Report)} - {FILE}) | {
     *CHECKS, "absolute_path", "alarms", "model", "pictures", "scored_at_s", "seconds", "sha256", "thresholds",
     "worst_start_s", "worst_end_s",
 }  # fmt: skip

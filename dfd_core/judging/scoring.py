@@ -50,6 +50,10 @@ class Scorer:
         self._memory: OrderedDict[int, _Memory] = OrderedDict()
         self.columns = tuple(f"{m.name}.{c}" for m in self._measures for c in m.columns)
 
+    def close(self) -> None:
+        """End its threads."""
+        self._threads.shutdown()
+
     @property
     def model_name(self) -> str:
         """Name and version of the model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from typing import Protocol
 
@@ -51,7 +51,7 @@ def read_frames(
     settings: VideoSettings,
     live: bool | None = None,
     note: Callable[[str], None] = _log.info,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Frames of `url` at `settings.sample_fps` by PTS, in order, at a player's times; one frame of a still.
 
     Only frames that are yielded are converted. A file ends the iterator, by a PartialError where less was read than it

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dfd_core.judging.report import Report
 from dfd_core.models.store import SHIPPED, model_folder, model_name, read_card
 from dfd_core.names import format_time
-from dfd_core.reporting.report import FullReport, Picture, words_of
+from dfd_core.reporting.report import Picture, words_of
 from dfd_core.settings import Settings
 from dfd_core.types import State
 
@@ -44,7 +45,7 @@ class PageRow:
     """A file of the page; `facts` are told of one that was found fake, besides its verdict and its model."""
 
     name: str
-    report: FullReport
+    report: Report
     pictures: Sequence[Picture] = ()
     more: Sequence[tuple[str, str]] = ()
 

@@ -1,13 +1,12 @@
-"""Reports as they are kept and shown: what a scan found, what found it, and the worst frames of a file found fake."""
+"""Reports as they are shown: in words, in a table, and with the worst frames of a file found fake."""
 
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import msgspec
@@ -15,29 +14,17 @@ from rich.table import Table
 
 from dfd_core.console import shown
 from dfd_core.errors import VideoError, WireError
-from dfd_core.judging.offline import FileReport
-from dfd_core.judging.scoring import Scorer
+from dfd_core.judging.report import Report
 from dfd_core.media import read_frames
 from dfd_core.names import format_time
 from dfd_core.settings import VideoSettings
 from dfd_core.types import State
 
-_Kind = TypeVar("_Kind")
 _WORST = 3  # frames of a flagged file that are shown
 _APART_S = 1.0
 _PICTURE_PX = 360  # longer side of those
 _JPEG_QUALITY = 80
 _STYLES = {State.FAKE: "bold red", State.SUSPECT: "yellow", State.AUTHENTIC: "green", State.UNKNOWN: "dim"}
-
-
-@dataclass(frozen=True, slots=True)
-class FullReport(FileReport):
-    """A scan's report and what made it, in so many `seconds`; `thresholds` are those at which alarms begin and end."""
-
-    model: str = ""
-    seconds: float = 0.0
-    scored_at_s: float = 0.0
-    thresholds: tuple[float, float] = (0.5, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +36,21 @@ class Picture:
     jpeg: str
 
 
-def full_report(report: FileReport, name: str, scorer: Scorer, seconds: float) -> FullReport:
-    """The report of the file that people call `name`."""
-    values: dict[str, Any] = {each: getattr(report, each) for each in FileReport.__dataclass_fields__} | {"file": name}
-    values["reason"] = report.reason and report.reason.replace(report.file, name)  # the path of a worker says nothing
-    thresholds = scorer.thresholds.enter, scorer.thresholds.exit
-    values |= {"model": scorer.model_name, "seconds": round(seconds, 3), "scored_at_s": time.time()}
-    return FullReport(**values, thresholds=thresholds)
-
-
-def parse_report(data: object) -> FullReport:
-    """The report whose `as_json` gave `data`; WireError for anything else."""
-    return _converted(data, FullReport)
-
-
 def parse_pictures(data: object) -> list[Picture]:
-    """Likewise of pictures, each as its dictionary."""
-    return _converted(data, list[Picture])
-
-
-def _converted(data: object, kind: type[_Kind]) -> _Kind:
+    """The pictures whose dictionaries are in `data`; WireError for anything else."""
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(data, list[Picture])
     except msgspec.ValidationError as error:
-        raise WireError(f"A report in Redis is not one of this version of dfd ({error}).") from None
+        raise WireError(f"These are no pictures of this version of dfd ({error}).") from None
 
 
-def words_of(report: FileReport) -> str:
+def words_of(report: Report) -> str:
     """Verdict, reason and notes, as far as there are any, for those who see the name of the file beside it."""
     notes = f" ({'; '.join(report.notes)})" if report.notes else ""
     return f"{report.verdict}{': ' if report.reason else ''}{report.why}{notes}".replace(report.file, "the file")
 
 
-def table_of(reports: Iterable[tuple[str, FileReport]]) -> Table:
+def table_of(reports: Iterable[tuple[str, Report]]) -> Table:
     """Each report beside the name of its file."""
     table = Table("file", "verdict", "fake probability", "worst interval", "faces", box=None, pad_edge=False)
     table.columns[0].overflow = "fold"
@@ -99,7 +68,7 @@ def table_of(reports: Iterable[tuple[str, FileReport]]) -> Table:
 
 
 def pictures_of(
-    report: FileReport, path: Path, settings: VideoSettings, alive: Callable[[], None] = lambda: None
+    report: Report, path: Path, settings: VideoSettings, alive: Callable[[], None] = lambda: None
 ) -> list[Picture]:
     """The worst frames of a file found fake; of any other none."""
     return worst_frames(path, report.timeline, settings, alive) if report.state is State.FAKE else []

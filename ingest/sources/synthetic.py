@@ -32,9 +32,9 @@ from dfd_core.faces.blending import blend_with, draw_alteration
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.mesh import FaceMesh
 from dfd_core.media import read_frames
+from dfd_core.media.newest import NewestFrames
 from dfd_core.settings import FaceSettings, VideoSettings
 from dfd_core.types import Float32Array, Frame, UInt8Array
-from ingest.sources.newest import NewestFrames
 
 FACE_SHARE = 200 / 720  # width of the face over the height of the picture
 _VARIANTS = 6  # blends that the fake part flickers between

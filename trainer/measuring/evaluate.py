@@ -18,9 +18,10 @@ from typing import Any
 from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
+from dfd_core.detector import scan_file
 from dfd_core.errors import DataError, VideoError
 from dfd_core.judging import manifests
-from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import STILL_SUFFIXES
 from dfd_core.names import ESCAPED, one_line
@@ -109,7 +110,7 @@ def _wrong(row: Row) -> str | None:
     return None if _label(row) in LABELS else f"the label must be real or fake, not '{row['label']}'"
 
 
-def score_cells(report: FileReport) -> Row:
+def score_cells(report: Report) -> Row:
     """What a scan adds to its row: `fake_probability` is the worst face's median over its windows.
 
     `alarms` are faces that were found fake with the shipped thresholds and hysteresis, `seconds` media time.
@@ -123,7 +124,7 @@ def score_cells(report: FileReport) -> Row:
     return {**cells, "verdict": report.verdict, "reason": report.reason or ""}
 
 
-def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: int, look: _Look) -> Iterator[FileReport]:
+def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: int, look: _Look) -> Iterator[Report]:
     if jobs == 1:
         yield from (_scan(path, settings, scorer, look) for path in files)
         return
@@ -140,11 +141,11 @@ def _prepare(settings: Settings, look: _Look) -> _State:
     return settings, load_scorer(settings), look
 
 
-def _scan_here(state: _State, path: Path) -> FileReport:
+def _scan_here(state: _State, path: Path) -> Report:
     return _scan(path, *state)
 
 
-def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileReport:
+def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> Report:
     if not os.path.isfile(path):  # as Path.is_file, but no name is too long for it
         return _nothing(path, MISSING)
     if look.reencoding is None or path.suffix.lower() in STILL_SUFFIXES:
@@ -159,8 +160,8 @@ def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> FileRe
         return replace(report, file=str(path), reason=reason)
 
 
-def _nothing(path: Path, reason: str) -> FileReport:
-    return FileReport(str(path), State.UNKNOWN, "not scorable", reason=reason)
+def _nothing(path: Path, reason: str) -> Report:
+    return Report(str(path), State.UNKNOWN, "not scorable", reason=reason)
 
 
 def _reencoding(crf: int | None, scale: float | None) -> Reencoding | None:
@@ -168,7 +169,7 @@ def _reencoding(crf: int | None, scale: float | None) -> Reencoding | None:
     return Reencoding(**given) if given else None  # type: ignore[arg-type]
 
 
-def _with_bar(reports: Iterator[FileReport], total: int) -> Iterator[FileReport]:
+def _with_bar(reports: Iterator[Report], total: int) -> Iterator[Report]:
     with Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
         yield from bar.track(reports, total=total, description="scoring")
 
@@ -180,7 +181,7 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
         writer.writerows(rows)
 
 
-def _counted(rows: list[Row], reports: list[FileReport], why: Callable[[FileReport], str | None]) -> dict[str, Counts]:
+def _counted(rows: list[Row], reports: list[Report], why: Callable[[Report], str | None]) -> dict[str, Counts]:
     """How many files of each class have which reason."""
     counts = {label: Counter[str]() for label in LABELS}
     for row, report in zip(rows, reports, strict=True):

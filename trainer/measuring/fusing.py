@@ -14,8 +14,8 @@ import numpy as np
 from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
+from dfd_core.detector import windows_of
 from dfd_core.errors import DataError
-from dfd_core.judging.offline import windows_of
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files

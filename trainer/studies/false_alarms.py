@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import chi2
 
+from dfd_core.detector import scan_file
 from dfd_core.environment import load_settings, parse_assignments
-from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
 from dfd_core.types import State

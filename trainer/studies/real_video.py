@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from dfd_core.detector import scan_file
 from dfd_core.environment import load_settings, parse_assignments
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.mesh import FaceMesh
-from dfd_core.judging.offline import scan_file
 from dfd_core.judging.scoring import load_scorer
 from dfd_core.settings import FaceSettings
 from dfd_core.types import Float32Array, UInt8Array

@@ -26,9 +26,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.detector import windows_of
 from dfd_core.environment import load_settings
 from dfd_core.errors import DfdError
-from dfd_core.judging.offline import windows_of
 from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import KERAS_FILE, ModelInput, read_card, verified_file
 from dfd_core.settings import Settings

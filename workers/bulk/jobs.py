@@ -23,7 +23,7 @@ def scan(file: dict[str, Any]) -> None:
     """Score one file and keep its report; `file` is JSON of a BulkFile."""
     job = get_current_job()
     if job is None:
-        raise RuntimeError("scan runs as an RQ job only; use dfd_core.judging.offline elsewhere")
+        raise RuntimeError("scan runs as an RQ job only; use dfd_core.detector elsewhere")
     BulkRunner(job.connection, own_scorer(), load_settings(), job.worker_name or "rq").run(parse_file(file))
 
 

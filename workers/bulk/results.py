@@ -14,12 +14,13 @@ from typing import Any
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import QueueError
+from dfd_core.judging.report import Report
 from dfd_core.names import ESCAPED, json_line
 from dfd_core.queue.broker import connect
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkFile, BulkState, Entry
 from dfd_core.reporting.page import PageRow, html_page
-from dfd_core.reporting.report import FullReport, parse_pictures, parse_report, table_of
+from dfd_core.reporting.report import parse_pictures, table_of
 from dfd_core.settings import Settings
 from dfd_core.types import State
 
@@ -54,7 +55,7 @@ class Result:
     """A submitted file and its report."""
 
     file: BulkFile
-    report: FullReport
+    report: Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def ranked(entries: Sequence[Entry], state: str | None = None) -> list[Result]:
     """Those with a report (of `state`), the most alarming first; WireError for a report that is foreign."""
-    done = [Result(e.file, parse_report(e.report)) for e in entries if e.state is BulkState.DONE]
+    done = [Result(e.file, Report.from_dict(e.report)) for e in entries if e.state is BulkState.DONE]
     wanted = [result for result in done if state in (None, result.report.state)]
     return sorted(wanted, key=lambda r: (-_RANK[r.report.state], -(r.report.fake_probability or 0.0)))
 
@@ -105,7 +106,7 @@ def render(results: Sequence[Result], kind: str, settings: Settings, book: BulkQ
 
 def _row(result: Result) -> dict[str, Any]:
     """Everything but the pictures, beside the manifest's columns; none has a name of ours (`read_manifest`)."""
-    return {**result.file.columns, **result.report.as_json(), **_where(result.file)}
+    return {**result.file.columns, **result.report.to_dict(), **_where(result.file)}
 
 
 def _where(file: BulkFile) -> dict[str, str]:

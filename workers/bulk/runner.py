@@ -13,15 +13,16 @@ from typing import Any
 
 from redis import Redis
 
+from dfd_core.detector import scan_file
 from dfd_core.errors import DfdError, ModelError, QueueError
-from dfd_core.judging.offline import FileReport, scan_file
+from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import Scorer
 from dfd_core.media import probe
 from dfd_core.models.store import sha256_of
 from dfd_core.queue import keys
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkFile, Progress
-from dfd_core.reporting.report import full_report, pictures_of
+from dfd_core.reporting.report import pictures_of
 from dfd_core.settings import Settings, VideoSettings
 from dfd_core.types import SegmentFeatures, WindowResult
 
@@ -61,7 +62,7 @@ class BulkRunner:
         self._scorer: Any = LiveFirst(scorer, redis)
         self._book = BulkQueue(redis)
 
-    def run(self, file: BulkFile) -> FileReport | None:
+    def run(self, file: BulkFile) -> Report | None:
         """The report, now in Redis; None where there is one already, or nobody wants it any more.
 
         A file that is no video has a report with the reason. QueueError, ModelError or VideoError where it could not be
@@ -76,12 +77,9 @@ class BulkRunner:
             )
         try:
             with self._opened(file) as path:
-                started = time.monotonic()
                 report = scan_file(path, self._settings, self._scorer, self._teller(file, path))
-                seconds = time.monotonic() - started
-                told = full_report(report, file.path, self._scorer, seconds).as_json()
                 pictures = pictures_of(report, path, self._settings.video, self._alive)
-                self._book.end(file, told, [asdict(picture) for picture in pictures])
+                self._book.end(file, report.named(file.path).to_dict(), [asdict(picture) for picture in pictures])
         except Cancelled:
             self._book.end(file, None)
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from dfd_core.types import Frame
 
@@ -30,7 +30,7 @@ class NewestFrames:
         self._ended = False
         self._error: Exception | None = None
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame, None, None]:
         thread = threading.Thread(target=self._drain, name="dfd-drain", daemon=True)
         thread.start()
         try:

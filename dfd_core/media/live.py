@@ -1,0 +1,82 @@
+"""Cameras and other live streams (RTSP, RTMP, SRT, HTTP): newest first, and opened again for as long as it takes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+from dfd_core.errors import VideoError
+from dfd_core.media import read_frames, redact
+from dfd_core.media.newest import NewestFrames
+from dfd_core.process.backoff import Backoff
+from dfd_core.settings import VideoSettings
+from dfd_core.types import Frame
+
+_FIRST_PAUSE_S = 0.5  # before reconnecting; doubled after each failure up to reconnect_max_s
+_JITTER = 0.5  # of each pause: many streams of one server shall not knock all at once
+
+_log = logging.getLogger("dfd.ingest")
+
+
+class LiveSource:
+    """One live stream; after a loss its media time goes on by the clock, so that the gap shows in it.
+
+    `patient`: the first connection may fail too, and is tried again.
+    """
+
+    live = True
+
+    def __init__(self, url: str, name: str, settings: VideoSettings, *, patient: bool = True) -> None:
+        self.name = name
+        self.description = redact(url)
+        self.reconnects = 0
+        self.trouble: str | None = None
+        self._url = url
+        self._settings, self._patient = settings, patient
+        self._newest = NewestFrames(self._connected, settings.sample_fps)
+
+    @property
+    def dropped(self) -> int:
+        """Sampled frames that were not fetched in time."""
+        return self._newest.dropped
+
+    def frames(self) -> Generator[Frame, None, None]:
+        """Sampled frames until the iterator is closed; VideoError if it never came up, unless it is `patient`."""
+        return self._newest.__iter__()
+
+    def _connected(self, stop: threading.Event) -> Iterator[Frame]:
+        """Frames of one connection after the other."""
+        pauses = Backoff(_FIRST_PAUSE_S, self._settings.reconnect_max_s, _JITTER)
+        last, first_at = None, 0.0
+        while not stop.is_set():
+            try:
+                shift = None
+                for frame in read_frames(self._url, self.name, self._settings, live=True):
+                    self.trouble = None
+                    pauses.reset()
+                    if last is None:
+                        first_at = time.monotonic()
+                    shift = shift or self._shift(last, time.monotonic() - first_at)
+                    last = replace(frame, index=frame.index + shift[0], time_s=frame.time_s + shift[1])
+                    yield last
+            except VideoError as error:
+                if last is None and not self._patient:
+                    raise
+                self._tell(str(error))
+            stop.wait(pauses.next_s())
+            self.reconnects += not stop.is_set()
+
+    def _shift(self, last: Frame | None, clock_s: float) -> tuple[int, float]:
+        """What a new connection adds to index and media time, so that both go on."""
+        if last is None:
+            return 0, 0.0
+        return last.index + 1, max(clock_s, last.time_s + 1 / self._settings.sample_fps)
+
+    def _tell(self, trouble: str) -> None:
+        """Log a trouble once, not at every attempt."""
+        if trouble != self.trouble:
+            _log.warning("%s: %s Trying again until it comes back.", self.name, trouble)
+        self.trouble = trouble
