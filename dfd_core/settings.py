@@ -22,8 +22,17 @@ def _require(*rules: tuple[bool, str]) -> None:
             raise SettingsError(f"{sentence}.")
 
 
+class _Section:
+    """Values that belong together; their ranges hold in `Settings`, and nobody else is kept from trying others."""
+
+    __slots__ = ()
+
+    def _judge(self) -> None:
+        """SettingsError where a value is out of its range."""
+
+
 @dataclass(frozen=True, slots=True)
-class VideoSettings:
+class VideoSettings(_Section):
     """How sources are opened and sampled."""
 
     sample_fps: float = 8.0  # frames a second that are looked at
@@ -33,7 +42,7 @@ class VideoSettings:
     rtsp_transport: str = "tcp"  # tcp or udp
     max_pixels: int = 3840 * 2160  # larger pictures are scaled down to this before anything looks at them
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         _require(
             (self.sample_fps > 0, "video.sample_fps must be above 0"),
             (min(self.open_timeout_s, self.read_timeout_s) > 0, "video timeouts must be above 0"),
@@ -43,7 +52,7 @@ class VideoSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceSettings:
+class FaceSettings(_Section):
     """Which faces count and how they are cut out."""
 
     min_width_px: int = 48  # narrower faces are ignored
@@ -52,7 +61,7 @@ class FaceSettings:
     crop_scale: float = 1.6  # side of the crop over the longer side of the face box
     crop_cap_px: int = 256  # crops are stored at native resolution up to this side
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         _require(
             (0 < self.min_confidence < 1, "faces.min_confidence must be between 0 and 1"),
             (self.min_width_px >= 16, "faces.min_width_px must be at least 16"),
@@ -63,7 +72,7 @@ class FaceSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowSettings:
+class WindowSettings(_Section):
     """Sliding windows over sampled frames; `frames` is a multiple of `stride`."""
 
     frames: int = 16
@@ -71,7 +80,7 @@ class WindowSettings:
     max_gap_s: float = 1.0  # a longer pause between frames starts anew
     cut_threshold: float = 0.35  # change of the colour histogram, 0 to 1, that counts as a cut
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         _require(
             (self.stride >= 2, "windows.stride must be at least 2"),
             (
@@ -82,7 +91,7 @@ class WindowSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RedisSettings:
+class RedisSettings(_Section):
     """Where the queue lives."""
 
     url: str = ""  # redis://[user:password@]host:port/db; empty: watch starts an embedded server
@@ -90,7 +99,7 @@ class RedisSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueSettings:
+class QueueSettings(_Section):
     """Bounds of what waits in Redis, for each stream."""
 
     live_bytes: int = 16_000_000  # above this the oldest live windows are dropped, and counted
@@ -100,13 +109,13 @@ class QueueSettings:
     file_ttl_s: float = 3600.0  # pixels of files
     full_timeout_s: float = 600.0  # a file source that waits longer than this gives up with an error
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         sizes = self.live_bytes, self.file_bytes, self.stale_s, self.payload_ttl_s, self.file_ttl_s
         _require((min(sizes) > 0, "queue bounds and TTLs must be above 0"))
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSettings:
+class WorkerSettings(_Section):
     """How windows are scored."""
 
     processes: int = 1
@@ -117,7 +126,7 @@ class WorkerSettings:
     hang_timeout_s: float = 30.0  # a batch that takes longer is killed and given to another worker
     threads: int = 0  # of the CPU runtime; 0: one a core
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         processes = self.processes, self.bulk_processes
         _require(
             (self.batch_windows >= 1, "worker.batch_windows must be at least 1"),
@@ -132,32 +141,32 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class BulkSettings:
+class BulkSettings(_Section):
     """Which files the bulk queue takes."""
 
     roots: str = ""  # folders that submitters and workers share, separated by ':'; empty: any path
     upload_bytes: int = 64_000_000  # largest file that goes through Redis
     upload_ttl_s: float = 86400.0  # its content is gone after this
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         _require(
             (min(self.upload_bytes, self.upload_ttl_s) > 0, "bulk.upload_bytes and bulk.upload_ttl_s must be above 0")
         )
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSettings:
+class ModelSettings(_Section):
     """What scores the faces."""
 
     path: str = ""  # folder of an exported model; empty: the one that ships with dfd
     runtime: str = "auto"  # litert (CPU), keras (GPU or CPU) or auto: keras where a GPU is found
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         _require((self.runtime in ("auto", "litert", "keras"), "model.runtime must be auto, litert or keras"))
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictSettings:
+class VerdictSettings(_Section):
     """From probabilities to states. Zero means: the threshold that the model card recommends."""
 
     enter: float = 0.0  # probability from which a face counts as fake
@@ -167,7 +176,7 @@ class VerdictSettings:
     reorder_timeout_s: float = 5.0  # a live window that is missing for longer is given up
     thresholds: str = ""  # file of single streams' own `enter` and `exit`, written by dfd calibrate
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         durations = self.min_duration_s, self.cooldown_s, self.reorder_timeout_s
         _require(
             (0 <= self.enter <= 1 and 0 <= self.exit <= 1, "verdict.enter and verdict.exit must be between 0 and 1"),
@@ -177,7 +186,7 @@ class VerdictSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsSettings:
+class MetricsSettings(_Section):
     """Where /metrics is served; port 0 takes a free one, -1 serves none."""
 
     host: str = "127.0.0.1"
@@ -185,19 +194,19 @@ class MetricsSettings:
     worker_port: int = 9462
     monitor_port: int = 9460
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         ports = self.ingest_port, self.worker_port, self.monitor_port
         _require((all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"))
 
 
 @dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(_Section):
     """How processes tell what happens."""
 
     format: str = "auto"  # human, json or auto: human on a terminal, else JSON
     traces: str = ""  # URL of an OTLP/HTTP collector, as http://collector:4318/v1/traces; empty: no traces
 
-    def __post_init__(self) -> None:
+    def _judge(self) -> None:
         _require((self.format in ("human", "json", "auto"), "log.format must be human, json or auto"))
 
 
@@ -216,6 +225,10 @@ class Settings:
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+
+    def __post_init__(self) -> None:
+        for section in fields(self):
+            getattr(self, section.name)._judge()
 
     def with_values(self, values: Mapping[str, object], origin: str = "flags") -> Settings:
         """These settings with `{"section.key": value}` replaced; text is converted to the key's type."""
