@@ -11,6 +11,7 @@ import threading
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,12 @@ def test_every_promised_name_is_there_and_no_other_is_lent() -> None:
     with pytest.raises(AttributeError, match="load_scorer"):
         _ = dfd_core.load_scorer
     assert (Path(dfd_core.__file__).parent / "py.typed").exists()
+
+
+def test_the_import_names_belong_to_dfd_alone() -> None:
+    owners = packages_distributions()
+    for name in ("dfd_core", "ingest", "workers", "trainer"):
+        assert set(owners[name]) == {"dfd"}
 
 
 def test_the_page_about_it_runs(clip: Path, rtsp_server, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
