@@ -78,6 +78,10 @@ COMMANDS = {
         "trainer.networks.export",
         "turn a training run into a model folder: LiteRT for CPUs, Keras for GPUs, and a card with their hashes",
     ),
+    "texture": Command(
+        "trainer.training.texture",
+        "give a model the check texture, fitted to windows of real-world clips in minutes",
+    ),
     "fuse": Command(
         "trainer.measuring.fusing",
         "fit the fusion, the calibration and the thresholds of a model on clips of held-out faces and real videos",

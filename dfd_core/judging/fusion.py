@@ -3,7 +3,8 @@
 The probability is the sigmoid of `bias + reliability * sum of weight * logit(score)` over the checks that could
 measure: logistic stacking (Wolpert, 1992) with Platt's calibration (1999), all of it from the model card. Reliability
 is 1, or falls with the quality of the picture: a small or blurred face shows less of what the checks look for, so that
-their evidence counts less. A check stays at 0 until it is measured to help. A face that fails a gate, or that the
+their evidence counts less. A check stays at 0 until it is measured to help; at 0 it
+is not computed. A face that fails a gate, or that the
 network did not see, is not scorable: that is an outcome of its own, never a zero.
 """
 
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from dfd_core.errors import ModelError
 
 _USUAL_WIDTH_PX, _USUAL_SHARPNESS, _USUAL_QUANTISER = 96.0, 0.2, 26.0
-DEFAULT_WEIGHTS = {"appearance": 1.0, "noise": 0.0, "temporal": 0.0}
-_LEADING = "appearance"  # without this check nothing is scorable
+DEFAULT_WEIGHTS = {"appearance": 1.0, "noise": 0.0, "temporal": 0.0, "texture": 0.0}
+LEADING = "appearance"  # without this check nothing is scorable
 _LOGIT_CAP = 12.0
 
 
@@ -112,7 +113,7 @@ class Fusion:
 
     def probability(self, scores: Mapping[str, float | None], quality: Quality) -> float | None:
         """Fake probability, 0 to 1, from the checks' scores, 0 to 1; None when the network has none."""
-        if scores.get(_LEADING) is None:
+        if scores.get(LEADING) is None:
             return None
         evidence = 0.0
         for name, weight in self.weights.items():

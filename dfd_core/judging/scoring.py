@@ -16,14 +16,15 @@ from dfd_core.checks.appearance import Appearance
 from dfd_core.checks.noise import Noise
 from dfd_core.checks.quality import QualityMeasure
 from dfd_core.checks.temporal import Temporal
-from dfd_core.judging.fusion import Fusion, Gates, Quality
+from dfd_core.checks.texture import Texture
+from dfd_core.judging.fusion import LEADING, Fusion, Gates, Quality
 from dfd_core.models.runtime import LoadedModel, load_model
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array, Outcome, Segment, SegmentFeatures, Thresholds, WindowResult, WindowScore
 
 ScoringItem = Sequence[Segment | SegmentFeatures]  # a window, oldest first; features where pixels are gone
 NO_FACE = "no face"
-CHECKS = (Appearance.name, Noise.name, Temporal.name)
+CHECKS = (Appearance.name, Noise.name, Temporal.name, Texture.name)
 _QUALITY = -1  # a column of quality: known in every frame in which the face was seen
 _REMEMBERED = 16  # segments, so that a scan measures what its windows share only once
 _Key = tuple[str, int, float, bytes]
@@ -38,13 +39,17 @@ class _Memory:
 
 
 class Scorer:
-    """Scores batches of windows with one model; not thread-safe."""
+    """Scores batches of windows with one model; not thread-safe.
 
-    def __init__(self, model: LoadedModel, gates: Gates | None = None) -> None:
+    It computes the checks that the model's card gives a weight, or, to fit such weights, every one.
+    """
+
+    def __init__(self, model: LoadedModel, gates: Gates | None = None, *, every_check: bool = False) -> None:
         self._model = model
         self._gates = gates or Gates()
         self._fusion = Fusion.from_card(model.card.fusion)
-        self._checks: tuple[Check, ...] = (Appearance(model), Noise(), Temporal())
+        weights = self._fusion.weights
+        self._checks = tuple(c for c in _checks_of(model) if every_check or weights[c.name] or c.name == LEADING)
         self._measures: tuple[Measure, ...] = (*self._checks, QualityMeasure())
         self._threads = ThreadPoolExecutor(len(self._measures), "measure")  # OpenCV and the network release the GIL
         self._memory: OrderedDict[int, _Memory] = OrderedDict()
@@ -173,9 +178,14 @@ def quality_of(columns: Float32Array) -> Quality:
     return Quality(quantiser, *map(float, np.median(columns[:, 1:], axis=0)))
 
 
-def load_scorer(settings: Settings) -> Scorer:
+def load_scorer(settings: Settings, *, every_check: bool = False) -> Scorer:
     """A scorer with the model and the runtime that the settings name; ModelError where that cannot be."""
-    return Scorer(load_model(settings.model, settings.worker.threads))
+    return Scorer(load_model(settings.model, settings.worker.threads), every_check=every_check)
+
+
+def _checks_of(model: LoadedModel) -> tuple[Check, ...]:
+    texture = () if model.texture is None else (Texture(model.texture, model.card.input.size),)
+    return (Appearance(model), Noise(), Temporal(), *texture)
 
 
 def _key(segment: Segment) -> _Key:

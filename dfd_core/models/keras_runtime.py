@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dfd_core.errors import ModelError
-from dfd_core.models import fuse  # noqa: F401  registers its layer with Keras
+from dfd_core.models import fuse, statistics  # noqa: F401  they register their layers with Keras
 from dfd_core.models.network import LOGIT, in_batches, normalised
 from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array

@@ -11,6 +11,8 @@ from dfd_core.models.network import Runtime
 from dfd_core.models.store import (
     KERAS_FILE,
     LITERT_FILE,
+    TEXTURE_KERAS_FILE,
+    TEXTURE_LITERT_FILE,
     ModelCard,
     model_folder,
     model_name,
@@ -28,6 +30,7 @@ class LoadedModel:
 
     card: ModelCard
     runtime: Runtime
+    texture: Runtime | None = None  # the network of the check texture, where the model has one
 
     @property
     def name(self) -> str:
@@ -39,20 +42,28 @@ def load_model(settings: ModelSettings, threads: int = 0) -> LoadedModel:
     """The model that `settings` name, verified and warm; `threads` of the CPU runtime, 0: one a core."""
     folder = model_folder(settings.path)
     card = read_card(folder)
-    return LoadedModel(card, open_runtime(folder, choose_runtime(settings.runtime, card), threads))
+    kind = choose_runtime(settings.runtime, card)
+    has_texture = TEXTURE_LITERT_FILE in card.files
+    texture = open_runtime(folder, kind, threads, texture=True) if has_texture else None
+    return LoadedModel(card, open_runtime(folder, kind, threads), texture)
 
 
-def open_runtime(folder: Path, kind: str, threads: int = 0) -> Runtime:
-    """The network in `folder` on the runtime `kind` (litert or keras); ModelError where that cannot be."""
+def open_runtime(folder: Path, kind: str, threads: int = 0, *, texture: bool = False) -> Runtime:
+    """The network in `folder`, or that of its texture, on the runtime `kind` (litert or keras).
+
+    ModelError where that cannot be.
+    """
     card = read_card(folder)
     try:
         if kind == "litert":
             from dfd_core.models.litert import LiteRuntime
 
-            return LiteRuntime(verified_file(folder, card, LITERT_FILE), card.input, threads)
+            return LiteRuntime(
+                verified_file(folder, card, TEXTURE_LITERT_FILE if texture else LITERT_FILE), card.input, threads
+            )
         from dfd_core.models.keras_runtime import KerasRuntime
 
-        return KerasRuntime(verified_file(folder, card, KERAS_FILE), card.input)
+        return KerasRuntime(verified_file(folder, card, TEXTURE_KERAS_FILE if texture else KERAS_FILE), card.input)
     except ImportError as error:
         raise ModelError(
             f"The runtime '{kind}' needs the package {error.name}: install it or set model.runtime."

@@ -1,4 +1,4 @@
-"""A model is a folder: its files (`model.tflite`, `model.keras`), and `card.json`, which names each with its sha256.
+"""A model is a folder: its files (`model.tflite`, `model.keras`, ...), and a `card.json` with the sha256 of each.
 
 Reading a card loads no network and imports no framework. A file is used only after its hash matched its card: Keras
 archives can carry code (CVE-2025-1550, CVE-2025-9906), and a half-copied network would score nonsense in silence.
@@ -19,6 +19,7 @@ from dfd_core.types import Thresholds
 CARD = "card.json"
 LITERT_FILE = "model.tflite"
 KERAS_FILE = "model.keras"
+TEXTURE_LITERT_FILE, TEXTURE_KERAS_FILE = "texture.tflite", "texture.keras"  # of a model that has the check texture
 SHIPPED = Path(__file__).parent / "files" / "appearance"  # the model that comes with dfd
 _CHUNK = 2**20  # bytes read at once
 DEFAULT_THRESHOLDS = Thresholds(enter=0.5, exit=0.4)

@@ -62,20 +62,20 @@ def fit_fusion(evidence: Evidence, checks: Sequence[str] = CHECKS) -> dict[str, 
     Both classes weigh alike, and within the fakes each kind. What is not there pulls towards the network alone. Only
     `checks` may get a weight.
     """
-    logits = np.array([[logit(_known(row.scores[check])) for check in CHECKS] for row in evidence.rows])
+    logits = np.array([[logit(_known(row.scores.get(check))) for check in CHECKS] for row in evidence.rows])
     octaves = np.array([row.quality.octaves for row in evidence.rows])
-    weights, start = _weights(evidence), np.array([1.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0])
+    n, weights, start = len(CHECKS), _weights(evidence), np.array([*DEFAULT_WEIGHTS.values(), 0.0, 3.0, 0.0, 0.0, 0.0])
 
     def loss(values: np.ndarray) -> float:
-        reliability = 1 / (1 + np.exp(-(values[4] + octaves @ values[5:])))
-        total = values[3] + reliability * (logits @ values[:3])
+        reliability = 1 / (1 + np.exp(-(values[n + 1] + octaves @ values[n + 2 :])))
+        total = values[n] + reliability * (logits @ values[:n])
         signs = 2.0 * evidence.labels - 1
         return float(weights @ np.logaddexp(0, -signs * total) + _PRIOR * ((values - start) ** 2).sum())
 
     bounds = [*((0, 3 if check in checks else 0) for check in CHECKS), (-5, 5), (-4, 6), (0, 4), (0, 4), (0, 4)]
     best = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x.round(3).tolist()
-    reliability = dict(zip(("offset", "width", "sharpness", "compression"), best[4:], strict=True))
-    return {**dict(zip(CHECKS, best[:3], strict=True)), "bias": best[3], "reliability": reliability}
+    reliability = dict(zip(("offset", "width", "sharpness", "compression"), best[n + 1 :], strict=True))
+    return {**dict(zip(CHECKS, best[:n], strict=True)), "bias": best[n], "reliability": reliability}
 
 
 def fused(section: dict[str, Any], evidence: Evidence) -> np.ndarray:
@@ -105,7 +105,7 @@ def figures_of(evidence: Evidence, seed: int, checks: Sequence[str] = CHECKS) ->
         probabilities[side] = fused(fit_fusion(evidence.only(~side), checks), evidence.only(side))
     alone = fused({"appearance": 1.0}, evidence)
     reals = evidence.labels == 0
-    by_check = {check: np.array([_known(row.scores[check]) for row in evidence.rows]) for check in CHECKS}
+    by_check = {check: np.array([_known(row.scores.get(check)) for row in evidence.rows]) for check in CHECKS}
     by_kind = {
         str(kind): round(float(roc_auc_score(evidence.labels[of], probabilities[of])), 3)
         for kind in sorted(set(evidence.kinds[~reals]))

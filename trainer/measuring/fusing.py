@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from dfd_core.errors import DataError
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files
-from dfd_core.models.store import CARD, read_card, write_card
+from dfd_core.models.store import read_card, write_card
 from dfd_core.settings import Settings
 from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.layouts import SPLITS
@@ -37,6 +37,7 @@ from trainer.measuring.evidence import (
     thresholds_of,
 )
 from trainer.measuring.held_out import held_out_rows
+from trainer.networks.weights import copy_model
 from trainer.processes import processes
 
 EXAMPLES = """examples:
@@ -86,16 +87,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Score clips, fit, and write the model folder anew."""
     settings = replace(settings, model=replace(settings.model, path=str(args.model)))
     load_scorer(settings)  # a wrong model fails here
-    evidence = Evidence.of(_rows_of_windows(args, settings) if args.windows else _rows_of_filmed(args, settings))
+    evidence = Evidence.of(chain(_rows_of_windows(args, settings), _rows_of_filmed(args, settings)))
     fitted = fit_fusion(evidence, args.check or CHECKS)
     probabilities = fused(fitted, evidence)
     thresholds = thresholds_of(probabilities, evidence, _FALSE_ALARMS if args.windows else _FILMED_ALARMS)
     figures = figures_of(evidence, args.seed, args.check or CHECKS)
-    if args.out.resolve() != args.model.resolve():
-        args.out.mkdir(parents=True, exist_ok=True)
-        for name in read_card(args.model).files:
-            shutil.copy(args.model / name, args.out / name)
-        shutil.copy(args.model / CARD, args.out / CARD)
+    copy_model(args.model, args.out)
     card = read_card(args.out)
     card = replace(card, fusion=fitted, thresholds=thresholds, figures={**card.figures, "clips": figures})
     write_card(args.out, card)
@@ -116,14 +113,16 @@ class Take:
 
 
 def _rows_of_windows(args: argparse.Namespace, settings: Settings) -> Iterator[Row]:
-    if args.data or args.real:
-        raise DataError("--windows stands for itself: leave out --data and --real.")
+    if args.windows is None:
+        return iter(())
     return held_out_rows(args.windows, args.folds, settings, args.jobs)
 
 
 def _rows_of_filmed(args: argparse.Namespace, settings: Settings) -> Iterator[Row]:
-    if not args.data or args.folds:
-        raise DataError("Give --windows, perhaps with --folds; or --data with faces to film.")
+    if args.windows is None and (not args.data or args.folds):
+        raise DataError("Give --windows, perhaps with --folds; or --data with faces to film; or both.")
+    if not args.data:
+        return iter(())
     pool = pool_of(args.data)
     pool = pool.only(pool.splits == args.split)
     takes = [*takes_of(pool, args.clips, args.seed, args.also), *_videos(args.real)]
@@ -150,7 +149,7 @@ _State = tuple[Settings, Scorer, FacePool]
 
 
 def _prepare(settings: Settings, pool: FacePool) -> _State:
-    return settings, load_scorer(settings), pool
+    return settings, load_scorer(settings, every_check=True), pool
 
 
 def _scored(takes: Sequence[Take], settings: Settings, pool: FacePool, args: argparse.Namespace) -> Iterator[list[Row]]:

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.judging.scoring import Scorer, load_scorer
-from dfd_core.models.store import LITERT_FILE, ModelCard, ModelInput, write_card
+from dfd_core.models.store import CARD, LITERT_FILE, ModelCard, ModelInput, write_card
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Segment
 from trainer.data.dataset import Dataset, FaceWindow
@@ -43,8 +43,10 @@ def held_out_rows(path: Path, folds: Path | None, settings: Settings, jobs: int)
             rows = _rows_tested(data, fold)
             if not rows:
                 raise DataError(f"{fold} tested no file of {path}: give the windows of the clips that it trained on.")
-            model = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dfd-")))
-            _export(fold, model)
+            model = fold
+            if not (fold / CARD).is_file():
+                model = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dfd-")))
+                _export(fold, model)
             takes.append((replace(settings, model=replace(settings.model, path=str(model))), rows))
         for own, rows in takes:
             yield from _scored(data, rows, own, jobs)
@@ -70,8 +72,8 @@ def _first(track: FaceTrack, frames: int) -> FaceTrack:
 
 def _folds_in(run: Path) -> list[Path]:
     folds = sorted(path.parent for path in run.glob(f"*/{SCORES}"))
-    if not folds or any(not (fold / BEST).is_file() for fold in folds):
-        raise DataError(f"{run} holds no folds that were trained to their end: run 'dfd train --folds' again.")
+    if not folds or any(not ((fold / BEST).is_file() or (fold / CARD).is_file()) for fold in folds):
+        raise DataError(f"{run} holds no folds that ended: run 'dfd train --folds' or 'dfd texture --folds' again.")
     return folds
 
 
@@ -94,7 +96,7 @@ def _export(fold: Path, model: Path) -> None:
 
 
 def _prepare(settings: Settings, data: Dataset) -> tuple[Scorer, Dataset]:
-    return load_scorer(settings), data
+    return load_scorer(settings, every_check=True), data
 
 
 def _scored(data: Dataset, rows: Sequence[int], settings: Settings, jobs: int) -> Iterator[Row]:

@@ -7,6 +7,7 @@ Wortsman et al., CVPR 2022, arXiv:2109.01903).
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,15 @@ def network_file(folder: Path) -> Path:
     if (folder / BEST).is_file():
         return folder / BEST
     raise DataError(f"{folder} holds no network: give a run of dfd train that has ended an epoch, or a model folder.")
+
+
+def copy_model(model: Path, out: Path) -> None:
+    """Copy a model folder; nothing is done where both are one. ModelError where there is none."""
+    if out.resolve() == model.resolve():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (*read_card(model).files, CARD):
+        shutil.copy(model / name, out / name)
 
 
 def trusted(path: Path) -> Path:

@@ -90,11 +90,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return fit(faces, recipe, out, args.seed, say, machine=machine, initial=initial)
 
     if args.folds or args.without:
-        from trainer.training.folds import folds_of, run_folds, without_family
+        from trainer.training.folds import folds_of, run_folds, scoring_of, without_family
 
         folds = folds_of(pool, args.folds, args.seed) if args.folds else []
         folds += [without_family(pool, family) for family in args.without]
-        run_folds(pool, folds, args.out, args.seed, train=train, say=_teller(console, args.out))
+        run_folds(
+            pool,
+            folds,
+            args.out,
+            args.seed,
+            train=lambda *part: scoring_of(train(*part)),
+            say=_teller(console, args.out),
+        )
         console.print(f"Done: see {args.out / 'report.json'}.")
         return 0
     train(pool, args.out)

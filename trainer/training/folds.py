@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError
+from dfd_core.types import Float32Array
 from trainer.data.face_pool import TRAIN, VALIDATION, FacePool
 from trainer.measuring.figures import REPORT, SCORES, figures, report_of
 from trainer.training.run_log import scores_of
@@ -27,6 +28,7 @@ from trainer.training.run_log import scores_of
 _EVEN = 0.5  # where the figures count a score as an accusation; folds have no thresholds of their own
 Row = dict[str, str]
 Mask = npt.NDArray[np.bool_]
+Scoring = Callable[[FacePool, Sequence[int]], list[Row]]  # of some faces of a pool, a row for each of their files
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +69,10 @@ def run_folds(
     out: Path,
     seed: int,
     *,
-    train: Callable[[FacePool, Path], Any],
+    train: Callable[[FacePool, Path], Scoring],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Train each fold into a folder of `out` by `train`, which gives the network; the report, which is also written.
+    """Train each fold into a folder of `out` by `train`, which gives what scores; the report, which is also written.
 
     Folds that were scored before are not trained again.
     """
@@ -78,11 +80,11 @@ def run_folds(
     for fold in folds:
         scores = out / fold.name / SCORES
         if not scores.is_file():
-            network = train(pool.only(fold.train | (pool.splits == VALIDATION)), out / fold.name)
+            scored = train(pool.only(fold.train | (pool.splits == VALIDATION)), out / fold.name)
             own = [
                 {"fold": fold.name, **row}
                 for chosen in (fold.test, (pool.splits == VALIDATION) & (pool.families != ""))
-                for row in score_files(network, pool, np.flatnonzero(chosen))
+                for row in scored(pool, np.flatnonzero(chosen).tolist())
             ]
             _write(scores, own)
         with scores.open(newline="", encoding="utf-8") as handle:
@@ -103,16 +105,27 @@ def fold_report(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     return {**report, "validation_auc": float(np.mean(known)) if known else None}
 
 
-def score_files(network: Any, pool: FacePool, chosen: Iterable[int]) -> list[Row]:
-    """A row for each file of the faces `chosen`: the median of its crops' logits, as a probability."""
+def scoring_of(network: Any) -> Scoring:
+    """What scores faces by a network, all their crops."""
     size = int(network.input_shape[1])
+
+    def score(pool: FacePool, chosen: Sequence[int]) -> list[Row]:
+        def logits(indices: Sequence[int]) -> Float32Array:
+            crops = [crop for n in indices for crop in pool.pictures.crops(int(pool.numbers[n]))]
+            return scores_of(network, np.stack([network_input(crop, size) for crop in crops]))
+
+        return score_files(pool, chosen, logits)
+
+    return score
+
+
+def score_files(pool: FacePool, chosen: Iterable[int], logits: Callable[[list[int]], Float32Array]) -> list[Row]:
+    """A row for each file of the faces `chosen`: the median of what `logits` gives for them, as a probability."""
     by_file: dict[int, list[int]] = defaultdict(list)
     for index in chosen:
         by_file[int(pool.files[index])].append(int(index))
     rows = []
     for indices in by_file.values():
-        crops = [crop for n in indices for crop in pool.pictures.crops(int(pool.numbers[n]))]
-        logits = scores_of(network, np.stack([network_input(crop, size) for crop in crops]))
         first = indices[0]
         rows.append(
             {
@@ -123,7 +136,7 @@ def score_files(network: Any, pool: FacePool, chosen: Iterable[int]) -> list[Row
                 "method": str(pool.sources[first]),
                 "page": str(pool.pages[first]),
                 "group": "+".join(pool.groups[first]),
-                "fake_probability": f"{1 / (1 + np.exp(-np.median(logits))):.6f}",
+                "fake_probability": f"{1 / (1 + np.exp(-np.median(logits(indices)))):.6f}",
             }
         )
     return rows

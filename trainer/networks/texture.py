@@ -1,0 +1,66 @@
+"""The network of the check texture: statistics of shallow ImageNet features, and a linear discriminant of them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from dfd_core.models.litert import LiteRuntime
+from dfd_core.models.statistics import Discriminant, RegionStatistics
+from dfd_core.models.store import TEXTURE_KERAS_FILE, TEXTURE_LITERT_FILE, ModelInput
+from dfd_core.types import Float32Array
+from trainer.networks.architecture import DEFAULT
+from trainer.networks.backbones import backbone_named
+from trainer.networks.litert import to_litert
+
+TAPS = ("block3_project_conv", "block6_project_conv", "block7_add")  # at a stride of 8, 16 and 16 px
+_STATISTICS, _LOGIT = "statistics", "logit"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """What is learned: means, inverse deviations and direction, float32 (D,) each, and the offset of the logit."""
+
+    mean: Float32Array
+    scale: Float32Array
+    direction: Float32Array
+    offset: float
+
+
+def texture_network(size: int, head: Head | None = None) -> keras.Model:
+    """Float32 (B, size, size, 3) RGB in 0..255 to `logit` float32 (B, 1), 0 without a head; weights are ImageNet's.
+
+    DataError where those are not installed.
+    """
+    trunk = backbone_named(DEFAULT)
+    image = keras.Input((size, size, 3), name="image", dtype="float32")
+    whole = keras.Model(image, trunk.features(trunk.normalise(image)))
+    taps = [RegionStatistics(name=f"of_{name}")(whole.get_layer(name).output) for name in TAPS]
+    statistics = layers.Concatenate(name=_STATISTICS, dtype="float32")(taps)
+    discriminant = Discriminant(name=_LOGIT)
+    model = keras.Model(image, discriminant(statistics), name="texture")
+    trunk.load(model)
+    if head is not None:
+        offset = keras.ops.convert_to_numpy(keras.ops.reshape(head.offset, (1,)))
+        discriminant.set_weights([head.mean, head.scale, head.direction[:, None], offset])
+    return model
+
+
+def statistics_runtime(size: int, threads: int) -> LiteRuntime:
+    """What gives the statistics, (B, D), as its only output, in the arithmetic in which the check serves."""
+    network = texture_network(size)
+    with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
+        path = Path(folder) / TEXTURE_LITERT_FILE
+        path.write_bytes(to_litert(keras.Model(network.input, network.get_layer(_STATISTICS).output)))
+        return LiteRuntime(path, ModelInput(size=size), threads)
+
+
+def write_texture(folder: Path, size: int, head: Head) -> None:
+    """Put the network with this head into a model folder, whose card is then to be written anew."""
+    network = texture_network(size, head)
+    network.save(folder / TEXTURE_KERAS_FILE)
+    (folder / TEXTURE_LITERT_FILE).write_bytes(to_litert(network))

@@ -1,0 +1,92 @@
+"""`dfd texture`: give a model the check texture, fitted to windows of real-world clips."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from dfd_core.checks.appearance import network_input
+from dfd_core.checks.texture import STRIDE, Texture
+from dfd_core.console import PlainConsole
+from dfd_core.models.store import read_card, write_card
+from dfd_core.settings import Settings
+from dfd_core.types import Float32Array
+from trainer.data.face_pool import TRAIN, FacePool, pool_of
+from trainer.networks.weights import copy_model
+from trainer.training.folds import Row, folds_of, run_folds, score_files
+from trainer.training.provenance import current_commit, data_statement, fingerprint
+
+EXAMPLES = """examples:
+  dfd texture models/mine --data windows.h5 --data portraits.h5 --folds 3 --out runs/texture   # how good, on others?
+  dfd texture models/mine --data windows.h5 --data portraits.h5 --out models/more
+  dfd fuse models/more --windows windows.h5 --folds runs/texture --out models/fused            # its weight
+
+Nothing of the network is trained but one linear layer, in closed form: minutes. With --folds a model folder is written
+for each fold, with the check of the others, and report.json, with the texture alone on methods, pages and people that
+it has not seen."""
+
+_TOGETHER = 32  # faces go through the network together
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("model", type=Path, help="model folder of dfd export")
+    parser.add_argument(
+        "--data", type=Path, required=True, action="append", help="data set; as often as there are some"
+    )
+    parser.add_argument("--folds", type=int, metavar="K", help="fit K times, and judge each time by what was left out")
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write; with --folds, one with K in it")
+    parser.add_argument("--seed", type=int, default=1, help="of the folds")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Measure the statistics of all faces, and fit."""
+    card, pool = read_card(args.model), pool_of(args.data)
+    statistics = _statistics(pool, card.input.size, args.threads)
+
+    def fit(faces: FacePool, out: Path) -> Callable[[FacePool, Sequence[int]], list[Row]]:
+        from trainer.networks.texture import write_texture
+        from trainer.training.discriminant import fit_head, logits_of
+
+        trained = faces.only(faces.splits == TRAIN)
+        head = fit_head(statistics[trained.numbers], trained)
+        copy_model(args.model, out)
+        write_texture(out, card.input.size, head)
+        facts = {"faces": len(trained), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)}
+        data = {"network": card.data, Texture.name: {**facts, "commit": current_commit()}}
+        write_card(out, replace(read_card(out), data=data))
+        return lambda pool, chosen: score_files(
+            pool, chosen, lambda indices: logits_of(head, statistics[pool.numbers[indices]])
+        )
+
+    if args.folds:
+        run_folds(pool, folds_of(pool, args.folds, args.seed), args.out, args.seed, train=fit, say=print)
+        print(f"Done: see {args.out / 'report.json'}. Next: dfd fuse --folds {args.out}")
+        return 0
+    fit(pool, args.out)
+    print(f"{args.out}: texture of {len(pool)} faces. Next: dfd fuse {args.out}, which gives it its weight")
+    return 0
+
+
+def _statistics(pool: FacePool, size: int, threads: int) -> Float32Array:
+    """Of each face the mean of its moments' statistics, float32 (N, D); as many moments as the check looks at."""
+    from trainer.networks.texture import statistics_runtime
+
+    network = statistics_runtime(size, threads)
+    found = []
+    with Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        for start in bar.track(range(0, len(pool), _TOGETHER), description="statistics"):
+            moments = [pool.pictures.crops(int(n))[::STRIDE] for n in pool.numbers[start : start + _TOGETHER]]
+            images = np.stack([network_input(crop, size) for crops in moments for crop in crops])
+            (measured,) = network.run(images).values()
+            ends = np.cumsum([len(crops) for crops in moments])[:-1]
+            found += [own.mean(axis=0) for own in np.split(measured, ends)]
+    return np.stack(found)
