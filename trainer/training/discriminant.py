@@ -21,8 +21,8 @@ def fit_head(statistics: Float32Array, pool: FacePool) -> Head:
     """The head that tells the fakes of `pool`, N faces, from its real ones by their statistics (N, D).
 
     Its logit is 0 half-way between the classes, and its deviation over all faces is 1: `dfd fuse` calibrates it. Within
-    the fakes methods count, and within the real faces pages, by the root of their faces; faces of unknown family, as
-    portraits are, count as one page.
+    the fakes each method counts alike, and within the real faces each page; faces of unknown family, as portraits are,
+    are one page.
     """
     weights = weights_of(pool)
     mean = np.average(statistics, axis=0, weights=weights)
@@ -44,10 +44,10 @@ def logits_of(head: Head, statistics: Float32Array) -> Float32Array:
 
 
 def weights_of(pool: FacePool) -> Float64Array:
-    """Of each face, float64 (N,): half for each class, within it by the root of its method's or page's faces."""
+    """Of each face, float64 (N,): half for each class, even within it for methods of fakes and pages of real ones."""
     pages = np.where(pool.families == "", "", pool.pages)
     _, own, counts = np.unique(np.where(pool.fake, pool.sources, pages), return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(counts[own])
+    weights = 1 / counts[own]
     for of in (pool.fake, ~pool.fake):
         weights[of] /= 2 * weights[of].sum()
     return np.asarray(weights, np.float64)
