@@ -22,12 +22,15 @@ check: $(VENV)/.dev          ## format, lint, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The shipped detector: make model FACES=DIR, which holds faces/faces.csv and generated/generated.csv with their pictures;
+# The shipped detector: make model FACES=DIR VIDEOS=DIR, of which the one holds faces/faces.csv and generated/generated.csv
+# with their pictures, the other manifest.csv of clips and the videos (docs/clips.md);
 # about two hours on two cores with PyTorch (pip install torch), which is faster there. Goes on after a kill.
 FACES   ?= faces
+VIDEOS  ?= clips
 RUN     ?= runs/model
 BACKEND ?= torch
 SETS     = --data $(RUN)/restored.h5 --data $(RUN)/portraits.h5
+CLIPS    = --data $(RUN)/windows.h5 --data $(RUN)/portraits.h5
 TRAIN    = KERAS_BACKEND=$(BACKEND) $(BIN)/dfd train
 model: $(VENV)/.dev
 	test -f $(RUN)/portraits.h5 || $(BIN)/dfd data build $(FACES) --layout portraits --frames 1 --windows 1 \
@@ -37,7 +40,12 @@ model: $(VENV)/.dev
 	$(TRAIN) blended-and-restored $(SETS) --start $(RUN)/first --out $(RUN)/second
 	$(TRAIN) blended --data $(RUN)/portraits.h5 --start $(RUN)/first --out $(RUN)/third
 	$(BIN)/dfd export $(RUN)/third --mean-with $(RUN)/first --mean-with $(RUN)/second --out $(RUN)/exported
-	$(BIN)/dfd fuse $(RUN)/exported $(SETS) --out $(RUN)/shipped
+	test -f $(RUN)/windows.h5 || $(BIN)/dfd data build $(VIDEOS) --layout clips --frames 16 --windows 3 \
+	  --validation 0.2 --test 0 --out $(RUN)/windows.h5
+	$(BIN)/dfd texture $(RUN)/exported $(CLIPS) --folds 3 --out $(RUN)/texture
+	$(BIN)/dfd texture $(RUN)/exported $(CLIPS) --out $(RUN)/textured
+	$(BIN)/dfd fuse $(RUN)/textured --windows $(RUN)/windows.h5 --folds $(RUN)/texture --data $(RUN)/portraits.h5 \
+	  --clips 40 --check appearance --check texture --out $(RUN)/shipped
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -53,7 +53,7 @@ def segment(seq: int, faces: int = 1, *, follows: bool = True, dark: bool = Fals
 
 def test_one_score_a_face_over_all_segments_of_the_window(model: LoadedModel) -> None:
     window = [segment(0, faces=2, follows=False), segment(1, faces=2)]
-    ((result, features),) = Scorer(model).score([window])
+    ((result, features),) = Scorer(model, every_check=True).score([window])
     assert result.outcome is Outcome.SCORED
     assert result.reason is None
     assert [score.track for score in result.scores] == [0, 1]
@@ -61,7 +61,10 @@ def test_one_score_a_face_over_all_segments_of_the_window(model: LoadedModel) ->
     assert set(result.scores[0].checks) == {"appearance", "noise", "temporal"}
     assert result.scores[0].model == "stand-in-0"
     assert features.seq == 1
-    assert features.tracks[0].shape == (4, len(Scorer(model).columns))
+    assert features.tracks[0].shape == (4, len(Scorer(model, every_check=True).columns))
+    ((alone, _),) = Scorer(model).score([window])
+    assert alone.scores[0].checks == {"appearance": result.scores[0].checks["appearance"]}
+    assert alone.scores[0].fake_probability == result.scores[0].fake_probability
 
 
 def test_no_crop_goes_through_the_network_twice(model: LoadedModel) -> None:

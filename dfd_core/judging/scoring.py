@@ -65,6 +65,11 @@ class Scorer:
         return self._model.name
 
     @property
+    def checks(self) -> tuple[str, ...]:
+        """Names of the checks that it computes."""
+        return tuple(check.name for check in self._checks)
+
+    @property
     def runtime_name(self) -> str:
         """What runs the network: litert or keras."""
         return self._model.runtime.name

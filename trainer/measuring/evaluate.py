@@ -22,7 +22,7 @@ from dfd_core.detector import scan_file
 from dfd_core.errors import DataError, VideoError
 from dfd_core.judging import manifests
 from dfd_core.judging.report import Report
-from dfd_core.judging.scoring import Scorer, load_scorer
+from dfd_core.judging.scoring import CHECKS, Scorer, load_scorer
 from dfd_core.media import STILL_SUFFIXES
 from dfd_core.names import ESCAPED, one_line
 from dfd_core.settings import Settings
@@ -44,7 +44,7 @@ Exit code: 0, or 1 if a file is missing or none could be scored."""
 
 LABELS = ("real", "fake")
 MISSING = "the file is missing"
-SCORE_COLUMNS = ("fake_probability", "appearance", "noise", "temporal")
+SCORE_COLUMNS = ("fake_probability", *CHECKS)
 Row = dict[str, str]
 Counts = dict[str, int]
 
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Score the manifest and write the three files; the exit code is 0 if none is missing and any was scored."""
     rows = read_manifest(args.manifest)
     look = _Look(args.seconds, _reencoding(args.crf, args.scale))
-    scorer = load_scorer(settings)  # a wrong model fails here, before any process is started
+    scorer = load_scorer(settings, every_check=True)  # a wrong model fails here, before any process is started
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.manifest.parent / row[manifests.FILE] for row in rows]
     reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), look), len(files)))
@@ -138,7 +138,7 @@ _State = tuple[Settings, Scorer, _Look]
 
 
 def _prepare(settings: Settings, look: _Look) -> _State:
-    return settings, load_scorer(settings), look
+    return settings, load_scorer(settings, every_check=True), look
 
 
 def _scan_here(state: _State, path: Path) -> Report:

@@ -27,7 +27,6 @@ from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import Picture
 from trainer.fakes.clips import AUTHENTIC, decoded, encode
 from trainer.fakes.kinds import IN_CLIPS, MANIPULATIONS
-from trainer.measuring.evidence import CHECKS
 
 Frames = list[tuple[UInt8Array, Float32Array]]
 ALL = "fused"
@@ -46,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(words)
     settings = load_settings(flags=parse_assignments(args.set))
-    scorer = load_scorer(settings)
+    scorer = load_scorer(settings, every_check=True)
     videos = [frames for path in sorted(args.videos.rglob("*")) if path.is_file() and (frames := _faces(path))]
     if len(videos) < 2:
         raise SystemExit(f"{args.videos} must hold at least two videos with a face in them.")
@@ -65,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"CRF {crf}: {_cells({kind: scores[crf, kind] for kind in _KINDS}, ALL)}")
     pooled = {kind: [score for crf in args.crf for score in scores[crf, kind]] for kind in _KINDS}
     print(f"all: {_cells(pooled, ALL)}")
-    for check in CHECKS:
+    for check in scorer.checks:
         print(f"all, {check} by itself: {_cells(pooled, check)}")
 
 

@@ -94,14 +94,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
         folds = folds_of(pool, args.folds, args.seed) if args.folds else []
         folds += [without_family(pool, family) for family in args.without]
-        run_folds(
-            pool,
-            folds,
-            args.out,
-            args.seed,
-            train=lambda *part: scoring_of(train(*part)),
-            say=_teller(console, args.out),
-        )
+        say = _teller(console, args.out)
+        run_folds(pool, folds, args.out, args.seed, train=lambda *part: scoring_of(train(*part)), say=say)
         console.print(f"Done: see {args.out / 'report.json'}.")
         return 0
     train(pool, args.out)
