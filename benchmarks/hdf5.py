@@ -20,6 +20,7 @@ from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 from trainer.data.dataset import Dataset, DatasetWriter, FileRow, Header
 from trainer.data.extract import Extraction, Extractor
+from trainer.data.layouts import LabelledFile
 
 
 def main() -> None:
@@ -32,7 +33,9 @@ def main() -> None:
         folder = Path(name)
         clip = folder / "clip.mp4"
         render_synthetic(clip, Scene(duration=18.0, fake_from=18.0, size=(960, 540), fps=8))
-        windows = Extractor(settings, Extraction(frames=16, windows=args.windows)).windows_of(clip)
+        windows = Extractor(settings, Extraction(frames=16, windows=args.windows)).windows_of(
+            LabelledFile(clip, False, ())
+        )
         header = Header(settings.faces.crop_cap_px, 16, settings.video.sample_fps, "folders", "group")
         raw = sum(window.crops.nbytes for window in windows) / len(windows)
         sizes: dict[str, float] = {}

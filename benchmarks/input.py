@@ -23,12 +23,14 @@ from dfd_core.settings import Settings
 from trainer.data.dataset import DatasetWriter, FileRow, Header
 from trainer.data.extract import Extraction, Extractor
 from trainer.data.face_pool import FacePool, Picture, pool_of
+from trainer.data.layouts import LabelledFile
 from trainer.networks.arithmetic import use_fast_arithmetic
 from trainer.training.prefetch import batches
 from trainer.training.recipes import recipe_named
 from trainer.training.step import Learner
 
 WINDOWS, FRAMES, ROUNDS, STEPS = 96, 16, 3, 8
+MEASURED = ("present", "boxes", "mesh", "landmarks", "quantisers")  # of each frame
 
 
 class Memory:
@@ -46,13 +48,13 @@ def make_set(path: Path) -> None:
     portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     picture = path.with_suffix(".png")
     cv2.imwrite(str(picture), cv2.resize(cv2.imread(str(portrait)), None, fx=1.5, fy=1.5))
-    still = Extractor(Settings(), Extraction(1, 1)).windows_of(picture)[0]
+    still = Extractor(Settings(), Extraction(1, 1)).windows_of(LabelledFile(picture, False, ()))[0]
     side, rng = still.crops.shape[1], np.random.default_rng(1)
     with DatasetWriter(path, Header(side, FRAMES, 8.0, "folders", "group")) as writer:
         for n in range(WINDOWS):
             noise = rng.normal(0, 4, (FRAMES, side, side, 3))
             crops = np.clip(still.crops + noise, 0, 255).astype(np.uint8)
-            repeated = {name: np.repeat(getattr(still, name), FRAMES, axis=0) for name in ("present", "boxes", "mesh")}
+            repeated = {name: np.repeat(getattr(still, name), FRAMES, axis=0) for name in MEASURED}
             window = replace(still, crops=crops, times_s=np.arange(FRAMES) / 8, **repeated)
             file = writer.add_file(FileRow(f"{n}.mp4", (str(n),)))
             writer.add(window, file, False, "train" if n < WINDOWS - 8 else "validation")
