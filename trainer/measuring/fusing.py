@@ -21,7 +21,7 @@ from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files
 from dfd_core.models.store import read_card, write_card
 from dfd_core.settings import Settings
-from trainer.data.face_pool import REAL, FacePool, pool_of
+from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.layouts import SPLITS
 from trainer.fakes.clips import AUTHENTIC, make_clip
 from trainer.fakes.kinds import IN_CLIPS, MANIPULATIONS, OVER_TIME
@@ -126,8 +126,7 @@ def _rows_of_filmed(args: argparse.Namespace, settings: Settings) -> Iterator[Ro
     pool = pool_of(args.data)
     pool = pool.only(pool.splits == args.split)
     takes = [*takes_of(pool, args.clips, args.seed, args.also), *_videos(args.real)]
-    filmed = (row for rows in _scored(takes, settings, pool, args) for row in rows)
-    return (replace(row, clip=-1 - row.clip) for row in filmed)  # not to be taken for those of the windows
+    return (row for rows in _scored(takes, settings, pool, args) for row in rows)
 
 
 def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) -> list[Take]:
@@ -135,7 +134,6 @@ def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) ->
     kinds = dict.fromkeys((*(kind.name for kind in IN_CLIPS if not kind.over_time), *also), pool.reals)
     kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows)}
     takes = [Take(kind, int(rows[n % len(rows)]), seed + n) for kind, rows in kinds.items() for n in range(clips)]
-    takes = [replace(take, kind=str(pool.sources[take.index])) if take.kind == REAL else take for take in takes]
     reals = [Take(AUTHENTIC, int(pool.reals[n % len(pool.reals)]), seed + n) for n in range(len(takes))]
     return [*takes, *reals]
 
