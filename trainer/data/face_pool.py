@@ -19,6 +19,7 @@ from trainer.data.layouts import SPLITS
 from trainer.data.splits import RANDOM_FRAMES, check_disjoint
 
 GENERATED, RESTORED = "generated", "restored"  # how the method of a fake begins that dfd made
+REAL = "real"  # all other fakes of data sets
 TRAIN, VALIDATION = SPLITS[:2]
 _PAIRED = 0.7  # how often a fake is set against the real one that it was made from, where that is known
 _SAME_PAGE = 0.6  # how often else against one that was found where it was: encoded alike, lit alike
@@ -95,7 +96,7 @@ class FacePool:
         """Indices of the fakes, by kind as in a recipe's mixture: generated, restored and real (of a data set)."""
         made = {kind: self.fake & np.char.startswith(self.sources, kind) for kind in (GENERATED, RESTORED)}
         others = self.fake & ~np.logical_or.reduce(list(made.values()))
-        return {kind: np.flatnonzero(where) for kind, where in {**made, "real": others}.items()}
+        return {kind: np.flatnonzero(where) for kind, where in {**made, REAL: others}.items()}
 
     def draw_fake(self, kind: str, rng: np.random.Generator) -> int:
         """A fake of `kind`: methods are drawn evenly, then files of a method, then faces of a file."""

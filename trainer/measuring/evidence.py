@@ -48,7 +48,8 @@ class Evidence:
         labels = (kinds != AUTHENTIC).astype(np.int8)
         if len(set(labels.tolist())) < 2:
             raise DataError("Of one class no clip could be scored: give --data with larger faces, or more --clips.")
-        return cls(kept, np.array([row.clip for row in kept]), kinds, labels)
+        clips = np.unique([row.clip for row in kept], return_inverse=True)[1]
+        return cls(kept, clips, kinds, labels)
 
     def only(self, chosen: np.ndarray) -> Evidence:
         """The windows where `chosen` (N,) is true."""

@@ -21,7 +21,7 @@ from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files
 from dfd_core.models.store import read_card, write_card
 from dfd_core.settings import Settings
-from trainer.data.face_pool import FacePool, pool_of
+from trainer.data.face_pool import REAL, FacePool, pool_of
 from trainer.data.layouts import SPLITS
 from trainer.fakes.clips import AUTHENTIC, make_clip
 from trainer.fakes.kinds import IN_CLIPS, MANIPULATIONS, OVER_TIME
@@ -51,6 +51,7 @@ faces of a split that training did not see (--data): filmed by a virtual camera,
 video. Videos known to be real (--real FOLDER) count as authentic ones beside them. Fakes over time (--also frozen,
 --also lip_synced) hardly show in single frames: with them the fit trusts a network less."""
 
+_LEAST = 5  # faces of a data set's kind of fakes: fewer do not stand for it
 _FALSE_ALARMS = 0.02, 0.04  # of authentic windows: above `enter`, above `exit`
 _FILMED_ALARMS = 0.05, 0.06  # of filmed ones, which are harder than most footage
 
@@ -126,14 +127,16 @@ def _rows_of_filmed(args: argparse.Namespace, settings: Settings) -> Iterator[Ro
     pool = pool_of(args.data)
     pool = pool.only(pool.splits == args.split)
     takes = [*takes_of(pool, args.clips, args.seed, args.also), *_videos(args.real)]
-    return (row for rows in _scored(takes, settings, pool, args) for row in rows)
+    filmed = (row for rows in _scored(takes, settings, pool, args) for row in rows)
+    return (replace(row, clip=-1 - row.clip) for row in filmed)  # not to be taken for those of the windows
 
 
 def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) -> list[Take]:
     """`clips` of each kind that the pool can give, and of those in `also`; the authentic ones as many as all fakes."""
     kinds = dict.fromkeys((*(kind.name for kind in IN_CLIPS if not kind.over_time), *also), pool.reals)
-    kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows)}
+    kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows) >= _LEAST}
     takes = [Take(kind, int(rows[n % len(rows)]), seed + n) for kind, rows in kinds.items() for n in range(clips)]
+    takes = [replace(take, kind=str(pool.sources[take.index])) if take.kind == REAL else take for take in takes]
     reals = [Take(AUTHENTIC, int(pool.reals[n % len(pool.reals)]), seed + n) for n in range(len(takes))]
     return [*takes, *reals]
 
