@@ -12,6 +12,7 @@ import pytest
 from dfd_core.detector import scan_file
 from dfd_core.faces.blazeface import Face
 from dfd_core.faces.finder import FaceFinder, turned
+from dfd_core.faces.orientation import turned_box
 from dfd_core.faces.windows import SegmentBuilder, turned_frame
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.settings import Settings
@@ -112,11 +113,39 @@ def test_a_tilted_head_stays_as_it_is(portrait: UInt8Array, degrees: int) -> Non
 
 def test_a_face_that_stands_otherwise_than_the_others_is_not_scored(portrait: UInt8Array, scorer: Scorer) -> None:
     both = np.concatenate([portrait[:512], turned(portrait[:512], 1)], axis=1)
-    upright, lying = sorted(tracks_of([both]), key=lambda track: float(track.boxes[0, 0]))
+    upright, lying = sorted(tracks_of(shaken(both, 8)), key=lambda track: float(track.boxes[0, 0]))
     assert (upright.upright, lying.upright) == (True, False)
-    (result,) = (r for r, _ in scorer.score([segments_of([both])]))
+    (result,) = (r for r, _ in scorer.score([segments_of(shaken(both, 8))]))
     reasons = {score.track: score.reason for score in result.scores}
     assert reasons == {upright.id: None, lying.id: "the face is not upright"}
+
+
+@pytest.mark.parametrize("quarters", QUARTERS)
+def test_each_face_of_a_still_is_looked_at_the_right_way_up(portrait: UInt8Array, quarters: int) -> None:
+    square = np.ascontiguousarray(portrait[:512])
+    ((alone,), found) = (tracks_of([p]) for p in (square, np.concatenate([square, turned(square, quarters)], axis=1)))
+    assert len(found) == 2
+    assert all(track.upright for track in found)
+    assert len({track.id for track in found}) == 2
+    widths = [float(track.boxes[0, 2] - track.boxes[0, 0]) for track in (alone, *found)]
+    assert widths[1:] == pytest.approx([widths[0]] * 2, rel=0.1)
+    eyes = [track.landmarks[0, :2] for track in found]  # the right one is left of the left one, at the same height
+    assert all(left[0] - right[0] > 4 * abs(left[1] - right[1]) for right, left in eyes)
+
+
+def test_a_still_of_a_turned_group_has_each_face_once(portrait: UInt8Array) -> None:
+    square = np.ascontiguousarray(portrait[:512])
+    group = np.concatenate([turned(square, 2)] * 3 + [square], axis=1)
+    tracks = tracks_of([group])
+    assert [track.upright for track in tracks] == [True] * 4
+
+
+def test_boxes_turn_with_their_picture() -> None:
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[5:15, 20:50] = 255
+    for quarters in range(5):
+        x0, y0, x1, y1 = turned_box(np.array([20, 5, 50, 15], np.float32), quarters, image).astype(int)
+        assert turned(image, quarters)[y0:y1, x0:x1].min() == 255
 
 
 def test_an_upright_video_pays_for_one_look_of_the_mesh_a_segment(portrait: UInt8Array) -> None:

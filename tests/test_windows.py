@@ -74,7 +74,7 @@ def test_a_face_carries_the_quantiser_of_its_blocks(builder: SegmentBuilder) -> 
 
 def test_crops_are_native_pixels_centred_on_the_box(builder: SegmentBuilder) -> None:
     image = picture()
-    (track,) = build(builder, [frame(0, image)])[0].tracks
+    (track,) = build(builder, [frame(0, image), frame(1, image)])[0].tracks
     assert track.side == track.crops.shape[1] == 96  # 60 px, times 1.6
     assert np.array_equal(track.crops[0], image[22:118, 32:128])
 

@@ -48,7 +48,7 @@ class FaceFinder:
         faces = self._in_whole(image)
         for tile in tiles_of(image) if tiles is None else tiles:
             for rough in self._in_tile(image, tile):
-                if not any(_same(rough.box, other.box) for other in faces):
+                if not any(same_place(rough.box, other.box) for other in faces):
                     faces += self._looked_at_closely(image, rough, tile)
         return sorted(faces, key=lambda f: -f.width)[: self._settings.max_faces]
 
@@ -80,7 +80,7 @@ class FaceFinder:
             return []
         near = square_around(rough.box, image)
         closer = [rough] if near[2] - near[0] >= tile[2] - tile[0] else self._in_tile(image, near)
-        faces = [replace(f, presence=self.presence(image, f)) for f in closer if _same(f.box, rough.box)][:1]
+        faces = [replace(f, presence=self.presence(image, f)) for f in closer if same_place(f.box, rough.box)][:1]
         return [face for face in faces if self._counts(face) and face.presence >= _IS_FACE]
 
     def _counts(self, face: Face) -> bool:
@@ -103,7 +103,7 @@ class FaceSearch:
         else:
             faces = self._finder.find(image, [square_around(face.box, image) for face in self._small])
         self._until_all -= 1
-        lost = [f for f in self._small if self._until_all and not any(_same(f.box, other.box) for other in faces)]
+        lost = [f for f in self._small if self._until_all and not any(same_place(f.box, other.box) for other in faces)]
         self._small = [*(face for face in faces if not math.isnan(face.presence)), *lost]
         return faces
 
@@ -116,7 +116,7 @@ def turned(image: UInt8Array, quarter_turns: int) -> UInt8Array:
     return np.asarray(cv2.rotate(image, codes[quarter_turns % 4 - 1]), np.uint8)
 
 
-def _same(box: Float32Array, other: Float32Array) -> bool:
+def same_place(box: Float32Array, other: Float32Array) -> bool:
     """Whether two boxes are of one face: much in common, or of like size and the middle of one within the other."""
     pairs = (box, centre_of(other)), (other, centre_of(box))
     inside = any(bool((b[:2] <= middle).all() and (middle <= b[2:]).all()) for b, middle in pairs)

@@ -9,12 +9,14 @@ of its picture is told apart; heads that are tilted by less than about 45 degree
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from dfd_core.faces.blazeface import Face
-from dfd_core.faces.finder import FaceFinder, turned
-from dfd_core.types import UInt8Array
+from dfd_core.faces.finder import FaceFinder, same_place, turned
+from dfd_core.types import Float32Array, UInt8Array
 
 _SURE = 15.0  # presence that 97 % of upright faces reach, and none of 1,400 that were turned
 _MARGIN = 10.0  # presence that another turn of the picture must reach, and by how much it must be the better one
@@ -70,8 +72,33 @@ class Orientation:
         others = max(self._finder.presence(image, face, quarters) for quarters in (1, 2, 3))
         return others < face.presence + _LEAN
 
+    def otherwise(self, image: UInt8Array, taken: Sequence[Float32Array]) -> Iterator[tuple[int, Face, Float32Array]]:
+        """The faces that are surely upright once `image` is turned by 1 to 3 quarters, each in one turn.
+
+        With the turn, the face as it is in the turned picture, and its box (4,) xyxy px in `image`. Places that are
+        `taken`, xyxy px of `image`, have an upright face already.
+        """
+        places = list(taken)
+        for quarters in (1, 2, 3):
+            around = turned(image, quarters)
+            for face in self.measured(around, self._finder.find(around)):
+                place = turned_box(face.box, 4 - quarters, around)
+                if face.presence >= _SURE and not any(same_place(place, other) for other in places):
+                    places.append(place)
+                    yield quarters, face, place
+
     def _seen(self, image: UInt8Array, widest: float) -> float:
         return _best(self.measured(image, self._finder.find(image)), widest)
+
+
+def turned_box(box: Float32Array, quarter_turns: int, image: UInt8Array) -> Float32Array:
+    """`box` (4,) xyxy px of `image`, in that picture turned counterclockwise by so many quarters."""
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = box
+    for _ in range(quarter_turns % 4):
+        x0, y0, x1, y1 = y0, width - x1, y1, width - x0
+        height, width = width, height
+    return np.array([x0, y0, x1, y1], np.float32)
 
 
 def _best(faces: Sequence[Face], widest: float) -> float:

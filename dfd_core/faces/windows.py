@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from dfd_core.faces.blazeface import Face
-from dfd_core.faces.finder import FaceFinder, FaceSearch, FaceTracker, crop, crop_side, turned
+from dfd_core.faces.finder import FaceFinder, FaceSearch, FaceTracker, crop, crop_side, same_place, turned
 from dfd_core.faces.orientation import Orientation
 from dfd_core.settings import FaceSettings, WindowSettings
 from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, Window
@@ -38,6 +38,7 @@ class SegmentBuilder:
         self._tracker = FaceTracker()
         self._open: _OpenSegment | None = None
         self._last: tuple[float, Float32Array] | None = None  # time and histogram of the frame before
+        self._lone: Frame | None = None  # the first frame, as long as it is the only one
         self._seq = 0
 
     @property
@@ -49,7 +50,7 @@ class SegmentBuilder:
         """Take the next sampled frame; the segments that it completes: none, one, or two after a gap or cut."""
         done = []
         histogram = colour_histogram(frame.image)
-        follows = self._follows(frame.time_s, histogram)
+        follows, is_first = self._follows(frame.time_s, histogram), self._last is None
         self._last = frame.time_s, histogram
         if not follows:
             done += self.flush()
@@ -65,6 +66,7 @@ class SegmentBuilder:
                 found = self._search.find(frame.image, True)
             self._open = _OpenSegment(follows, self._faces, self._orientation)
         self._open.add(frame, self._tracker.update(found, frame.time_s))
+        self._lone = frame if is_first else None
         if len(self._open.times) == self._windows.stride:
             done += self.flush()
         return done
@@ -73,10 +75,20 @@ class SegmentBuilder:
         """The unfinished segment, at the end of the source; empty if there is none."""
         if self._open is None:
             return []
+        if self._lone is not None:
+            self._look_around(self._open, self._lone)
         segment = self._open.close(self._stream, self._seq)
         self._open = None
         self._seq += 1
         return [segment]
+
+    def _look_around(self, segment: _OpenSegment, still: Frame) -> None:
+        """Add the faces of a still that stand otherwise than the rest of it, each cut out of the picture turned."""
+        for quarters, face, place in self._orientation.otherwise(still.image, segment.upright_boxes()):
+            segment.forget(place)
+            self._tracker.reset()  # places in a turned picture are others
+            if len(segment.rows) < self._faces.max_faces:
+                segment.see(turned_frame(still, quarters), self._tracker.update([face], still.time_s), 0)
 
     def _follows(self, time_s: float, histogram: Float32Array) -> bool:
         if self._last is None:
@@ -162,14 +174,26 @@ class _OpenSegment:
     rows: dict[int, _Rows] = field(default_factory=dict)
 
     def add(self, frame: Frame, tracked: list[tuple[int, Face]]) -> None:
+        self.see(frame, tracked, len(self.times))
+        self.times.append(frame.time_s)
+        self.captured_at_s = frame.captured_at_s
+
+    def see(self, frame: Frame, tracked: list[tuple[int, Face]], row: int) -> None:
         for track_id, face in tracked:
             if track_id not in self.rows:
                 self.rows[track_id] = self._begin(frame, face)
             rows = self.rows[track_id]
             pixels = crop(frame.image, face.box, rows.side, self.settings.crop_cap_px)
-            rows.seen.append((len(self.times), face, pixels, mean_quantiser(frame, face.box)))
-        self.times.append(frame.time_s)
-        self.captured_at_s = frame.captured_at_s
+            rows.seen.append((row, face, pixels, mean_quantiser(frame, face.box)))
+
+    def upright_boxes(self) -> list[Float32Array]:
+        return [rows.seen[0][1].box for rows in self.rows.values() if rows.upright]
+
+    def forget(self, place: Float32Array) -> None:
+        """Drop a face that is not upright, and was found at `place`."""
+        lying = [i for i, r in self.rows.items() if not r.upright and same_place(r.seen[0][1].box, place)]
+        for track_id in lying:
+            del self.rows[track_id]
 
     def _begin(self, frame: Frame, face: Face) -> _Rows:
         (measured,) = self.orientation.measured(frame.image, [face])
