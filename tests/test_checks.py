@@ -166,8 +166,28 @@ def test_evidence_counts_less_in_a_poor_picture() -> None:
     assert fusion.probability({"appearance": 0.99}, nothing) == pytest.approx(1 / (1 + np.exp(0.5)), abs=0.01)
 
 
+def test_a_check_with_a_bias_of_its_own_accuses_by_itself() -> None:
+    section = {"appearance": 2.0, "bias": -0.5, "texture": 1.5, "own_bias": {"texture": -1.0}}
+    fusion = Fusion.from_card(section)
+    quiet, loud = logit(0.2), logit(0.95)
+    for one, other in ((quiet, loud), (loud, quiet), (quiet, quiet)):
+        scores = {"appearance": 1 / (1 + np.exp(-one)), "texture": 1 / (1 + np.exp(-other))}
+        odds = np.exp(2 * one - 0.5) + np.exp(1.5 * other - 1)
+        assert fusion.probability(scores, USUAL) == pytest.approx(odds / (1 + odds))
+    unknown = fusion.probability({"appearance": 0.5, "texture": None}, USUAL)  # counts as even odds
+    assert unknown == pytest.approx(fusion.probability({"appearance": 0.5, "texture": 0.5}, USUAL))
+
+
 @pytest.mark.parametrize(
-    "section", [{"smell": 1.0}, {"noise": "much"}, {"reliability": {"offset": 1.0}}, {"reliability": 0.5}]
+    "section",
+    [
+        {"smell": 1.0},
+        {"own_bias": {"smell": 1.0}},
+        {"own_bias": 1.0},
+        {"noise": "much"},
+        {"reliability": {"offset": 1.0}},
+        {"reliability": 0.5},
+    ],
 )
 def test_fusion_refuses_a_card_that_it_does_not_understand(section: dict[str, object]) -> None:
     with pytest.raises(ModelError, match="model card"):

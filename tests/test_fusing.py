@@ -75,6 +75,26 @@ def test_calibration_gets_better_and_thresholds_keep_false_alarms_rare() -> None
     assert 0.4 <= thresholds.exit <= thresholds.enter
 
 
+def test_texture_accuses_by_itself_where_kinds_show_in_one_check_each() -> None:
+    rng, rows = np.random.default_rng(2), []
+    for number in range(900):
+        kind = (AUTHENTIC, "swapped", "talking-head")[number % 3]
+        seen = {"appearance": kind == "swapped", "texture": kind == "talking-head"}
+        scores: dict[str, float | None] = {name: sigmoid(4.0 * told - 2 + rng.normal()) for name, told in seen.items()}
+        rows.append(Row(number, kind, scores, USUAL))
+    evidence = Evidence.of(iter(rows))
+    section = fit_fusion(evidence)
+    assert set(section["own_bias"]) == {"texture"}
+    either = fused(section, evidence)
+    as_one = fused({"appearance": 1.0, "texture": 1.0}, evidence)
+    reals = evidence.labels == 0
+    caught = [(p[~reals] > np.quantile(p[reals], 0.98)).mean() for p in (either, as_one)]
+    assert caught[0] > caught[1] + 0.05
+    without = fit_fusion(evidence, ("appearance",))
+    assert "own_bias" not in without
+    assert without["texture"] == 0
+
+
 def test_one_class_is_not_enough() -> None:
     with pytest.raises(DataError, match="Of one class"):
         Evidence.of(iter([Row(0, AUTHENTIC, {"appearance": 0.5, "noise": None, "temporal": None}, USUAL)]))

@@ -4,7 +4,9 @@ The probability is the sigmoid of `bias + reliability * sum of weight * logit(sc
 measure: logistic stacking (Wolpert, 1992) with Platt's calibration (1999), all of it from the model card. Reliability
 is 1, or falls with the quality of the picture: a small or blurred face shows less of what the checks look for, so that
 their evidence counts less. A check stays at 0 until it is measured to help; at 0 it
-is not computed. A face that fails a gate, or that the
+is not computed. A check with a bias of its own accuses by itself: its odds are added to those of the others, as where
+kinds of fakes each show in one check (noisy-or: Pearl, 1988), and a weighted sum would let the others outvote it. A
+face that fails a gate, or that the
 network did not see, is not scorable: that is an outcome of its own, never a zero.
 """
 
@@ -12,12 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dfd_core.errors import ModelError
 
 _USUAL_WIDTH_PX, _USUAL_SHARPNESS, _USUAL_QUANTISER = 96.0, 0.2, 26.0
 DEFAULT_WEIGHTS = {"appearance": 1.0, "noise": 0.0, "temporal": 0.0, "texture": 0.0}
+_OTHERS = ("bias", "reliability", "own_bias")  # in the section of a card, beside the checks
 LEADING = "appearance"  # without this check nothing is scorable
 _LOGIT_CAP = 12.0
 
@@ -82,11 +85,15 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """The weights of the checks' logits, by the name of the check, the bias, and what quality does to them."""
+    """The weights of the checks' logits, by the name of the check, the bias, and what quality does to them.
+
+    `own_bias`: of the checks that accuse by themselves.
+    """
 
     weights: Mapping[str, float]
     bias: float = 0.0
     reliability: Reliability | None = None
+    own_bias: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_card(cls, section: Mapping[str, object]) -> Fusion:
@@ -95,34 +102,35 @@ class Fusion:
         `{"appearance": 1.0, ..., "bias": 0.0, "reliability": {"offset": 2.0, "width": 0.5, "sharpness": 0.5}}`;
         what the latter mean is said at `Reliability`.
         """
-        unknown = set(section) - {*DEFAULT_WEIGHTS, "bias", "reliability"}
+        own = section.get("own_bias", {})
+        unknown = {*section, *(own if isinstance(own, Mapping) else ())} - {*DEFAULT_WEIGHTS, *_OTHERS}
         if unknown:
             raise ModelError(f"The model card weighs checks that dfd does not have: {', '.join(sorted(unknown))}.")
         given = dict(section)
         try:
             quality = given.pop("reliability", None)
+            own_bias = {name: float(value) for name, value in given.pop("own_bias", {}).items()}  # type: ignore[attr-defined]
             reliability = None if quality is None else Reliability(**{k: float(v) for k, v in quality.items()})  # type: ignore[attr-defined]
             values = {name: float(value) for name, value in given.items()}  # type: ignore[arg-type]
         except (TypeError, ValueError, AttributeError):
             raise ModelError(
                 "The section fusion of the model card must hold numbers only, and in reliability, where it is there, "
-                "offset, width and sharpness, perhaps compression."
+                "offset, width and sharpness, perhaps compression; in own_bias names of checks."
             ) from None
         bias = values.pop("bias", 0.0)
-        return cls({**DEFAULT_WEIGHTS, **values}, bias, reliability)
+        return cls({**DEFAULT_WEIGHTS, **values}, bias, reliability, own_bias)
 
     def probability(self, scores: Mapping[str, float | None], quality: Quality) -> float | None:
         """Fake probability, 0 to 1, from the checks' scores, 0 to 1; None when the network has none."""
         if scores.get(LEADING) is None:
             return None
-        evidence = 0.0
-        for name, weight in self.weights.items():
-            score = scores.get(name)
-            if weight and score is not None:
-                evidence += weight * logit(score)
-        if self.reliability is not None:
-            evidence *= self.reliability.of(quality)
-        return _sigmoid(self.bias + evidence)
+        known = {name: logit(score) for name, score in scores.items() if score is not None}
+        reliability = 1.0 if self.reliability is None else self.reliability.of(quality)
+        told = {name: reliability * weight * known.get(name, 0.0) for name, weight in self.weights.items()}
+        together = self.bias + sum(value for name, value in told.items() if name not in self.own_bias)
+        accusations = [together, *(told[name] + bias for name, bias in self.own_bias.items())]
+        worst = max(accusations)
+        return _sigmoid(worst + math.log(sum(math.exp(each - worst) for each in accusations)))
 
 
 def logit(probability: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
+from dfd_core.checks.texture import Texture
 from dfd_core.errors import DataError
 from dfd_core.judging.fusion import DEFAULT_WEIGHTS, Fusion, Quality, logit
 from dfd_core.judging.scoring import Scorer, ScoringItem, quality_of
@@ -18,7 +19,7 @@ from trainer.fakes.clips import AUTHENTIC
 from trainer.measuring.figures import calibration_error
 
 _PRIOR = 0.02  # weight of the pull towards the network alone, an evidence
-CHECKS = tuple(DEFAULT_WEIGHTS)
+CHECKS, TEXTURE = tuple(DEFAULT_WEIGHTS), Texture.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +62,38 @@ def fit_fusion(evidence: Evidence, checks: Sequence[str] = CHECKS) -> dict[str, 
     """The section `fusion` of a card: regularised logistic regression, no check and no quality below 0.
 
     Both classes weigh alike, and within the fakes each kind. What is not there pulls towards the network alone. Only
-    `checks` may get a weight.
+    `checks` may get a weight. Texture accuses by itself where that fits better than as one voice of all.
     """
+    fits = [_fitted(evidence, checks, ())]
+    if TEXTURE in checks and any(row.scores.get(TEXTURE) is not None for row in evidence.rows):
+        fits.append(_fitted(evidence, checks, (TEXTURE,)))
+    return min(fits, key=lambda fit: fit[0])[1]
+
+
+def _fitted(evidence: Evidence, checks: Sequence[str], alone: Sequence[str]) -> tuple[float, dict[str, Any]]:
+    """Loss and section of the best fit where the checks `alone` have a bias of their own."""
     logits = np.array([[logit(_known(row.scores.get(check))) for check in CHECKS] for row in evidence.rows])
     octaves = np.array([row.quality.octaves for row in evidence.rows])
-    n, weights, start = len(CHECKS), _weights(evidence), np.array([*DEFAULT_WEIGHTS.values(), 0.0, 3.0, 0.0, 0.0, 0.0])
+    n, weights, own = len(CHECKS), _weights(evidence), [CHECKS.index(check) for check in alone]
+    start = np.array([*DEFAULT_WEIGHTS.values(), 0.0, 3.0, 0.0, 0.0, 0.0, *(0.0 for _ in own)])
+    others = [k for k in range(n) if k not in own]
 
     def loss(values: np.ndarray) -> float:
-        reliability = 1 / (1 + np.exp(-(values[n + 1] + octaves @ values[n + 2 :])))
-        total = values[n] + reliability * (logits @ values[:n])
+        reliability = 1 / (1 + np.exp(-(values[n + 1] + octaves @ values[n + 2 : n + 5])))
+        told = reliability[:, None] * logits * values[:n]
+        total = values[n] + told[:, others].sum(axis=1)
+        for k, bias in zip(own, values[n + 5 :], strict=True):
+            total = np.logaddexp(total, told[:, k] + bias)
         signs = 2.0 * evidence.labels - 1
         return float(weights @ np.logaddexp(0, -signs * total) + _PRIOR * ((values - start) ** 2).sum())
 
     bounds = [*((0, 3 if check in checks else 0) for check in CHECKS), (-5, 5), (-4, 6), (0, 4), (0, 4), (0, 4)]
-    best = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x.round(3).tolist()
-    reliability = dict(zip(("offset", "width", "sharpness", "compression"), best[n + 1 :], strict=True))
-    return {**dict(zip(CHECKS, best[:n], strict=True)), "bias": best[n], "reliability": reliability}
+    found = minimize(loss, start, method="L-BFGS-B", bounds=[*bounds, *((-5, 5) for _ in own)])
+    best = found.x.round(3).tolist()
+    reliability = dict(zip(("offset", "width", "sharpness", "compression"), best[n + 1 : n + 5], strict=True))
+    section = {**dict(zip(CHECKS, best[:n], strict=True)), "bias": best[n], "reliability": reliability}
+    biases = {"own_bias": dict(zip(alone, best[n + 5 :], strict=True))} if alone else {}
+    return float(found.fun), section | biases
 
 
 def fused(section: dict[str, Any], evidence: Evidence) -> np.ndarray:
@@ -127,7 +144,8 @@ def describe(section: dict[str, Any]) -> str:
     """The weights in one line."""
     checks = ", ".join(f"{name} {section[name]}" for name in CHECKS)
     quality = ", ".join(f"{name} {value}" for name, value in section["reliability"].items())
-    return f"weights {checks}, bias {section['bias']}; reliability {quality}"
+    own = "".join(f", {name} by itself with {value}" for name, value in section.get("own_bias", {}).items())
+    return f"weights {checks}, bias {section['bias']}{own}; reliability {quality}"
 
 
 def _known(score: float | None) -> float:
