@@ -66,7 +66,8 @@ class Coverage:
         self._lacks_trailer = self._kind in _TRAILERS and not _ending(container).endswith(_TRAILERS[self._kind])
         self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
         self._declared_s = _declared_end_s(container, video)
-        self._least_tail_s = _LEAST_TAIL_S if length_of(video) is None else 0.0
+        says_length = self._kind in _LENGTH_IN_HEADER and length_of(video) is not None
+        self._least_tail_s = 0.0 if says_length else _LEAST_TAIL_S
         self._waiting: list[float] = []  # times of packets whose pictures have not come
         self._packets_end_s = self._others_end_s = 0.0
         self._last_packet_s = 0.0, 0.0  # when it begins and ends
