@@ -117,6 +117,7 @@ def test_a_model_is_fused_anew(
         n: h for n, h in old.files.items() if n != "README.md"
     }
     assert new.figures["clips"]["clips"] == 30
+    assert new.version != old.version  # or reports of the old one would be taken for its own
     assert set(new.figures["clips"]["auc_by_kind"]) == {"restored", *MANIPULATIONS}
     assert Fusion.from_card(new.fusion).probability({"appearance": 0.9}, USUAL) is not None
     assert json.loads((tmp_path / "out" / "card.json").read_text())["fusion"] == new.fusion

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from dfd_core.errors import DataError
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files
-from dfd_core.models.store import read_card, write_card
+from dfd_core.models.store import ModelCard, read_card, write_card
 from dfd_core.settings import Settings
 from trainer.data.face_pool import REAL, FacePool, pool_of
 from trainer.data.layouts import SPLITS
@@ -96,11 +98,17 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     copy_model(args.model, args.out)
     card = read_card(args.out)
     card = replace(card, fusion=fitted, thresholds=thresholds, figures={**card.figures, "clips": figures})
-    write_card(args.out, card)
+    write_card(args.out, replace(card, version=_version_of(card)))
     print(f"{args.out}: {describe(fitted)}; an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
     for name, value in figures.items():
         print(f"  {name}: {value}")
     return 0
+
+
+def _version_of(card: ModelCard) -> str:
+    """Another one for other files or another fusion: reports are kept by name and version of the model."""
+    facts = [sorted(card.files.items()), card.fusion, asdict(card.thresholds)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
