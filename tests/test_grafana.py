@@ -113,3 +113,13 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
         [tool("promtool"), "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_two_programs_serve_is_counted_once() -> None:
+    """The monitor and ingest both tell of streams: whoever sums them must say whose word counts."""
+    twice = set(by_the_monitor()) & set(by_ingest())
+    assert "dfd_stream_up" in twice
+    for expr in [*of_all_files(), rules()]:
+        for name in twice:
+            for used in re.findall(rf"\b{name}\b(\{{[^}}]*\}})?", expr):
+                assert 'job="' in used, f"{name} without a job in {expr[:200]}"

@@ -25,6 +25,7 @@ MEAN = (
     " / (sum by (stream) (rate(dfd_fake_probability_count[1m])) > 0)"
 )
 P95 = "dfd:window_latency_seconds:p95_1m"
+UP = 'dfd_stream_up{job="dfd-monitor"}'  # ingest serves it too
 ONE = '{stream=~"$stream"}'
 
 
@@ -49,8 +50,8 @@ def overview() -> dashboard.Dashboard:
         [
             number("Alarms now", "sum(dfd_alarm_active) or vector(0)", bad_from=1),
             number("Alarms today", "sum(increase(dfd_alarms_total[24h])) or vector(0)"),
-            number("Streams up", "sum(dfd_stream_up) or vector(0)"),
-            number("Streams down", "count(dfd_stream_up == 0) or vector(0)", bad_from=1),
+            number("Streams up", f"sum({UP}) or vector(0)"),
+            number("Streams down", f"count({UP} == 0) or vector(0)", bad_from=1),
             number("Workers", "dfd_workers"),
             number("Windows waiting", "sum(dfd_queue_windows) or vector(0)"),
             states("Alarms", [("dfd_alarm_active", "{{stream}}")], {0: ("authentic", GREEN), 1: ("fake", RED)}),
