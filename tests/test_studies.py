@@ -41,7 +41,7 @@ def test_a_variant_is_measured_beside_its_start_and_never_trained_twice(
     rows = [line for line in table.splitlines() if line.startswith("| ")]
     assert [row.split(" | ")[0] for row in rows] == [
         *("| trained on", "| none of it: the start", "| self-blended fakes alone"),
-        *("| check", "| appearance", "| noise", "| temporal"),
+        *("| check", "| appearance", "| noise", "| temporal", "| texture"),
     ]
     assert rows[0] == "| trained on | lip_synced | restored | self_blended | swapped | all |"
     trained = (tmp_path / "out" / "self-blended-fakes-alone" / "run" / "best.keras").stat().st_mtime_ns

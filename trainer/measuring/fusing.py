@@ -53,7 +53,7 @@ faces of a split that training did not see (--data): filmed by a virtual camera,
 video. Videos known to be real (--real FOLDER) count as authentic ones beside them. Fakes over time (--also frozen,
 --also lip_synced) hardly show in single frames: with them the fit trusts a network less."""
 
-_LEAST = 5  # faces of a data set's kind of fakes: fewer do not stand for it
+_MOST_TAKES = 10  # of a face of a data set's fakes: where they are so few, they do not stand for a kind
 _FALSE_ALARMS = 0.02, 0.04  # of authentic windows: above `enter`, above `exit`
 _FILMED_ALARMS = 0.05, 0.06  # of filmed ones, which are harder than most footage
 
@@ -142,7 +142,7 @@ def _rows_of_filmed(args: argparse.Namespace, settings: Settings) -> Iterator[Ro
 def takes_of(pool: FacePool, clips: int, seed: int, also: Sequence[str] = ()) -> list[Take]:
     """`clips` of each kind that the pool can give, and of those in `also`; the authentic ones as many as all fakes."""
     kinds = dict.fromkeys((*(kind.name for kind in IN_CLIPS if not kind.over_time), *also), pool.reals)
-    kinds |= {kind: rows for kind, rows in pool.fakes.items() if len(rows) >= _LEAST}
+    kinds |= {kind: rows for kind, rows in pool.fakes.items() if clips < _MOST_TAKES * len(rows)}
     takes = [Take(kind, int(rows[n % len(rows)]), seed + n) for kind, rows in kinds.items() for n in range(clips)]
     takes = [replace(take, kind=str(pool.sources[take.index])) if take.kind == REAL else take for take in takes]
     reals = [Take(AUTHENTIC, int(pool.reals[n % len(pool.reals)]), seed + n) for n in range(len(takes))]
