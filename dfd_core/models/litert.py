@@ -14,6 +14,7 @@ from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array
 
 BATCH = 8  # crops an invocation; the last batch is padded
+FEW = 2  # where a segment gives no more
 
 
 class LiteRuntime:
@@ -21,8 +22,8 @@ class LiteRuntime:
 
     name = "litert"
 
-    def __init__(self, path: Path, given: ModelInput, threads: int = 0) -> None:
-        """Load the file at `path`; ModelError where it is no such network."""
+    def __init__(self, path: Path, given: ModelInput, threads: int = 0, batch: int = BATCH) -> None:
+        """Load the file at `path`, to run `batch` images at once; ModelError where it is no such network."""
         try:
             self._net = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count() or 1)
             self._given = given
@@ -30,7 +31,7 @@ class LiteRuntime:
             shape = (1, given.size, given.size, 3)
             if tuple(self._input["shape"][1:]) != shape[1:] or self._input["dtype"] != np.float32:
                 raise ModelError(f"{path} takes {self._input['shape']}, but its card says float32 {shape}.")
-            self._batch = self._resize(BATCH)
+            self._batch = self._resize(batch)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot load {path}: {str(error).strip()[:200]}.") from None
         self._names = self._output_names()

@@ -56,11 +56,10 @@ def open_runtime(folder: Path, kind: str, threads: int = 0, *, texture: bool = F
     card = read_card(folder)
     try:
         if kind == "litert":
-            from dfd_core.models.litert import LiteRuntime
+            from dfd_core.models.litert import BATCH, FEW, LiteRuntime
 
-            return LiteRuntime(
-                verified_file(folder, card, TEXTURE_LITERT_FILE if texture else LITERT_FILE), card.input, threads
-            )
+            file = verified_file(folder, card, TEXTURE_LITERT_FILE if texture else LITERT_FILE)
+            return LiteRuntime(file, card.input, threads, FEW if texture else BATCH)
         from dfd_core.models.keras_runtime import KerasRuntime
 
         return KerasRuntime(verified_file(folder, card, TEXTURE_KERAS_FILE if texture else KERAS_FILE), card.input)
