@@ -4,6 +4,7 @@ DfdError                  one clear sentence that says what to do
 ├── SettingsError         a wrong or unknown setting, flag or environment variable
 ├── VideoError            a source that cannot be opened, decoded or that has no picture
 │   ├── PartialError      a file of which only a part could be read
+│   ├── RefusedError      a server that wants other credentials; asking again soon may lock the account
 │   └── StreamLostError   a live source that stopped giving frames; worth reconnecting
 ├── ModelError            a model file that is missing, foreign, or not the one its card names
 ├── WireError             bytes or JSON from Redis that are not ours or of another version
@@ -34,6 +35,10 @@ class PartialError(VideoError):
     def __init__(self, text: str, read_s: float | None = None, of_s: float | None = None) -> None:
         super().__init__(text)
         self.read_s, self.of_s = read_s, of_s
+
+
+class RefusedError(VideoError):
+    """A server that let nobody in: it wants another user name or password, or forbids access."""
 
 
 class StreamLostError(VideoError):

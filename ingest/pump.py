@@ -65,6 +65,11 @@ class Pump:
         self._ended, self._error = True, error
         self._publisher.end(error or ("stopped" if self._stop.is_set() else None))
 
+    @property
+    def resting(self) -> bool:
+        """Whether the source waits on purpose before it opens a lost stream again."""
+        return self._source.resting
+
     def status(self) -> StreamStatus:
         """How the source is doing now; may be called from another thread."""
         source, publisher = self._source, self._publisher
@@ -82,7 +87,7 @@ class Pump:
             last_seq=publisher.last_seq,
             dropped=({"slow": source.dropped} if source.dropped else {}) | windows,
             reconnects=source.reconnects,
-            error=self._error or source.trouble,
+            error=self._error or (str(source.trouble) if source.trouble else None),
         )
 
     def _next(self, frames: Iterator[Frame]) -> Frame | None:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the parent learns each second; `waiting`: no frames are taken because the queue is full."""
+    """What the parent learns each second; `waiting`: on purpose no frames are taken, of a full queue or a lost stream."""
 
     status: StreamStatus
     waiting: bool
@@ -106,7 +106,7 @@ class Teller(threading.Thread):
         """One status."""
         with self._lock:
             status = self._pump.status()
-            _send(self._reports, Report(status, self._publisher.waiting))
+            _send(self._reports, Report(status, self._publisher.waiting or self._pump.resting))
             try:
                 self._redis.hset(keys.STREAMS_KEY, status.stream, records.pack_status(status))
             except RedisError as error:  # whatever it is, the parent still hears, and the next status may come through

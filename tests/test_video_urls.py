@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from dfd_core.errors import StreamLostError, VideoError
+from dfd_core.errors import RefusedError, StreamLostError, VideoError
 from dfd_core.media import is_live, local_path, read_frames, redact, stream_name, stream_names
 from dfd_core.types import Frame
 from tests.clips import write_clip
@@ -129,6 +129,6 @@ def test_rtsp_login(rtsp_server, tmp_path: Path) -> None:
     url = rtsp_server(write_clip(tmp_path / "clip.mp4"), login="me:p@ss/word")
     good = url.replace("//", f"//me:{quote('p@ss/word', safe='')}@")
     assert next(read_frames(good, "cam", PATIENT)).image.shape == (240, 320, 3)
-    with pytest.raises(StreamLostError, match="user name or password refused") as caught:
+    with pytest.raises(RefusedError, match="user name or password refused") as caught:
         next(read_frames(url.replace("//", "//me:hidden@"), "cam", PATIENT))
     assert "hidden" not in str(caught.value)

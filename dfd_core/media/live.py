@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from dfd_core.errors import VideoError
+from dfd_core.errors import RefusedError, VideoError
 from dfd_core.media import read_frames, redact
 from dfd_core.media.newest import NewestFrames
 from dfd_core.process.backoff import Backoff
@@ -16,6 +16,7 @@ from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 
 _FIRST_PAUSE_S = 0.5  # before reconnecting; doubled after each failure up to reconnect_max_s
+_REFUSED_S = 30.0, 900.0  # likewise after a refusal: cameras lock the account of who knocks too often
 _JITTER = 0.5  # of each pause: many streams of one server shall not knock all at once
 
 _log = logging.getLogger("dfd.ingest")
@@ -33,7 +34,8 @@ class LiveSource:
         self.name = name
         self.description = redact(url)
         self.reconnects = 0
-        self.trouble: str | None = None
+        self.trouble: VideoError | None = None
+        self.resting = False
         self._url = url
         self._settings, self._patient = settings, patient
         self._newest = NewestFrames(self._connected, settings.sample_fps)
@@ -49,14 +51,15 @@ class LiveSource:
 
     def _connected(self, stop: threading.Event) -> Iterator[Frame]:
         """Frames of one connection after the other."""
-        pauses = Backoff(_FIRST_PAUSE_S, self._settings.reconnect_max_s, _JITTER)
+        lost, refused = Backoff(_FIRST_PAUSE_S, self._settings.reconnect_max_s, _JITTER), Backoff(*_REFUSED_S)
         last, first_at = None, 0.0
         while not stop.is_set():
             try:
-                shift = None
+                shift, pauses = None, lost
                 for frame in read_frames(self._url, self.name, self._settings, live=True):
                     self.trouble = None
-                    pauses.reset()
+                    lost.reset()
+                    refused.reset()
                     if last is None:
                         first_at = time.monotonic()
                     shift = shift or self._shift(last, time.monotonic() - first_at)
@@ -65,8 +68,11 @@ class LiveSource:
             except VideoError as error:
                 if last is None and not self._patient:
                     raise
-                self._tell(str(error))
+                pauses = refused if isinstance(error, RefusedError) else lost
+                self._tell(error)
+            self.resting = True
             stop.wait(pauses.next_s())
+            self.resting = False
             self.reconnects += not stop.is_set()
 
     def _shift(self, last: Frame | None, clock_s: float) -> tuple[int, float]:
@@ -75,8 +81,8 @@ class LiveSource:
             return 0, 0.0
         return last.index + 1, max(clock_s, last.time_s + 1 / self._settings.sample_fps)
 
-    def _tell(self, trouble: str) -> None:
+    def _tell(self, trouble: VideoError) -> None:
         """Log a trouble once, not at every attempt."""
-        if trouble != self.trouble:
+        if str(trouble) != str(self.trouble):
             _log.warning("%s: %s Trying again until it comes back.", self.name, trouble)
         self.trouble = trouble

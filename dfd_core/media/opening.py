@@ -19,7 +19,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from dfd_core.errors import StreamLostError, VideoError
+from dfd_core.errors import RefusedError, StreamLostError, VideoError
 from dfd_core.media.urls import VIDEO_SUFFIXES, is_live, local_path, redact
 from dfd_core.settings import VideoSettings
 
@@ -64,7 +64,8 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
     except (av.FFmpegError, OSError) as error:
         if path is not None:
             raise VideoError(f"Cannot read {name}: {reason_of(error)}.") from None
-        kind = StreamLostError if live else VideoError
+        refused = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError)
+        kind = RefusedError if refused else StreamLostError if live else VideoError
         late = time.monotonic() - started >= settings.open_timeout_s  # FFmpeg's RTSP client calls that damaged data
         why = f"no answer within {settings.open_timeout_s:g} s" if late else reason_of(error)
         raise kind(f"Cannot open {name}: {why}.") from None

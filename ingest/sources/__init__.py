@@ -29,21 +29,24 @@ class Source(Protocol):
     live: bool  # frames come at their own pace, and the newest matter most; else all matter
     dropped: int  # frames given up because the consumer was too slow; always 0 unless live
     reconnects: int  # how often a lost stream was opened again
-    trouble: str | None  # why no frames come just now, one sentence; None while they do
+    trouble: VideoError | None  # why no frames come just now; None while they do
+    resting: bool  # it waits on purpose before it opens a lost stream again
 
     def frames(self) -> Iterator[Frame]:
         """The frames; call once. A file ends, a live source goes on until the iterator is closed; raises VideoError."""
         ...
 
 
-def open_source(url: str, settings: VideoSettings, name: str | None = None) -> Source:
+def open_source(url: str, settings: VideoSettings, name: str | None = None, live: bool | None = None) -> Source:
     """The source that `url` (or path) names, not yet opened; `name` is the stream's id, by default from the URL.
+
+    `live` says whether it gives frames at its own pace; None: it is found out.
 
     Raises VideoError for a kind of URL that nobody reads, SettingsError for a wrong parameter in it.
     """
     scheme = url.partition("://")[0].lower()
     if scheme not in SOURCES:
-        scheme = "live" if is_live(url) else "file"
+        scheme = "live" if (is_live(url) if live is None else live) else "file"
     if scheme == "file" and local_path(url) is None and not url.lower().startswith(("http://", "https://")):
         raise VideoError(f"{redact(url)} is no source: give a path, or a URL of rtsp, rtmp, srt, http or synthetic.")
     module = importlib.import_module(SOURCES[scheme])

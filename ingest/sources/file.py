@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dfd_core.errors import VideoError
 from dfd_core.media import read_frames, redact
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
@@ -20,7 +21,8 @@ class FileSource:
     live: bool = False
     dropped: int = 0
     reconnects: int = 0
-    trouble: str | None = None
+    trouble: VideoError | None = None
+    resting: bool = False
 
     @property
     def description(self) -> str:

@@ -202,7 +202,8 @@ class SyntheticSource:
         self.description = "synthetic://"
         self.live = bool(scene.live)
         self.reconnects = 0
-        self.trouble: str | None = None
+        self.trouble: VideoError | None = None
+        self.resting = False
         self._scene = scene
         self._settings = settings
         self._newest = NewestFrames(self._paced, settings.sample_fps)
