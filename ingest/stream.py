@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the parent learns each second; `waiting`: it takes no frames on purpose, as a queue is full or a stream lost."""
+    """What the parent learns each second; `waiting`: no frames are taken, because a queue is full or a stream lost."""
 
     status: StreamStatus
     waiting: bool
