@@ -90,7 +90,7 @@ class WindowSettings(_Section):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # the URL holds a password
 class RedisSettings(_Section):
     """Where the queue lives."""
 

@@ -23,7 +23,7 @@ from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue import keys, records
-from dfd_core.queue.broker import REDIS_AWAY, connect
+from dfd_core.queue.broker import REDIS_AWAY, connect, told, trouble
 from dfd_core.settings import Settings
 from dfd_core.types import STOPPED, EndEvent, StreamState, StreamStatus
 from ingest.metrics import StreamCollector
@@ -115,7 +115,8 @@ class Ingest:
     def run(self) -> int:
         """The exit code."""
         self._serve()
-        self._forget_old()
+        with told(self._settings.redis):
+            self._forget_old()
         parent = Parent()
         with stop_on_signals() as stop:
             try:
@@ -177,7 +178,7 @@ class Ingest:
                 event = EndEvent(stream.name, status.run, status.last_seq, reason)
                 self._redis.xadd(keys.RESULTS_KEY, records.event_fields(event), maxlen=keys.RESULTS_CAP)
         except REDIS_AWAY as error_:
-            log.warning("Redis does not answer (%s): the end of %s is not told.", type(error_).__name__, stream.name)
+            log.warning("Redis %s: the end of %s is not told.", trouble(error_), stream.name)
 
     def _stop_children(self) -> None:
         killed = stop_children([stream.child for stream in self._streams], STOP_S)

@@ -18,7 +18,7 @@ from rq.job import Retry
 from dfd_core.errors import QueueError, WireError
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import arrays, keys, records
-from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue, settle
+from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue, settle, trouble
 from dfd_core.queue.records import Pending, WindowHeader
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
@@ -70,7 +70,7 @@ class Publisher:
         try:
             self._publish(window, data)
         except REDIS_AWAY as error:
-            log.warning("Redis does not answer (%s): a window of %s is dropped.", type(error).__name__, self.stream)
+            log.warning("Redis %s: a window of %s is dropped.", trouble(error), self.stream)
             self._count_drop(window, "redis", "Redis did not answer")
 
     def end(self, reason: str | None) -> None:
@@ -230,13 +230,11 @@ class Publisher:
                 act()
                 return
             except REDIS_AWAY as error:
-                kind = type(error).__name__
+                kind = trouble(error)
             if self._stop.is_set() or time.monotonic() - since >= patience_s:
-                raise QueueError(
-                    f"Redis stopped answering ({kind}), and {self.stream} was given up: see to the server."
-                )
+                raise QueueError(f"Redis {kind}, and {self.stream} was given up: see to the server.")
             pause_s = pauses.next_s()
-            log.warning("Redis does not answer (%s): %s waits %.1f s.", kind, self.stream, pause_s)
+            log.warning("Redis %s: %s waits %.1f s.", kind, self.stream, pause_s)
             self.waiting = True
             self._stop.wait(pause_s)
             self.waiting = False

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
@@ -21,7 +21,7 @@ from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
 from dfd_core.process.signals import Stop
 from dfd_core.queue import keys, records
-from dfd_core.queue.broker import REDIS_AWAY, connect
+from dfd_core.queue.broker import open_client
 from dfd_core.settings import Settings
 from dfd_core.types import StreamState, StreamStatus
 from ingest.publisher import Publisher
@@ -56,7 +56,7 @@ def run_stream(url: str, name: str, settings: Settings, parent: Connection) -> N
 def _pump(url: str, name: str, settings: Settings, parent: Connection) -> None:
     stop = Stop()
     source = open_source(url, settings.video, name)
-    redis = connect(settings.redis)
+    redis = open_client(settings.redis)  # its parent has seen that it answers; now a live source waits for it
     publisher = Publisher(redis, name, source.live, settings, stop)
     pump = Pump(source, publisher, settings, stop)
 
@@ -110,7 +110,7 @@ class Teller(threading.Thread):
             try:
                 self._redis.hset(keys.STREAMS_KEY, status.stream, records.pack_status(status))
             except RedisError as error:  # whatever it is, the parent still hears, and the next status may come through
-                if not isinstance(error, REDIS_AWAY) and str(error) != self._refused:
+                if isinstance(error, ResponseError) and str(error) != self._refused:
                     self._refused = str(error)
                     log.warning("Redis refuses the status of %s: %s.", status.stream, error)
 

@@ -182,7 +182,7 @@ def test_files_wait_for_redis_to_come_back():
 
 def test_files_give_up_on_redis_with_a_sentence(redis_client):
     pub = publisher(Redis(port=1), live=False, full_timeout_s=0.1)
-    with pytest.raises(QueueError, match="Redis stopped answering"):
+    with pytest.raises(QueueError, match="Redis does not answer, and cam was given up"):
         pub.publish(windows(1)[0])
 
 

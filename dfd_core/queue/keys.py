@@ -8,6 +8,7 @@
     dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
     dfd:verdicts                        capped stream of JSON verdicts
     dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
+    dfd:probe:{random}                  what `connect` writes and reads back; TTL
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
     dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
     dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
@@ -63,6 +64,11 @@ def pending_key(stream: str) -> str:
 def job_id(stream: str, run: str, seq: int) -> str:
     """RQ job id of a window: letters, digits, '-' and '_' only."""
     return f"{stream}-{run}-{seq}"
+
+
+def probe_key(nonce: str) -> str:
+    """Key of a value that is written and read to see whether the server works."""
+    return f"dfd:probe:{nonce}"
 
 
 def upload_key(bulk_id: str) -> str:

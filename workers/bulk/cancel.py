@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dfd_core.queue.broker import connect
+from dfd_core.queue.broker import connect, told
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkState
 from dfd_core.settings import Settings
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Cancel them and tell how many."""
     book = BulkQueue(connect(settings.redis))
-    entries = chosen(args, book, set(BulkState) - {BulkState.DONE})
-    print(f"{book.cancel(entry.file for entry in entries)} cancelled")
+    with told(settings.redis):
+        entries = chosen(args, book, set(BulkState) - {BulkState.DONE})
+        print(f"{book.cancel(entry.file for entry in entries)} cancelled")
     return 0

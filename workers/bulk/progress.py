@@ -18,7 +18,7 @@ from rich.text import Text
 from dfd_core.console import PlainConsole, shown
 from dfd_core.names import format_time, json_line
 from dfd_core.process.signals import stop_on_signals
-from dfd_core.queue.broker import REDIS_AWAY, connect
+from dfd_core.queue.broker import REDIS_AWAY, connect, told, trouble
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkState, Entry
 from dfd_core.settings import Settings
@@ -45,9 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Show the queue once, or until it is empty."""
     book = BulkQueue(connect(settings.redis))
-    if args.watch and not args.json:
-        return _watch(book)
-    entries = book.entries()
+    with told(settings.redis):
+        if args.watch and not args.json:
+            return _watch(book)
+        entries = book.entries()
     if args.json:
         for entry in entries:
             print(json_line(_as_json(entry)))
@@ -136,7 +137,7 @@ def _watch(book: BulkQueue) -> int:
             try:
                 entries = book.entries()
             except REDIS_AWAY as error:
-                print(f"dfd: Redis does not answer ({type(error).__name__}); trying again.", file=sys.stderr)
+                print(f"dfd: Redis {trouble(error)}; trying again.", file=sys.stderr)
 
 
 def _as_json(entry: Entry) -> dict[str, object]:

@@ -16,7 +16,7 @@ from dfd_core.console import PlainConsole
 from dfd_core.errors import QueueError
 from dfd_core.judging.report import Report
 from dfd_core.names import ESCAPED, json_line
-from dfd_core.queue.broker import connect
+from dfd_core.queue.broker import connect, told
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkFile, BulkState, Entry
 from dfd_core.reporting.page import PageRow, html_page
@@ -68,11 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write them; files that wait or failed are no results (dfd jobs has those)."""
     book = BulkQueue(connect(settings.redis))
-    results = ranked(book.entries(), args.state)
-    if args.format == "table" and args.out is None:
-        PlainConsole().print(_table(results))
-        return 0
-    text = render(results, args.format, settings, book)
+    with told(settings.redis):
+        results = ranked(book.entries(), args.state)
+        if args.format == "table" and args.out is None:
+            PlainConsole().print(_table(results))
+            return 0
+        text = render(results, args.format, settings, book)
     if args.out is None:
         sys.stdout.write(text)
         return 0

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,10 @@ from dfd_core.judging.manifests import FILE, read_manifest
 from dfd_core.media.files import search_files
 from dfd_core.models.store import model_folder, model_name, read_card, sha256_of
 from dfd_core.names import one_line
-from dfd_core.queue.broker import connect
+from dfd_core.queue.broker import connect, patiently, told
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkFile
-from dfd_core.settings import BulkSettings, Settings
+from dfd_core.settings import Settings
 
 EXAMPLES = """examples:
   dfd submit clip.mp4 portrait.jpg --redis redis://queue:6379/0
@@ -61,18 +62,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise VideoError("There is no video or image to submit: give files, folders (--recursive) or --manifest.")
     redis, console = connect(settings.redis), PlainConsole(stderr=True)
     card = read_card(model_folder(settings.model.path))
-    submission = _Submission(redis, settings.bulk, model_name(card), args.upload)
+    submission = _Submission(redis, settings, model_name(card), args.upload)
     left_out = 0
-    for each in track(wanted, "reading", console=console, transient=True, disable=not sys.stderr.isatty()):
-        try:
-            submission.take(each)
-        except (OSError, ValueError, VideoError, QueueError) as error:
-            left_out += 1
-            print(f"dfd: {one_line(_why(each.path, error))}", file=sys.stderr)
-    submission.flush()
+    with told(settings.redis):
+        for each in track(wanted, "reading", console=console, transient=True, disable=not sys.stderr.isatty()):
+            try:
+                submission.take(each)
+            except (OSError, ValueError, VideoError, QueueError) as error:
+                left_out += 1
+                _say(_why(each.path, error))
+        submission.flush()
     known, rest = submission.files - submission.queued, f", {left_out} left out" if left_out else ""
     print(f"{submission.queued} queued, {known} known already (same content and model){rest}")
     return 1 if left_out else 0
+
+
+def _say(text: str) -> None:
+    print(f"dfd: {one_line(text)}", file=sys.stderr)
 
 
 def _why(path: Path, error: Exception) -> str:
@@ -84,8 +90,9 @@ def _why(path: Path, error: Exception) -> str:
 class _Submission:
     """Queues files: uploads one by one, places all at the end; `queued` counts those that were not known."""
 
-    def __init__(self, redis: Redis, settings: BulkSettings, model: str, upload: bool) -> None:
-        self._book, self._settings, self._model, self._upload = BulkQueue(redis), settings, model, upload
+    def __init__(self, redis: Redis, settings: Settings, model: str, upload: bool) -> None:
+        self._book, self._settings, self._model, self._upload = BulkQueue(redis), settings.bulk, model, upload
+        self._patience_s = settings.queue.full_timeout_s
         self._taken: list[BulkFile] = []
         self.queued = 0
 
@@ -117,7 +124,7 @@ class _Submission:
     def flush(self) -> None:
         """Queue the places."""
         if not self._upload:
-            self.queued += self._book.submit(self._taken)
+            self.queued += patiently(partial(self._book.submit, self._taken), self._patience_s, time.sleep, _say)
 
     def _place(self, path: Path, absolute: Path) -> str:
         if not self._settings.roots:
@@ -130,8 +137,11 @@ class _Submission:
         )
 
     def _send(self, file: BulkFile, path: Path) -> None:
+        self.queued += patiently(partial(self._put, file, path), self._patience_s, time.sleep, _say)
+
+    def _put(self, file: BulkFile, path: Path) -> int:
         try:
-            self.queued += self._book.submit_upload(file, path.read_bytes, self._settings.upload_ttl_s)
+            return self._book.submit_upload(file, path.read_bytes, self._settings.upload_ttl_s)
         except OutOfMemoryError:
             raise QueueError(f"Redis has no room for {file.path}: wait for the workers, or submit its path.") from None
 

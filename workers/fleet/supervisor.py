@@ -14,7 +14,7 @@ from dfd_core.process.children import SPAWN, Child, Deadline, stop_children
 from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
 from dfd_core.process.signals import stop_on_signals
-from dfd_core.queue.broker import REDIS_AWAY, connect
+from dfd_core.queue.broker import REDIS_AWAY, connect, trouble
 from dfd_core.settings import Settings
 from workers.fleet.process import EXIT_FATAL, Errand, work
 from workers.fleet.recovery import Recovery
@@ -101,4 +101,4 @@ class Supervisor:
             if dead is not None:
                 self._recovery.bury(dead)
         except REDIS_AWAY as error:
-            log.warning("Redis does not answer (%s); RQ itself gives lost jobs out again later.", type(error).__name__)
+            log.warning("Redis %s; RQ itself gives lost jobs out again later.", trouble(error))

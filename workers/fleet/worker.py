@@ -26,7 +26,7 @@ from rq.worker import WorkerStatus
 from dfd_core.process.backoff import Backoff
 from dfd_core.process.guard import Parent
 from dfd_core.queue import keys
-from dfd_core.queue.broker import REDIS_AWAY
+from dfd_core.queue.broker import REDIS_AWAY, trouble
 from dfd_core.settings import WorkerSettings
 
 HEARTBEAT_S = 5.0
@@ -85,7 +85,7 @@ class BatchWorker(SimpleWorker):
                 pauses.reset()
             except REDIS_AWAY as error:
                 pause_s = pauses.next_s()
-                log.warning("Redis does not answer (%s); trying again in %.0f s.", type(error).__name__, pause_s)
+                log.warning("Redis %s; trying again in %.0f s.", trouble(error), pause_s)
                 time.sleep(pause_s)
                 continue
             if self._batch or timeout is None:

@@ -15,7 +15,7 @@ from dfd_core.errors import QueueError
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
-from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis
+from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis, sentence
 from dfd_core.settings import Settings
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             print(metrics_line(url) if args.rows else f"metrics at {url}", file=_chat(args), flush=True)
         with stop_on_signals() as stop:
             monitor.run(stop, _print_rows if args.rows else _ignore_rows)
-    except REDIS_AWAY:
-        raise QueueError(f"Redis at {redact_redis(settings.redis.url)} went away while the monitor started.") from None
+    except REDIS_AWAY as error:
+        raise QueueError(sentence(error, redact_redis(settings.redis.url))) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our lines has gone
     finally:

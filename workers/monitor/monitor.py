@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from dfd_core.errors import QueueError, WireError
 from dfd_core.models.store import model_folder, read_card
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import keys, records
-from dfd_core.queue.broker import REDIS_AWAY, redact_redis
+from dfd_core.queue.broker import REDIS_AWAY, redact_redis, trouble
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
 from workers.monitor.metrics import MonitorMetrics
@@ -80,7 +80,7 @@ class Monitor:
                     every_look(self.rows())
             except REDIS_AWAY as error:
                 if not pause_s:
-                    self._say(f"Redis at {self._redis} {_trouble(error)}; trying again until it does.")
+                    self._say(f"Redis at {self._redis} {trouble(error)}; trying again until it does.")
                 pause_s = pauses.next_s()
                 continue
             except ResponseError as error:
@@ -204,10 +204,6 @@ class Monitor:
         if self._own_thresholds is None:
             self._own_thresholds = read_card(model_folder(self._settings.model.path)).thresholds
         return self._own_thresholds
-
-
-def _trouble(error: RedisError) -> str:
-    return f"takes nothing ({error})" if isinstance(error, ResponseError) else "does not answer"
 
 
 def _order(entry_id: str) -> tuple[int, int]:
