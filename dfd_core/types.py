@@ -264,7 +264,8 @@ class StreamStatus:
     """One source as its ingest process sees it, renewed each second; counts since the start of this `run`.
 
     `run` is a short random id of one start of one source; `live` tells a camera from a file; `fps` counts sampled
-    frames a second over the last seconds; `dropped` counts by reason; `error` is one sentence without credentials.
+    frames a second over the last seconds; `dropped` counts by reason; `error` is one sentence without credentials;
+    `clock_drift_s` is how far the stream's own stamps have gone ahead of our clock.
     """
 
     stream: str
@@ -280,6 +281,7 @@ class StreamStatus:
     dropped: dict[str, int] = field(default_factory=dict)
     reconnects: int = 0
     error: str | None = None
+    clock_drift_s: float = 0.0
 
     @property
     def over(self) -> bool:

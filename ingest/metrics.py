@@ -28,6 +28,9 @@ class StreamCollector(Collector):
         frames = CounterMetricFamily("dfd_frames", "Sampled frames.", labels=["stream"])
         dropped = CounterMetricFamily("dfd_frames_dropped", "Frames never scored.", labels=["stream", "reason"])
         reconnects = CounterMetricFamily("dfd_stream_reconnects", "Lost streams opened again.", labels=["stream"])
+        drift = GaugeMetricFamily(
+            "dfd_stream_clock_drift_seconds", "How far its stamps went ahead of our clock.", labels=["stream"]
+        )
         for status in self._statuses():
             name = [status.stream]
             up.add_metric(name, float(status.state is StreamState.LIVE))
@@ -36,6 +39,7 @@ class StreamCollector(Collector):
             fps.add_metric(name, status.fps)
             frames.add_metric(name, status.frames)
             reconnects.add_metric(name, status.reconnects)
+            drift.add_metric(name, status.clock_drift_s)
             for reason, count in status.dropped.items():
                 dropped.add_metric([status.stream, reason], count)
-        yield from (up, last, fps, frames, dropped, reconnects)
+        yield from (up, last, fps, frames, dropped, reconnects, drift)

@@ -88,6 +88,7 @@ class Pump:
             dropped=({"slow": source.dropped} if source.dropped else {}) | windows,
             reconnects=source.reconnects,
             error=self._error or (str(source.trouble) if source.trouble else None),
+            clock_drift_s=round(source.clock_drift_s, 3),
         )
 
     def _next(self, frames: Iterator[Frame]) -> Frame | None:

@@ -111,7 +111,7 @@ def test_rtsp_frames_arrive_in_order(rtsp_server, tmp_path: Path) -> None:
     assert len(frames) > 20
     assert times[0] == 0
     assert np.all(np.diff(times) > 0)
-    assert 3 < times[-1] < 4.5
+    assert 2 < times[-1] < 4.5  # what came while it was opened arrives at once
     assert frames[0].image.shape == (240, 320, 3)
 
 

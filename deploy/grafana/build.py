@@ -79,6 +79,7 @@ def stream() -> dashboard.Dashboard:
     age = 'time() - max by (stream) (dfd_stream_last_frame_timestamp_seconds{stream=~"$stream",job="dfd-monitor"})'
     dropped = 'rate(dfd_frames_dropped_total{stream=~"$stream",job="dfd-monitor"}[$__rate_interval])'
     reopened = 'rate(dfd_stream_reconnects_total{stream=~"$stream",job="dfd-monitor"}[$__rate_interval])'
+    drift = 'dfd_stream_clock_drift_seconds{stream=~"$stream",job="dfd-monitor"}'
     up = {0: ("no frames", AMBER), 1: ("frames", GREEN)}
     frames = 'rate(dfd_frames_total{stream=~"$stream"}[$__rate_interval])'
     return page(
@@ -97,6 +98,7 @@ def stream() -> dashboard.Dashboard:
             ),
             lines("Age of the last frame", [(age, "{{stream}}")], "s"),
             lines("Latency, capture to verdict (p95)", [(f"{P95}{ONE}", "{{stream}}")], "s"),
+            lines("Its clock ahead of ours", [(drift, "{{stream}}")], "s"),
             lines("Age of the oldest window that waits", [(f"dfd_oldest_window_age_seconds{ONE}", "{{stream}}")], "s"),
         ],
         of_stream=True,

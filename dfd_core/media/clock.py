@@ -6,6 +6,7 @@ import math
 
 _DELAY_STEPS = 3.5  # a first picture that is late by less is on time
 _ROUNDING_S = 0.002  # containers that keep milliseconds round a PTS by up to half of one; clocks jitter a little more
+_AS_SLOW = 0.95  # of the time between two that are looked at: so far apart are pictures that are all looked at
 _DISORDER_S = 1.0  # by more than this no picture is early or late; see Clock
 
 
@@ -42,15 +43,15 @@ class Clock:
 
 
 class Sampler:
-    """Takes the first picture at or after each multiple of 1 / fps."""
+    """Takes the first picture at or after each multiple of 1 / fps, and all of a stream that is no faster than that."""
 
     def __init__(self, fps: float) -> None:
         self._period_s = 1 / fps
         self._due_s = 0.0
 
-    def takes(self, time_s: float) -> bool:
-        """Whether the picture at `time_s` is looked at."""
-        if time_s + _ROUNDING_S < self._due_s:
+    def takes(self, time_s: float, step_s: float = 0.0) -> bool:
+        """Whether the picture at `time_s` is looked at; `step_s` is usual between two of a live stream, seconds."""
+        if time_s + _ROUNDING_S < self._due_s and step_s < _AS_SLOW * self._period_s:
             return False
         self._due_s = (math.floor((time_s + _ROUNDING_S) / self._period_s) + 1) * self._period_s
         return True

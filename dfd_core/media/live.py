@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from dfd_core.errors import RefusedError, VideoError
 from dfd_core.media import read_frames, redact
+from dfd_core.media.live_clock import LiveClock
 from dfd_core.media.newest import NewestFrames
 from dfd_core.process.backoff import Backoff
 from dfd_core.settings import VideoSettings
@@ -23,7 +23,7 @@ _log = logging.getLogger("dfd.ingest")
 
 
 class LiveSource:
-    """One live stream; after a loss its media time goes on by the clock, so that the gap shows in it.
+    """One live stream; after a loss its media time goes on by our clock, so that the gap shows in it.
 
     `patient`: the first connection may fail too, and is tried again.
     """
@@ -38,12 +38,18 @@ class LiveSource:
         self.resting = False
         self._url = url
         self._settings, self._patient = settings, patient
+        self._clock = LiveClock(1 / settings.sample_fps)
         self._newest = NewestFrames(self._connected, settings.sample_fps)
 
     @property
     def dropped(self) -> int:
         """Sampled frames that were not fetched in time."""
         return self._newest.dropped
+
+    @property
+    def clock_drift_s(self) -> float:
+        """How far the stream's stamps have gone ahead of the time that passed here, seconds."""
+        return self._clock.drift_s
 
     def frames(self) -> Generator[Frame, None, None]:
         """Sampled frames until the iterator is closed; VideoError if it never came up, unless it is `patient`."""
@@ -52,18 +58,16 @@ class LiveSource:
     def _connected(self, stop: threading.Event) -> Iterator[Frame]:
         """Frames of one connection after the other."""
         lost, refused = Backoff(_FIRST_PAUSE_S, self._settings.reconnect_max_s, _JITTER), Backoff(*_REFUSED_S)
-        last, first_at = None, 0.0
+        last: Frame | None = None
         while not stop.is_set():
             try:
-                shift, pauses = None, lost
-                for frame in read_frames(self._url, self.name, self._settings, live=True):
+                pauses, before = lost, 0 if last is None else last.index + 1
+                self._clock.rejoin()
+                for frame in read_frames(self._url, self.name, self._settings, live=True, clock=self._clock):
                     self.trouble = None
                     lost.reset()
                     refused.reset()
-                    if last is None:
-                        first_at = time.monotonic()
-                    shift = shift or self._shift(last, time.monotonic() - first_at)
-                    last = replace(frame, index=frame.index + shift[0], time_s=frame.time_s + shift[1])
+                    last = replace(frame, index=frame.index + before)
                     yield last
             except VideoError as error:
                 if last is None and not self._patient:
@@ -74,12 +78,6 @@ class LiveSource:
             stop.wait(pauses.next_s())
             self.resting = False
             self.reconnects += not stop.is_set()
-
-    def _shift(self, last: Frame | None, clock_s: float) -> tuple[int, float]:
-        """What a new connection adds to index and media time, so that both go on."""
-        if last is None:
-            return 0, 0.0
-        return last.index + 1, max(clock_s, last.time_s + 1 / self._settings.sample_fps)
 
     def _tell(self, trouble: VideoError) -> None:
         """Log a trouble once, not at every attempt."""

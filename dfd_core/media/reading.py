@@ -16,6 +16,7 @@ from dfd_core.media.clock import Clock, Sampler
 from dfd_core.media.compression import quantisers_of
 from dfd_core.media.display import Display, Orientation, orientation_of, oriented
 from dfd_core.media.film import Film
+from dfd_core.media.live_clock import LiveClock
 from dfd_core.media.opening import opened
 from dfd_core.media.stills import Still, is_still
 from dfd_core.media.urls import is_live, local_path, redact
@@ -50,13 +51,16 @@ def read_frames(
     stream: str,
     settings: VideoSettings,
     live: bool | None = None,
+    *,
     note: Callable[[str], None] = _log.info,
+    clock: LiveClock | None = None,
 ) -> Generator[Frame, None, None]:
     """Frames of `url` at `settings.sample_fps` by PTS, in order, at a player's times; one frame of a still.
 
     Only frames that are yielded are converted. A file ends the iterator, by a PartialError where less was read than it
     says to hold. A live source starts at media time 0 and never ends: it raises StreamLostError when it ends, refuses
-    or gives no picture for `read_timeout_s`. Other trouble is a VideoError. `note` is told what of a file is left out.
+    or gives no picture for `read_timeout_s`. Other trouble is a VideoError. `note` is told what of a file is left out;
+    a live source that is opened again goes on with the `clock` that it had.
     """
     live = is_live(url) if live is None else live
     with opened(url, settings, live) as (container, video):
@@ -66,12 +70,12 @@ def read_frames(
         else:
             reader = Film(container, video, redact(url), settings, live=live, note=note)
         display, sampler = Display(settings.max_pixels), Sampler(settings.sample_fps)
-        clock = Clock(float(1 / (video.average_rate or video.guessed_rate or 25)), reader.start_s)
+        step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
+        timed = _by_arrival(reader, clock or LiveClock(step_s)) if live else _by_stamps(reader, step_s)
         index = -1
-        for index, picture in enumerate(reader.pictures()):
+        for index, (picture, time_s, usual_s) in enumerate(timed):
             captured_at_s = time.time()
-            time_s = clock.media_s(picture.time)
-            if sampler.takes(time_s):
+            if sampler.takes(time_s, usual_s):
                 turned = reader.orientation or orientation_of(picture)
                 image = display.image(picture, reader.pixel, turned)
                 yield Frame(stream, index, time_s, captured_at_s, image, _quantisers(picture, turned))
@@ -80,6 +84,21 @@ def read_frames(
     if index < 0:
         raise VideoError(f"{redact(url)} has no picture that can be decoded; is the file whole?")
     reader.check()
+
+
+_Timed = Iterator[tuple[VideoFrame, float, float]]  # a picture, its media time, and the usual step if it matters
+
+
+def _by_stamps(reader: Reader, step_s: float) -> _Timed:
+    clock = Clock(step_s, reader.start_s)
+    for picture in reader.pictures():
+        yield picture, clock.media_s(picture.time), 0.0
+
+
+def _by_arrival(reader: Reader, clock: LiveClock) -> _Timed:
+    for picture in reader.pictures():
+        time_s = clock.media_s(picture.time, time.monotonic())
+        yield picture, time_s, clock.step_s
 
 
 def _quantisers(picture: VideoFrame, turned: Orientation) -> Float32Array | None:

@@ -30,6 +30,7 @@ class Source(Protocol):
     dropped: int  # frames given up because the consumer was too slow; always 0 unless live
     reconnects: int  # how often a lost stream was opened again
     trouble: VideoError | None  # why no frames come just now; None while they do
+    clock_drift_s: float  # how far the stamps of a live source have gone ahead of our clock; 0 of others
     resting: bool  # it waits on purpose before it opens a lost stream again
 
     def frames(self) -> Iterator[Frame]:

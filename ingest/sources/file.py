@@ -23,6 +23,7 @@ class FileSource:
     reconnects: int = 0
     trouble: VideoError | None = None
     resting: bool = False
+    clock_drift_s: float = 0.0
 
     @property
     def description(self) -> str:

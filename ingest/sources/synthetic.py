@@ -204,6 +204,7 @@ class SyntheticSource:
         self.reconnects = 0
         self.trouble: VideoError | None = None
         self.resting = False
+        self.clock_drift_s = 0.0
         self._scene = scene
         self._settings = settings
         self._newest = NewestFrames(self._paced, settings.sample_fps)

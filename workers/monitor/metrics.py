@@ -24,12 +24,11 @@ class MonitorMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         """Counters of the sources are theirs: they go on from what each run has counted so far."""
         by_stream: dict[str, Any] = {"labelnames": ["stream"], "registry": registry}
+        by_reason: dict[str, Any] = {"labelnames": ["stream", "reason"], "registry": registry}
         self._windows = Counter(
             "dfd_windows", "Windows by what became of them", ["stream", "outcome"], registry=registry
         )
-        self._abstentions = Counter(
-            "dfd_abstentions", "Windows that could not be scored, by reason", ["stream", "reason"], registry=registry
-        )
+        self._abstentions = Counter("dfd_abstentions", "Windows that could not be scored, by reason", **by_reason)
         self._score = Histogram("dfd_fake_probability", "Of each scored face", buckets=_SCORE_BUCKETS, **by_stream)
         self._latency = Histogram(
             "dfd_window_latency_seconds",
@@ -49,10 +48,9 @@ class MonitorMetrics:
         )
         self._up = Gauge("dfd_stream_up", "1 while frames come; absent once a source ended as it should", **by_stream)
         self._fps = Gauge("dfd_stream_frames_per_second", "Frames that are looked at", **by_stream)
-        self._dropped = Counter(
-            "dfd_frames_dropped", "Frames that nobody looked at", ["stream", "reason"], registry=registry
-        )
+        self._dropped = Counter("dfd_frames_dropped", "Frames that nobody looked at", **by_reason)
         self._reconnects = Counter("dfd_stream_reconnects", "Times that a live source was opened again", **by_stream)
+        self._drift = Gauge("dfd_stream_clock_drift_seconds", "How far its stamps went ahead of our clock", **by_stream)
         self._queue = Gauge("dfd_queue_windows", "Windows that wait for a worker", **by_stream)
         self._oldest = Gauge("dfd_oldest_window_age_seconds", "Age of the one that waits longest", **by_stream)
         self._model = Gauge("dfd_model_info", "What the workers score with", ["name", "runtime"], registry=registry)
@@ -102,6 +100,8 @@ class MonitorMetrics:
         else:
             self._up.labels(stream).set(heard and status.state is StreamState.LIVE)
         self._fps.labels(stream).set(status.fps if heard else 0.0)
+        if status.live:
+            self._drift.labels(stream).set(status.clock_drift_s)
         for reason, count in status.dropped.items():
             self._dropped.labels(stream, reason).inc(self._growth(stream, f"dropped {reason}", status.run, count))
         self._reconnects.labels(stream).inc(self._growth(stream, "reconnects", status.run, status.reconnects))
