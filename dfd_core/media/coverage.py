@@ -84,6 +84,7 @@ class Coverage:
         self._pictures = self._keys = self._uneven = self._pauses = 0
         self._group = self._longest_group = 0  # pictures from a key frame to the next
         self._pauses_s = 0.0
+        self._home: tuple[float, float, float, int, float] | None = None  # last time and sums before a leap of times
 
     def damage(self) -> None:
         """Something could not be decoded."""
@@ -138,6 +139,8 @@ class Coverage:
 
     def picture(self, time_s: float, is_key: bool) -> None:
         """A whole picture came; one that `is_key` needs none before it."""
+        if self._last_s is not None and abs(time_s - self._last_s) > _BACK_S:
+            self._leap(time_s)
         passed, earliest_s = 0, min([time_s, *self._waiting[:1]])
         while self._waiting and self._waiting[0] < time_s - _ROUNDING_S:
             packet_s = heapq.heappop(self._waiting)
@@ -159,6 +162,14 @@ class Coverage:
         self._group += 1
         self._pictures, self._keys, self._ends_in_damage = self._pictures + 1, self._keys + is_key, False
         self._last_s = time_s
+
+    def _leap(self, time_s: float) -> None:
+        """Times leap; where they come back, what was stamped otherwise counts for nothing, nor do headers."""
+        if self._home is not None and 0 < time_s - self._home[0] <= 2 * _BACK_S:
+            self._last_s, self._spent_s, self._lost_s, self._pauses, self._pauses_s = self._home
+            self._restarted, self._home = True, None
+        elif self._last_s is not None:
+            self._home = self._last_s, self._spent_s, self._lost_s, self._pauses, self._pauses_s
 
     def _gap(self, start_s: float, end_s: float, passed: int, is_key: bool) -> None:
         """Lost, if packets came for it, their bytes are gone, or something is damaged.

@@ -19,6 +19,7 @@ from dfd_core.media.film import Film
 from dfd_core.media.live_clock import LiveClock
 from dfd_core.media.opening import opened
 from dfd_core.media.stills import Still, is_still
+from dfd_core.media.strays import without_strays
 from dfd_core.media.urls import is_live, local_path, redact
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Float32Array, Frame
@@ -91,8 +92,8 @@ _Timed = Iterator[tuple[VideoFrame, float, float]]  # a picture, its media time,
 
 def _by_stamps(reader: Reader, step_s: float) -> _Timed:
     clock = Clock(step_s, reader.start_s)
-    for picture in reader.pictures():
-        yield picture, clock.media_s(picture.time), 0.0
+    for picture, pts_s in without_strays(reader.pictures(), step_s):
+        yield picture, clock.media_s(pts_s), 0.0
 
 
 def _by_arrival(reader: Reader, clock: LiveClock) -> _Timed:
