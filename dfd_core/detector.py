@@ -25,7 +25,7 @@ from dfd_core.judging.calibration import settings_by_stream
 from dfd_core.judging.report import Report, ReportBuilder
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.judging.verdict import VerdictMachine
-from dfd_core.media import is_live, local_path, read_frames, redact, stream_name
+from dfd_core.media import found_live, local_path, read_frames, redact, stream_name
 from dfd_core.media.clock import Sampler
 from dfd_core.media.live import LiveSource
 from dfd_core.settings import Settings
@@ -81,7 +81,7 @@ class Detector:
         if not isinstance(source, (str, os.PathLike)):
             raise DataError(f"A source is a path, a URL or bytes, not {type(source).__name__}; frames: score_frames.")
         url = os.fsdecode(source)
-        if is_live(url):
+        if found_live(url, self.settings.video):
             raise VideoError(f"{redact(url)} is a live stream, which has no end: watch it.")
         return scan_file(url, self.settings, scorer, on_time, seconds)
 
@@ -149,7 +149,7 @@ class Detector:
     def _watch(self, url: str, scorer: Scorer) -> Iterator[Observation]:
         stream, settings = stream_name(url), self.settings
         machine = VerdictMachine(settings_by_stream(settings.verdict)(stream), scorer.thresholds)
-        if is_live(url):
+        if found_live(url, settings.video):
             frames = LiveSource(url, stream, settings.video, patient=False).frames()
         else:
             frames = read_frames(url, stream, settings.video, live=False)

@@ -1,5 +1,7 @@
 import itertools
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +15,13 @@ import pytest
 from dfd_core.errors import SettingsError, VideoError
 from dfd_core.media import read_frames
 from dfd_core.media.newest import NewestFrames
+from dfd_core.media.protocols import is_built_in
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 from ingest.sources import SOURCES, Source, open_source
 from ingest.sources.synthetic import Scene, parse_scene, render_synthetic
 from tests.clips import write_clip
+from tests.http_streams import HttpStreams, at_pace, serving
 
 SETTINGS = VideoSettings(open_timeout_s=20.0, read_timeout_s=5.0, reconnect_max_s=0.5)
 SMALL = "duration=2&fake_from=1&size=320x240"
@@ -35,12 +39,63 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture(params=sorted(SOURCES))
+@pytest.fixture
+def sent(tmp_path: Path) -> Iterator[Callable[[str, str, str], str]]:
+    """Lets ffmpeg send a clip at its pace: `sent(url, container, more)` returns the URL."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def send(url: str, container: str, more: str = "") -> str:
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("no ffmpeg: apt-get install ffmpeg")
+        clip = write_clip(tmp_path / "sent.mp4", frames=500)
+        command = f"ffmpeg -v error -re -i {clip} -c copy -f {container} {more} {url}"
+        processes.append(subprocess.Popen(command.split(), stderr=subprocess.DEVNULL))
+        return url
+
+    yield send
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def streams() -> Iterator[HttpStreams]:
+    with serving() as server:
+        yield server
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def camera() -> str:
+    if not list(Path("/dev").glob("video*")):
+        pytest.skip("no camera at /dev/video*")
+    return "v4l2:///dev/video0"
+
+
+@pytest.fixture(params=sorted(set(SOURCES.values())))
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A working URL of each kind of source."""
+
+    def http() -> str:
+        streams: HttpStreams = request.getfixturevalue("streams")
+        film = write_clip(tmp_path / "clip.ts", frames=250).read_bytes()
+        streams.streams["/live"] = "video/mp2t", at_pace(film, 10.0)
+        return streams.url("/live")
+
+    def srt() -> str:
+        return pytest.skip("PyAV is built without SRT") if not is_built_in("srt") else ""
+
     examples = {
         "file": lambda: str(write_clip(tmp_path / "clip.mp4")),
-        "live": lambda: request.getfixturevalue("rtsp_server")(write_clip(tmp_path / "clip.mp4"), repeat=10),
+        "rtsp": lambda: request.getfixturevalue("rtsp_server")(write_clip(tmp_path / "clip.mp4"), repeat=10),
+        "http": http,
+        "rtmp": lambda: request.getfixturevalue("sent")(f"rtmp://127.0.0.1:{free_port()}/live/cam", "flv", "-listen 1"),
+        "rtp": lambda: request.getfixturevalue("sent")(f"udp://127.0.0.1:{free_port()}", "mpegts"),
+        "srt": srt,
+        "v4l2": camera,
         "synthetic": lambda: f"synthetic://?{SMALL}&live=1",
     }
     return str(examples[request.param]())
@@ -67,7 +122,17 @@ def test_names_come_from_the_url() -> None:
     assert open_source("/videos/clip.mp4", SETTINGS).name == "clip-mp4"
     camera = open_source("rtsp://me:secret@cam/live", SETTINGS)
     assert (camera.name, camera.description, camera.live) == ("cam-live", "rtsp://cam/live", True)
-    assert not open_source("https://host/clip.mp4", SETTINGS).live
+    assert not open_source("https://host.invalid/clip.mp4", SETTINGS).live  # where nobody answers, the name must do
+    assert open_source("https://host.invalid/clip.mp4", SETTINGS, live=True).live
+
+
+def test_what_cannot_be_read_here_is_told_at_once() -> None:
+    if not is_built_in("srt"):
+        with pytest.raises(VideoError, match="without SRT"):
+            open_source("srt://cam:9000?passphrase=hidden", SETTINGS)
+    for url in ("v4l2:///etc/passwd", "v4l2:///dev/../etc/passwd", "v4l2://"):
+        with pytest.raises(VideoError, match="names no camera"):
+            open_source(url, SETTINGS)
 
 
 def test_unknown_kinds_of_url_are_told() -> None:

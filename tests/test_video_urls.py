@@ -6,13 +6,16 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dfd_core.errors import RefusedError, StreamLostError, VideoError
 from dfd_core.media import is_live, local_path, read_frames, redact, stream_name, stream_names
+from dfd_core.media.urls import for_ffmpeg
 from dfd_core.types import Frame
 from tests.clips import write_clip
 from tests.reading import HASTY, SETTINGS, SLACK_S, read
@@ -47,6 +50,39 @@ def test_redact(url: str, shown: str) -> None:
 )
 def test_is_live(url: str, live: bool) -> None:
     assert is_live(url) is live
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("RTSP://cam/x", "rtsp://cam/x"),
+        ("rtsp://me:p/w?#[x]@y:%z@cam:554/a?b=c", "rtsp://me:p%2Fw%3F%23%5Bx%5D%40y%3A%25z@cam:554/a?b=c"),
+        ("rtsp://me:p%40ss@cam/x", "rtsp://me:p%40ss@cam/x"),
+        ("rtsp://cam/x?mail=a@b", "rtsp://cam/x?mail=a@b"),
+        ("rtsp://10.0.0.7:554/x?mail=a@b", "rtsp://10.0.0.7:554/x?mail=a@b"),
+        ("rtsp://[::1]:554/x", "rtsp://[::1]:554/x"),
+    ],
+)
+def test_what_ffmpeg_is_given(url: str, read: str) -> None:
+    assert for_ffmpeg(url) == read
+
+
+PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=24)
+
+
+@given(PASSWORDS.filter(lambda text: not re.match(r"\d{1,5}([/?#]|$)", text)), st.sampled_from(["me", "admin.2"]))
+@settings(max_examples=300)
+def test_any_password_reaches_the_server_and_nobody_else(password: str, user: str) -> None:
+    for written in (password, quote(password, safe="")):
+        url = f"Rtsp://{user}:{written}@cam.local:554/live/1?x=2"
+        login, _, place = for_ffmpeg(url).removeprefix("rtsp://").partition("@")
+        assert place == "cam.local:554/live/1?x=2"
+        assert not set("/?#[]@") & set(login)
+        quoted = login.partition(":")[2]
+        if written != password or "%" not in password:
+            assert unquote(quoted) == password
+        assert redact(url) == "Rtsp://cam.local:554/live/1"
+        assert stream_name(url).startswith("cam-local-554-live-1-")
 
 
 def test_local_path() -> None:
@@ -127,8 +163,9 @@ def test_rtsp_server_that_dies_is_a_lost_stream(rtsp_server, tmp_path: Path) -> 
 
 def test_rtsp_login(rtsp_server, tmp_path: Path) -> None:
     url = rtsp_server(write_clip(tmp_path / "clip.mp4"), login="me:p@ss/word")
-    good = url.replace("//", f"//me:{quote('p@ss/word', safe='')}@")
-    assert next(read_frames(good, "cam", PATIENT)).image.shape == (240, 320, 3)
+    for password in (quote("p@ss/word", safe=""), "p@ss/word"):
+        good = url.replace("rtsp://", f"RTSP://me:{password}@")
+        assert next(read_frames(good, "cam", PATIENT)).image.shape == (240, 320, 3)
     with pytest.raises(RefusedError, match="user name or password refused") as caught:
         next(read_frames(url.replace("//", "//me:hidden@"), "cam", PATIENT))
     assert "hidden" not in str(caught.value)

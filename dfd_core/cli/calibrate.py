@@ -14,7 +14,7 @@ from dfd_core.detector import score_source
 from dfd_core.errors import DataError, VideoError
 from dfd_core.judging.calibration import fit_thresholds, read_thresholds, write_thresholds
 from dfd_core.judging.scoring import Scorer, load_scorer
-from dfd_core.media import is_live, redact, stream_name
+from dfd_core.media import found_live, redact, stream_name
 from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from dfd_core.types import WindowResult
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Score the footage, fit, and write."""
-    live = is_live(args.source)
+    live = found_live(args.source, settings.video)
     if live and args.seconds is None:
         raise DataError("A live stream has no end: say with --seconds how much of it to look at.")
     stream = args.stream or stream_name(args.source)

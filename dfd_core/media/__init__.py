@@ -3,7 +3,7 @@
 That is FFmpeg through PyAV; Pillow and pillow-heif read what it does not: moving WebP and PNG, HEIF in tiles.
 """
 
-from dfd_core.media.opening import VideoInfo, probe
+from dfd_core.media.opening import VideoInfo, found_live, probe
 from dfd_core.media.reading import read_frames
 from dfd_core.media.urls import (
     MEDIA_SUFFIXES,
@@ -21,6 +21,7 @@ __all__ = [
     "STILL_SUFFIXES",
     "VIDEO_SUFFIXES",
     "VideoInfo",
+    "found_live",
     "is_live",
     "local_path",
     "probe",

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.media.coverage import DAMAGED, Coverage, has_hole, path_of
 from dfd_core.media.display import Orientation
-from dfd_core.media.opening import others_than, reason_of
+from dfd_core.media.opening import error_of, others_than, reason_of
 from dfd_core.names import format_time
 from dfd_core.settings import VideoSettings
 
@@ -71,7 +71,7 @@ class Film:
             raise self._lost(f"sent nothing for {self._settings.read_timeout_s:g} s") from None
         except (av.FFmpegError, OSError) as error:
             if self._live or "://" in self._name:
-                raise self._lost(f"was lost: {reason_of(error)}") from None
+                raise error_of(error, self._live)(f"{self._name} was lost: {reason_of(error)}.") from None
             self._damaged += 1
         except IndexError:  # PyAV's, at the end of a file in which more streams came up on the way
             self._damage()
@@ -119,5 +119,4 @@ class Film:
             self._coverage.damage()
 
     def _lost(self, why: str) -> VideoError:
-        kind = StreamLostError if self._live else VideoError
-        return kind(f"{self._name} {why}.")
+        return (StreamLostError if self._live else VideoError)(f"{self._name} {why}.")

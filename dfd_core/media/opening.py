@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from dfd_core.errors import RefusedError, StreamLostError, VideoError
-from dfd_core.media.urls import VIDEO_SUFFIXES, is_live, local_path, redact
+from dfd_core.media.protocols import check_kind, options_for
+from dfd_core.media.urls import VIDEO_SUFFIXES, for_ffmpeg, is_live, local_path, redact, scheme_of
 from dfd_core.settings import VideoSettings
 
 _OTHERS = 3  # streams that are told of one by one
@@ -55,20 +56,20 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
     try:
         if path is not None:
             _check_file(path)
+        check_kind(url)
         container = av.open(
-            url if path is None else f"file:{path.absolute()}",
-            options=_options(url, settings),
+            for_ffmpeg(url) if path is None else f"file:{path.absolute()}",
+            format="v4l2" if scheme_of(url) == "v4l2" else None,
+            options=options_for(url, settings),
             metadata_errors="replace",  # titles in Latin-1 are no reason not to look at the picture
             timeout=(settings.open_timeout_s, settings.read_timeout_s) if path is None else None,
         )
     except (av.FFmpegError, OSError) as error:
         if path is not None:
             raise VideoError(f"Cannot read {name}: {reason_of(error)}.") from None
-        refused = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError)
-        kind = RefusedError if refused else StreamLostError if live else VideoError
         late = time.monotonic() - started >= settings.open_timeout_s  # FFmpeg's RTSP client calls that damaged data
         why = f"no answer within {settings.open_timeout_s:g} s" if late else reason_of(error)
-        raise kind(f"Cannot open {name}: {why}.") from None
+        raise error_of(error, live)(f"Cannot open {name}: {why}.") from None
     with container:
         if container.format.name == "tty":  # FFmpeg would draw the letters of a text file
             raise VideoError(f"Cannot read {name}: it is text, not video.")
@@ -135,19 +136,36 @@ def _check_file(path: Path) -> None:
         raise VideoError(f"{path} is empty.")
 
 
-def _options(url: str, settings: VideoSettings) -> dict[str, str]:
-    """FFmpeg's options for one open; not `nobuffer`, which throws the first key frame away."""
-    microseconds = str(int((max(settings.open_timeout_s, settings.read_timeout_s) + 1) * 1e6))  # after PyAV's timeouts
-    if local_path(url) is not None:  # a file is a file: a playlist in disguise must not make us fetch what it names
-        return {"protocol_whitelist": "file", "pattern_type": "none"}
-    if url.lower().startswith(("rtsp://", "rtsps://")):
-        return {
-            "rtsp_transport": settings.rtsp_transport,
-            "timeout": microseconds,
-            "allowed_media_types": "video",
-        }
-    # FFmpeg looks at a stream for up to 5 s before it counts as open; cut short by the timeout, it never reads on
-    return {"rw_timeout": microseconds, "analyzeduration": str(int(min(5.0, settings.open_timeout_s / 2) * 1e6))}
+def error_of(error: OSError | av.FFmpegError, live: bool) -> type[VideoError]:
+    """The kind of error that FFmpeg's is for whoever reads a source."""
+    if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
+        return RefusedError
+    return StreamLostError if live else VideoError
+
+
+def comes_in_segments(container: InputContainer) -> bool:
+    """Whether it is a list of segments, each of which is fetched at once (HLS, DASH)."""
+    return container.format.name.split(",")[0] in ("hls", "dash")
+
+
+def is_endless(container: InputContainer, stream: VideoStream, url: str) -> bool:
+    """Whether an open source is live: its kind always is, or, over HTTP, it does not say where it ends.
+
+    A list of segments has a length once it is finished, a file one in bytes; a film whose index is whole needs none.
+    """
+    if scheme_of(url) not in ("http", "https"):
+        return is_live(url)
+    if comes_in_segments(container):
+        return not container.duration
+    return container.format.name == "mpjpeg" or (container.size <= 0 and stream.frames == 0)
+
+
+def found_live(url: str, settings: VideoSettings) -> bool:
+    """Whether `url` gives frames at its own pace; HTTP is asked, and where nobody answers, its name must do."""
+    if scheme_of(url) in ("http", "https"):
+        with suppress(VideoError), opened(url, settings, is_live(url)) as (container, stream):
+            return is_endless(container, stream, url)
+    return is_live(url)
 
 
 def reason_of(error: OSError | av.FFmpegError) -> str:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
+from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from dfd_core.errors import StreamLostError, VideoError
@@ -17,7 +18,8 @@ from dfd_core.media.compression import quantisers_of
 from dfd_core.media.display import Display, Orientation, orientation_of, oriented
 from dfd_core.media.film import Film
 from dfd_core.media.live_clock import LiveClock
-from dfd_core.media.opening import opened
+from dfd_core.media.opening import comes_in_segments, is_endless, opened
+from dfd_core.media.pacing import paced
 from dfd_core.media.stills import Still, is_still
 from dfd_core.media.strays import without_strays
 from dfd_core.media.urls import is_live, local_path, redact
@@ -60,11 +62,11 @@ def read_frames(
 
     Only frames that are yielded are converted. A file ends the iterator, by a PartialError where less was read than it
     says to hold. A live source starts at media time 0 and never ends: it raises StreamLostError when it ends, refuses
-    or gives no picture for `read_timeout_s`. Other trouble is a VideoError. `note` is told what of a file is left out;
-    a live source that is opened again goes on with the `clock` that it had.
+    or gives no picture for `read_timeout_s`; opened again, it goes on with the `clock` that it had. What is `live` is
+    found out where it is not said. Other trouble is a VideoError. `note` is told what of a file is left out.
     """
-    live = is_live(url) if live is None else live
-    with opened(url, settings, live) as (container, video):
+    with opened(url, settings, is_live(url) if live is None else live) as (container, video):
+        live = is_endless(container, video, url) if live is None else live
         reader: Reader
         if not live and is_still(container):
             reader = Still(container, video, redact(url), local_path(url), note)
@@ -72,7 +74,7 @@ def read_frames(
             reader = Film(container, video, redact(url), settings, live=live, note=note)
         display, sampler = Display(settings.max_pixels), Sampler(settings.sample_fps)
         step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
-        timed = _by_arrival(reader, clock or LiveClock(step_s)) if live else _by_stamps(reader, step_s)
+        timed = _by_arrival(reader, container, clock or LiveClock(step_s)) if live else _by_stamps(reader, step_s)
         index = -1
         for index, (picture, time_s, usual_s) in enumerate(timed):
             captured_at_s = time.time()
@@ -96,8 +98,9 @@ def _by_stamps(reader: Reader, step_s: float) -> _Timed:
         yield picture, clock.media_s(pts_s), 0.0
 
 
-def _by_arrival(reader: Reader, clock: LiveClock) -> _Timed:
-    for picture in reader.pictures():
+def _by_arrival(reader: Reader, container: InputContainer, clock: LiveClock) -> _Timed:
+    pictures = reader.pictures()
+    for picture in paced(pictures) if comes_in_segments(container) else pictures:
         time_s = clock.media_s(picture.time, time.monotonic())
         yield picture, time_s, clock.step_s
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote
 
 STILL_SUFFIXES = frozenset(
     {".apng", ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
@@ -18,7 +18,18 @@ VIDEO_SUFFIXES = frozenset(
     | {".mxf", ".ogm", ".ogv", ".qt", ".tod", ".ts", ".vob", ".webm", ".wmv"}
 )
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | STILL_SUFFIXES
-_LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "srt", "udp", "rtp"})
+_LIVE_SCHEMES = frozenset(
+    {"rtsp", "rtsps", "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts", "srt", "udp", "rtp", "v4l2"}
+)
+_SCHEME = re.compile(r"([A-Za-z][\w+.-]+):/")
+_HOST = re.compile(r"(?P<host>[^/?#:@]+|\[[^/?#@]*\])(?P<port>:\d{1,5})?([/?#]|$)")
+_BARE = re.compile(r"[/?#@\[\]]|%(?![0-9A-Fa-f]{2})")  # what a quoted user name or password does not hold
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL in small letters; empty for a path."""
+    found = _SCHEME.match(url)
+    return found[1].lower() if found else ""
 
 
 def redact(url: str) -> str:
@@ -34,19 +45,57 @@ def redact(url: str) -> str:
     return f"{scheme}://" + re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0]
 
 
+def for_ffmpeg(url: str) -> str:
+    """`url` as FFmpeg reads it: the scheme in small letters, user and password quoted.
+
+    They reach to the last @, unless what stands first is a host that no password follows. Either may be quoted already;
+    one that holds what a quoted one cannot (a / ? # @ [ ], or a % that quotes nothing) is taken as it is.
+    """
+    scheme, rest = scheme_of(url), url.partition("://")[2]
+    if not scheme or not rest:
+        return url
+    if scheme == "v4l2":
+        return "/" + rest.partition("/")[2]
+    user, place = _user_and_place(rest)
+    if not user:
+        return f"{scheme}://{place}"
+    name, colon, password = user.partition(":")
+    return f"{scheme}://{_quoted(name)}{colon}{_quoted(password)}@{place}"
+
+
+def _user_and_place(rest: str) -> tuple[str, str]:
+    """What is before and after the @ that ends the user part; before it is nothing where there is none."""
+    user, at, place = rest.rpartition("@")
+    first = _HOST.match(rest)
+    if first is not None and (not first["port"] or re.search(r"[.\]]|^localhost$", first["host"])):
+        return "", rest  # an @ in the path or the query
+    return (user, place) if at else ("", rest)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="" if _BARE.search(text) else "%")
+
+
 def local_path(url: str) -> Path | None:
     """The file that `url` names, None for everything that is not on this machine."""
-    if url.lower().startswith("file://"):
-        return Path(unquote(urlsplit(url).path))
-    return Path(url) if re.match(r"[A-Za-z][\w+.-]+:/", url) is None else None
+    named = re.match(r"file://[^/]*([^?#]*)", url, re.IGNORECASE)
+    if named is not None:
+        return Path(unquote(named[1]))
+    return None if scheme_of(url) else Path(url)
 
 
 def is_live(url: str) -> bool:
-    """Whether `url` gives frames at its own pace: cameras and HTTP streams, but not paths or video files over HTTP."""
-    scheme = url.partition("://")[0].lower()
+    """Whether `url` gives frames at its own pace, as far as its name tells: HTTP may be either, see `found_live`."""
+    scheme = scheme_of(url)
     if scheme in ("http", "https"):
-        return Path(urlsplit(url).path).suffix.lower() not in MEDIA_SUFFIXES
+        return Path(_path_and_query(url)[0]).suffix.lower() not in MEDIA_SUFFIXES
     return scheme in _LIVE_SCHEMES
+
+
+def _path_and_query(url: str) -> tuple[str, str]:
+    place = _user_and_place(url.partition("://")[2])[1].partition("#")[0]
+    path, _, query = place.partition("?")
+    return "/" + path.partition("/")[2], query
 
 
 def stream_name(url: str) -> str:
@@ -56,7 +105,7 @@ def stream_name(url: str) -> str:
         text = path.name
     else:
         text = redact(url).partition("://")[2] or url.partition(":")[0]
-        query = urlsplit(url).query if is_live(url) else ""
+        query = _path_and_query(url)[1] if is_live(url) else ""
         text += "-" + hashlib.sha256(query.encode()).hexdigest()[:4] if query else ""
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[-64:].strip("-") or "stream"
 

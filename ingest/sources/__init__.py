@@ -1,6 +1,7 @@
 """Where frames come from: one module a kind of source, found by the scheme of its URL.
 
-A source module has `open_source(url, name, settings) -> Source`; adding one is its file and its line in `SOURCES`.
+A source module has `open_source(url, name, settings, live) -> Source`, where `live` is None unless somebody said so;
+adding one is its file and the line of its scheme in `SOURCES`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,28 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from dfd_core.errors import VideoError
-from dfd_core.media import is_live, local_path, redact, stream_name
+from dfd_core.media import redact, stream_name
+from dfd_core.media.urls import scheme_of
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 
 SOURCES = {
-    "file": "ingest.sources.file",
-    "live": "ingest.sources.rtsp",
-    "synthetic": "ingest.sources.synthetic",
-}
+    "": "file",
+    "file": "file",
+    "http": "http",
+    "https": "http",
+    "rtmp": "rtmp",
+    "rtmpe": "rtmp",
+    "rtmps": "rtmp",
+    "rtmpt": "rtmp",
+    "rtp": "rtp",
+    "rtsp": "rtsp",
+    "rtsps": "rtsp",
+    "srt": "srt",
+    "synthetic": "synthetic",
+    "udp": "rtp",
+    "v4l2": "v4l2",
+}  # scheme of a URL: module
 
 
 class Source(Protocol):
@@ -42,14 +56,11 @@ def open_source(url: str, settings: VideoSettings, name: str | None = None, live
     """The source that `url` (or path) names, not yet opened; `name` is the stream's id, by default from the URL.
 
     `live` says whether it gives frames at its own pace; None: it is found out.
-
     Raises VideoError for a kind of URL that nobody reads, SettingsError for a wrong parameter in it.
     """
-    scheme = url.partition("://")[0].lower()
+    scheme = scheme_of(url)
     if scheme not in SOURCES:
-        scheme = "live" if (is_live(url) if live is None else live) else "file"
-    if scheme == "file" and local_path(url) is None and not url.lower().startswith(("http://", "https://")):
-        raise VideoError(f"{redact(url)} is no source: give a path, or a URL of rtsp, rtmp, srt, http or synthetic.")
-    module = importlib.import_module(SOURCES[scheme])
-    source: Source = module.open_source(url, name or stream_name(url), settings)
+        raise VideoError(f"{redact(url)} is no source: give a path, or a URL of {', '.join(filter(None, SOURCES))}.")
+    module = importlib.import_module(f"ingest.sources.{SOURCES[scheme]}")
+    source: Source = module.open_source(url, name or stream_name(url), settings, live)
     return source

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dfd_core.errors import VideoError
 from dfd_core.media import read_frames, redact
+from dfd_core.media.live import LiveSource
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
 
@@ -35,6 +36,6 @@ class FileSource:
         return read_frames(self.url, self.name, self.settings, live=False)
 
 
-def open_source(url: str, name: str, settings: VideoSettings) -> FileSource:
-    """The source for a path, a file:// URL or a video file over HTTP."""
-    return FileSource(url, name, settings)
+def open_source(url: str, name: str, settings: VideoSettings, live: bool | None = None) -> FileSource | LiveSource:
+    """The source for a path or a file:// URL; one that is said to be `live` is a pipe, or is written for ever."""
+    return LiveSource(url, name, settings) if live else FileSource(url, name, settings)

@@ -247,6 +247,7 @@ class SyntheticSource:
             yield replace(frame, captured_at_s=time.time())
 
 
-def open_source(url: str, name: str, settings: VideoSettings) -> SyntheticSource:
+def open_source(url: str, name: str, settings: VideoSettings, live: bool | None = None) -> SyntheticSource:
     """The source for a synthetic:// URL; raises SettingsError for a wrong parameter."""
-    return SyntheticSource(name, parse_scene(url), settings)
+    scene = parse_scene(url)
+    return SyntheticSource(name, scene if live is None else replace(scene, live=int(live)), settings)
