@@ -41,12 +41,23 @@ class VideoSettings(_Section):
     reconnect_max_s: float = 30.0  # longest pause between two attempts to reconnect
     rtsp_transport: str = "tcp"  # tcp or udp
     max_pixels: int = 3840 * 2160  # larger pictures are scaled down to this before anything looks at them
+    max_width: int = 16_384  # px; a source with wider pictures is refused
+    max_height: int = 16_384  # px
+    max_bytes: int = 200_000_000_000  # a larger file is refused
+    max_frames: int = 20_000_000  # of a file; it is given up there, as at the next two
+    max_seconds: float = 172_800.0  # of a file's media time
+    max_decode_s: float = 86_400.0  # that a file may take to decode, whatever else is done meanwhile
 
     def _judge(self) -> None:
         _require(
             (self.sample_fps > 0, "video.sample_fps must be above 0"),
             (min(self.open_timeout_s, self.read_timeout_s) > 0, "video timeouts must be above 0"),
             (self.rtsp_transport in ("tcp", "udp"), "video.rtsp_transport must be tcp or udp"),
+            (
+                min(self.max_width, self.max_height, self.max_bytes, self.max_frames) > 0
+                and min(self.max_seconds, self.max_decode_s) > 0,
+                "video.max_width, max_height, max_bytes, max_frames, max_seconds and max_decode_s must be above 0",
+            ),
             (self.max_pixels >= 65536, "video.max_pixels must be at least 65536"),
         )
 

@@ -20,6 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from dfd_core.errors import RefusedError, StreamLostError, VideoError
+from dfd_core.media.limits import check_bytes, check_size
 from dfd_core.media.protocols import check_kind, options_for
 from dfd_core.media.urls import VIDEO_SUFFIXES, for_ffmpeg, is_live, local_path, redact, scheme_of
 from dfd_core.settings import VideoSettings
@@ -56,6 +57,7 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
     try:
         if path is not None:
             _check_file(path)
+            check_bytes(name, path.stat().st_size, settings)
         check_kind(url)
         container = av.open(
             for_ffmpeg(url) if path is None else f"file:{path.absolute()}",
@@ -82,7 +84,11 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
         if path is not None and is_picture(container) and path.suffix.lower() in VIDEO_SUFFIXES:
             codec = streams[0].codec_context.name
             raise VideoError(f"{name} is a picture ({codec}) with the name of a video; give it its proper suffix.")
-        yield container, max(streams, key=_rank)
+        chosen = max(streams, key=_rank)
+        if path is None and not live:
+            check_bytes(name, container.size, settings)
+        check_size(name, chosen.width, chosen.height, settings)
+        yield container, chosen
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, float, int]:

@@ -17,6 +17,7 @@ from dfd_core.media.clock import Clock, Sampler
 from dfd_core.media.compression import quantisers_of
 from dfd_core.media.display import Display, Orientation, orientation_of, oriented
 from dfd_core.media.film import Film
+from dfd_core.media.limits import FileLimits, check_size
 from dfd_core.media.live_clock import LiveClock
 from dfd_core.media.opening import comes_in_segments, is_endless, opened
 from dfd_core.media.pacing import paced
@@ -74,11 +75,13 @@ def read_frames(
             reader = Film(container, video, redact(url), settings, live=live, note=note)
         display, sampler = Display(settings.max_pixels), Sampler(settings.sample_fps)
         step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
-        timed = _by_arrival(reader, container, clock or LiveClock(step_s)) if live else _by_stamps(reader, step_s)
+        limits, clock = FileLimits(redact(url), settings), clock or LiveClock(step_s)
+        timed = _by_arrival(reader, container, clock) if live else _by_stamps(reader, step_s, limits)
         index = -1
         for index, (picture, time_s, usual_s) in enumerate(timed):
             captured_at_s = time.time()
             if sampler.takes(time_s, usual_s):
+                check_size(limits.name, picture.width, picture.height, settings)
                 turned = reader.orientation or orientation_of(picture)
                 image = display.image(picture, reader.pixel, turned)
                 yield Frame(stream, index, time_s, captured_at_s, image, _quantisers(picture, turned))
@@ -92,10 +95,12 @@ def read_frames(
 _Timed = Iterator[tuple[VideoFrame, float, float]]  # a picture, its media time, and the usual step if it matters
 
 
-def _by_stamps(reader: Reader, step_s: float) -> _Timed:
+def _by_stamps(reader: Reader, step_s: float, limits: FileLimits) -> _Timed:
     clock = Clock(step_s, reader.start_s)
-    for picture, pts_s in without_strays(reader.pictures(), step_s):
-        yield picture, clock.media_s(pts_s), 0.0
+    for picture, pts_s in limits.timed(without_strays(reader.pictures(), step_s)):
+        time_s = clock.media_s(pts_s)
+        limits.check_time(time_s)
+        yield picture, time_s, 0.0
 
 
 def _by_arrival(reader: Reader, container: InputContainer, clock: LiveClock) -> _Timed:
