@@ -69,6 +69,21 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def put_into(folder: Path) -> str:
+    """A folder into which a broken file and a good one are put once it is watched."""
+    folder.mkdir()
+    data = write_clip(folder.parent / "clip.mp4").read_bytes()
+
+    def put() -> None:
+        for n in range(30):  # until it is watched, and then for a while
+            time.sleep(0.5)
+            (folder / "broken.mp4").write_bytes(b"no film")
+            (folder / f"{n}.mp4").write_bytes(data)
+
+    threading.Thread(target=put, daemon=True).start()
+    return f"watch://{folder}"
+
+
 def camera() -> str:
     if not list(Path("/dev").glob("video*")):
         pytest.skip("no camera at /dev/video*")
@@ -96,6 +111,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         "rtp": lambda: request.getfixturevalue("sent")(f"udp://127.0.0.1:{free_port()}", "mpegts"),
         "srt": srt,
         "v4l2": camera,
+        "watch": lambda: put_into(tmp_path / "watched"),
         "synthetic": lambda: f"synthetic://?{SMALL}&live=1",
     }
     return str(examples[request.param]())

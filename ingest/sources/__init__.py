@@ -32,6 +32,7 @@ SOURCES = {
     "synthetic": "synthetic",
     "udp": "rtp",
     "v4l2": "v4l2",
+    "watch": "watch",
 }  # scheme of a URL: module
 
 
