@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from dfd_core.checks.texture import STRIDE, Texture
 from dfd_core.judging.scoring import Scorer
 from dfd_core.models.runtime import load_model
 from dfd_core.settings import ModelSettings
-from dfd_core.types import FaceTrack
+from dfd_core.types import FaceTrack, UInt8Array
 from tests.fixtures_faces import clip_set, pages_of_clips
 from tests.keras_process import KerasProcess
 from tests.test_trainer import run_commands
 from trainer.data.face_pool import FacePool
+from trainer.fakes.light import CHANGES, wide_gamut
 
 _LAYERS = """
 import numpy as np
@@ -57,12 +59,24 @@ rng = np.random.default_rng(1)
 statistics = rng.normal(0, 1, (len(pool), 40)).astype(np.float32)
 statistics[:, 7] += 4 * pool.fake
 statistics[:, 3] *= 100  # wide, and says nothing
-head = fit_head(statistics, pool)
+other = rng.normal(0, 1, (50, 40)).astype(np.float32)
+unchanged = other, other
+head = fit_head(statistics, pool, unchanged)
 logits = logits_of(head, statistics)
 assert (logits[pool.fake].min() > logits[~pool.fake].max()), logits
 assert np.argmax(np.abs(head.direction)) == 7
 centres = [np.average(logits[of], weights=weights[of]) for of in (pool.fake, ~pool.fake)]
 assert abs(sum(centres)) < 0.2 * (centres[0] - centres[1])  # even odds lie half-way
+
+both = statistics.copy()
+both[:, 9] = both[:, 7] + rng.normal(0, 0.5, len(pool))  # tells too, but light moves it as well
+lit = other.copy()
+lit[:, 9] += rng.normal(0, 3, 50)
+plain, proof = (fit_head(both, pool, nuisance) for nuisance in (unchanged, (other, lit)))
+moved = [np.std(logits_of(head, lit) - logits_of(head, other)) for head in (plain, proof)]
+assert moved[1] < 0.7 * moved[0], moved
+logits = logits_of(proof, both)
+assert logits[pool.fake].min() > logits[~pool.fake].max()
 """
 
 
@@ -136,6 +150,26 @@ def track_of(pool: FacePool, frames: int, absent: int) -> FaceTrack:
     boxes = np.tile(np.array([10, 10, 70, 70], np.float32), (frames, 1))
     boxes[slice(1, 1 + absent) if absent < frames else slice(None)] = np.nan
     return FaceTrack(0, boxes, np.full((frames, 6, 2), 40, np.float32), np.stack([image] * frames), 96)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_other_colours_keep_the_picture(pool: FacePool, change: Callable[..., UInt8Array]) -> None:
+    image = np.ascontiguousarray(pool.read(0, 0.0).image[:96, :96])
+    changed = [change(image, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert changed[0].shape == image.shape
+    assert changed[0].dtype == np.uint8
+    assert np.array_equal(changed[0], changed[1])
+    assert 0.5 < np.abs(changed[0].astype(int) - image).mean() < 60
+    grey = [picture.mean(axis=2).ravel() for picture in (image, changed[0])]
+    assert np.corrcoef(grey)[0, 1] > 0.9
+
+
+def test_wide_gamut_makes_colours_paler_and_leaves_grey(pool: FacePool) -> None:
+    rng, red = np.random.default_rng(1), np.full((4, 4, 3), (200, 40, 40), np.uint8)
+    spread = [int(np.ptp(picture[0, 0].astype(int))) for picture in (red, wide_gamut(red, rng))]
+    assert spread[1] < 0.8 * spread[0]
+    grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    assert np.abs(wide_gamut(grey, rng).astype(int) - grey).max() <= 1
 
 
 def test_checks_without_weight_are_not_computed(tiny_model: Path) -> None:

@@ -1,7 +1,8 @@
 """Fisher's linear discriminant of statistics, its covariance drawn towards a sphere.
 
 Regularised discriminant analysis (Friedman, JASA 1989): with hundreds of statistics and some eighty methods, the shrunk
-covariance is what carries over to methods that were not seen.
+covariance is what carries over to methods that were not seen. What is known to say nothing counts as spread within the
+classes (nuisance attribute projection, softly: Solomonoff et al., ICASSP 2005).
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from trainer.data.face_pool import FacePool
 from trainer.networks.texture import Head
 
 SHRINKAGE = 0.7  # of folds over .3, .5, .6, .7 and .9
+NUISANCE = 0.3  # of the trace of the covariance within the classes; of folds over 0, .3, 1, 3 and 10
 _LEAST_DEVIATION = 1e-6
 
 
-def fit_head(statistics: Float32Array, pool: FacePool) -> Head:
+def fit_head(statistics: Float32Array, pool: FacePool, nuisance: tuple[Float32Array, Float32Array]) -> Head:
     """The head that tells the fakes of `pool`, N faces, from its real ones by their statistics (N, D).
+
+    `nuisance`: statistics (M, D) of some crops before and after a change that says nothing of the class.
 
     Its logit is 0 half-way between the classes, and its deviation over all faces is 1: `dfd fuse` calibrates it. Within
     the fakes each method counts alike, and within the real faces each page; faces of unknown family, as portraits are,
@@ -31,6 +35,7 @@ def fit_head(statistics: Float32Array, pool: FacePool) -> Head:
     z = standardised(statistics, mean, scale).astype(np.float64)
     centres = [np.average(z[of], axis=0, weights=weights[of]) for of in (~pool.fake, pool.fake)]
     within = np.mean([np.cov(z[of].T, aweights=weights[of]) for of in (~pool.fake, pool.fake)], axis=0)
+    within += _spread_of(nuisance, mean, scale) * (NUISANCE * np.trace(within))
     sphere = np.eye(len(within)) * np.trace(within) / len(within)
     direction = np.linalg.solve((1 - SHRINKAGE) * within + SHRINKAGE * sphere, centres[1] - centres[0])
     direction /= np.sqrt(np.cov(z @ direction, aweights=weights)) + _LEAST_DEVIATION
@@ -41,6 +46,13 @@ def fit_head(statistics: Float32Array, pool: FacePool) -> Head:
 def logits_of(head: Head, statistics: Float32Array) -> Float32Array:
     """Logits float32 (N,) of statistics (N, D)."""
     return standardised(statistics, head.mean, head.scale) @ head.direction + np.float32(head.offset)
+
+
+def _spread_of(nuisance: tuple[Float32Array, Float32Array], mean: Float32Array, scale: Float32Array) -> Float64Array:
+    """Second moments (D, D) of what changes in standardised statistics, of trace 1, or 0 where nothing does."""
+    before, after = (standardised(statistics, mean, scale).astype(np.float64) for statistics in nuisance)
+    moments = (after - before).T @ (after - before)
+    return np.asarray(moments / max(np.trace(moments), _LEAST_DEVIATION))
 
 
 def weights_of(pool: FacePool) -> Float64Array:

@@ -15,10 +15,12 @@ from rich.progress import Progress
 from dfd_core.checks.appearance import network_input
 from dfd_core.checks.texture import STRIDE, Texture
 from dfd_core.console import PlainConsole
+from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import read_card, write_card
 from dfd_core.settings import Settings
-from dfd_core.types import Float32Array
+from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import TRAIN, FacePool, pool_of
+from trainer.fakes.light import relit
 from trainer.networks.weights import copy_model
 from trainer.training.folds import Row, folds_of, run_folds, score_files
 from trainer.training.provenance import current_commit, data_statement, fingerprint
@@ -33,6 +35,7 @@ for each fold, with the check of the others, and report.json, with the texture a
 it has not seen."""
 
 _TOGETHER = 32  # faces go through the network together
+_RELIT, _RELIT_SEED = 700, 1  # faces whose statistics in other colours are measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,14 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Measure the statistics of all faces, and fit."""
     card, pool = read_card(args.model), pool_of(args.data)
-    statistics = _statistics(pool, card.input.size, args.threads)
+    statistics, nuisance = _measured(pool, card.input.size, args.threads)
 
     def fit(faces: FacePool, out: Path) -> Callable[[FacePool, Sequence[int]], list[Row]]:
         from trainer.networks.texture import write_texture
         from trainer.training.discriminant import fit_head, logits_of
 
         trained = faces.only(faces.splits == TRAIN)
-        head = fit_head(statistics[trained.numbers], trained)
+        head = fit_head(statistics[trained.numbers], trained, nuisance)
         copy_model(args.model, out)
         write_texture(out, card.input.size, head)
         facts = {"faces": len(trained), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)}
@@ -76,8 +79,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _statistics(pool: FacePool, size: int, threads: int) -> Float32Array:
-    """Of each face the mean of its moments' statistics, float32 (N, D); as many moments as the check looks at."""
+def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, tuple[Float32Array, Float32Array]]:
+    """Of each face the mean of its moments' statistics, float32 (N, D), and `_nuisance` of the faces of train."""
     from trainer.networks.texture import statistics_runtime
 
     network = statistics_runtime(size, threads)
@@ -85,8 +88,25 @@ def _statistics(pool: FacePool, size: int, threads: int) -> Float32Array:
     with Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
         for start in bar.track(range(0, len(pool), _TOGETHER), description="statistics"):
             moments = [pool.pictures.crops(int(n))[::STRIDE] for n in pool.numbers[start : start + _TOGETHER]]
-            images = np.stack([network_input(crop, size) for crops in moments for crop in crops])
-            (measured,) = network.run(images).values()
+            measured = _of([crop for crops in moments for crop in crops], network, size)
             ends = np.cumsum([len(crops) for crops in moments])[:-1]
             found += [own.mean(axis=0) for own in np.split(measured, ends)]
-    return np.stack(found)
+    return np.stack(found), _nuisance(pool.only(pool.splits == TRAIN), network, size)
+
+
+def _nuisance(pool: FacePool, network: LiteRuntime, size: int) -> tuple[Float32Array, Float32Array]:
+    """Statistics (M, D) of some faces, and of the same ones in other colours."""
+    rng = np.random.default_rng(_RELIT_SEED)
+    chosen = pool.numbers[rng.permutation(len(pool))[:_RELIT]]
+    faces = [crops[len(crops) // 2] for crops in (pool.pictures.crops(int(n)) for n in chosen)]
+    before, after = [
+        np.concatenate([_of(images[at : at + _TOGETHER], network, size) for at in range(0, len(images), _TOGETHER)])
+        for images in (faces, [relit(face, rng) for face in faces])
+    ]
+    return before, after
+
+
+def _of(crops: Sequence[UInt8Array], network: LiteRuntime, size: int) -> Float32Array:
+    """Statistics (N, D) of N crops."""
+    (measured,) = network.run(np.stack([network_input(crop, size) for crop in crops])).values()
+    return measured
