@@ -92,7 +92,7 @@ KINDS = {
     ".flv": ("libx264", {"preset": "ultrafast"}),
     ".avi": ("mpeg4", {"b": "2000000"}),
     ".mpg": ("mpeg2video", {"b": "2000000"}),
-    ".webm": ("libvpx", {"deadline": "realtime", "cpu-used": "8", "b": "2000000"}),
+    ".webm": ("libvpx", {"deadline": "realtime", "cpu-used": "-8", "b": "2000000"}),
 }
 
 
