@@ -124,7 +124,7 @@ def sentence(error: RedisError, shown: str) -> str:
     if isinstance(error, ReadOnlyError):
         return f"Redis at {shown} is a replica that takes nothing: name its primary with --redis or DFD_REDIS_URL."
     if isinstance(error, NoPermissionError):
-        return f"Redis at {shown} does not permit its user what dfd needs ({text}): see deploy/redis/users.acl."
+        return f"Redis at {shown} does not permit its user what dfd needs ({text}): give it more with ACL SETUSER."
     if isinstance(error, ResponseError):
         return f"Redis at {shown} answers and takes nothing ({text.rstrip('.')}): see to the server."
     return (
