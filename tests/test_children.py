@@ -13,26 +13,10 @@ import pytest
 from dfd_core.errors import DataError
 from trainer.processes import processes
 
-_PARENT = """
-import os, time
-from trainer.processes import processes
 
-def rest(pid):
-    time.sleep(600)
-
-if __name__ == "__main__":
-    with processes(1, os.getpid) as pool:
-        print(pool.submit(int).result(), flush=True)
-        pool.submit(rest).result()
-"""
-
-
-def test_a_killed_parent_leaves_no_child(tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(_PARENT)
-    with subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
-    ) as parent:
+def test_a_killed_parent_leaves_no_child() -> None:
+    command = [sys.executable, "-m", "tests.programs.parent_of_a_resting_child"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = Path("/proc") / next(line.strip() for line in parent.stdout if line.strip())
         assert child.exists()

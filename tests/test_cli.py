@@ -153,18 +153,11 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-@pytest.mark.parametrize("by", ["print(line, file=sys.STREAM)", "PlainConsole(file=sys.STREAM).print(line)"])
+@pytest.mark.parametrize("by", ["print", "console"])
 def test_a_reader_that_goes_away_is_no_traceback(stream: str, by: str) -> None:
-    script = (
-        "import sys, types; from dfd_core.cli import main as cli; from dfd_core.console import PlainConsole\n"
-        "line = 'x' * 999\n"
-        f"def run(args, settings):\n    while True: {by.replace('STREAM', stream)}\n"
-        "sys.modules['endless'] = types.SimpleNamespace(EXAMPLES='', add_arguments=lambda parser: None, run=run)\n"
-        "cli.COMMANDS['endless'] = cli.Command('endless', 'Talks.')\n"
-        "sys.exit(cli.main(['endless']))"
-    )
+    command = [sys.executable, "-m", "tests.programs.talks_for_ever", stream, by]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
+    with subprocess.Popen(command, **pipes) as process:
         pipe = getattr(process, stream)
         assert pipe.read(1) == b"x"
         pipe.close()

@@ -89,27 +89,11 @@ def test_a_bad_file_gets_its_sentence(
     assert error.count("\n") == 1
 
 
-_FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from dfd_core.errors import DataError
-from trainer.data.storage import disk_errors
-from trainer.data.parts import load_windows, save_windows
-windows = load_windows(Path(sys.argv[1]))
-resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
-try:
-    with disk_errors(Path(sys.argv[2])):
-        save_windows(Path(sys.argv[2]), windows)
-except DataError as error:
-    print(error)
-"""
-
-
 def test_a_full_disk_gets_its_sentence(tmp_path: Path) -> None:
     """Where windows are kept it is met; before HDF5 meets it, which it does not survive, writing ends."""
     part = tmp_path / "part.npz"
     save_windows(part, [window_of(np.random.default_rng(1), 2)])
-    command = [sys.executable, "-B", "-c", _FULL_DISK, str(part), str(tmp_path / "other.npz")]
+    command = [sys.executable, "-B", "-m", "tests.programs.full_disk", str(part), str(tmp_path / "other.npz")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.startswith(f"Cannot write {tmp_path / 'other.npz'}: the disk is full"), done.stderr
     assert not (tmp_path / "other.npz").exists()

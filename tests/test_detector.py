@@ -24,7 +24,7 @@ from trainer.fakes.restoration import PACKAGE, Restoration, restore
 FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
 HELD_OUT = "ca_odi"  # no face of this source was trained on
 LEAST = 50  # faces of it that are scored
-PLAN = Clip(seconds=1.2, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
+PLAN = Clip(seconds=0.8, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
 
 
 @pytest.fixture(scope="module")

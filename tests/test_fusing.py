@@ -108,7 +108,7 @@ def test_a_model_is_fused_anew(
 ) -> None:
     data = face_set(tmp_path / "set.h5", pool, ("restored",))
     model = Path(shutil.copytree(SHIPPED, tmp_path / "model"))
-    command = ["fuse", str(model), "--data", str(data), "--clips", "3", "--split", "train", "--jobs", "1"]
+    command = ["fuse", str(model), "--data", str(data), "--clips", "2", "--split", "train", "--jobs", "1"]
     command += ["--also", "frozen", "--also", "lip_synced"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     assert "an alarm begins at" in capsys.readouterr().out
@@ -116,7 +116,7 @@ def test_a_model_is_fused_anew(
     assert {n: h for n, h in new.files.items() if n != "README.md"} == {
         n: h for n, h in old.files.items() if n != "README.md"
     }
-    assert new.figures["clips"]["clips"] == 30
+    assert new.figures["clips"]["clips"] == 20
     assert new.version != old.version  # or reports of the old one would be taken for its own
     assert set(new.figures["clips"]["auc_by_kind"]) == {"restored", *MANIPULATIONS}
     assert Fusion.from_card(new.fusion).probability({"appearance": 0.9}, USUAL) is not None

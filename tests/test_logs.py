@@ -11,17 +11,11 @@ from dfd_core.errors import SettingsError
 from dfd_core.process.logs import JsonLines
 from dfd_core.settings import Settings
 
-SCRIPT = """
-import logging, sys
-from dfd_core.process.logs import start_logging
-from dfd_core.settings import LogSettings
-start_logging(LogSettings(sys.argv[1]))
-logging.getLogger("dfd.test").warning("%s of %d windows\\nlost", 1, 2)
-"""
-
 
 def logged(how: str) -> str:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, how], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.programs.log_a_line", how], capture_output=True, text=True, check=True
+    )
     assert done.stdout == ""
     return done.stderr
 

@@ -27,39 +27,6 @@ def people(root: Path, portrait: Path, count: int = 4) -> Path:
     return root
 
 
-_SEARCH = """
-import pathlib, sys
-import numpy as np
-from dfd_core.cli.main import main
-from dfd_core.models.runtime import open_runtime
-from trainer.networks.found import load_best
-from trainer.search.tuner import Tuner
-data, run, model = sys.argv[1:]
-facts = pathlib.Path(run) / "trials" / "trial_0" / "facts.json"
-def search(*more):
-    fixed = ["--backbones", "plain", "--size", "64", "--epochs", "1", "--batch", "4"]
-    return main(["search", "--data", data, "--out", run, *fixed, *more])
-def die(self, trial, *_, **__):
-    if trial.trial_id == "1":
-        raise KeyboardInterrupt
-whole, Tuner.on_epoch_end = Tuner.on_epoch_end, die
-assert search() == 130
-Tuner.on_epoch_end = whole
-written = facts.stat().st_mtime_ns
-assert search() == 0
-assert facts.stat().st_mtime_ns == written  # the first trial stands
-assert search("--seed", "2") == 1
-assert main(["export", run, "--out", model]) == 0
-best, legacy = load_best(pathlib.Path(run)), load_best(pathlib.Path(run, "best_model.h5"))
-images = np.random.default_rng(1).integers(0, 256, (5, 64, 64, 3), np.uint8)
-fake = np.asarray(best(images, training=False))[:, 0]
-assert np.abs(np.asarray(legacy(images, training=False))[:, 0] - fake).max() < 1e-6
-for runtime in ("litert", "keras"):
-    logit = open_runtime(pathlib.Path(model), runtime).run(images)["logit"][:, 0]
-    assert np.abs(1 / (1 + np.exp(-logit)) - fake).max() < 5e-3, runtime
-"""
-
-
 @pytest.mark.slow
 def test_from_a_folder_to_a_served_model(tmp_path: Path, in_keras: KerasProcess, marked: Marked) -> None:  # noqa: F811
     """Build, train two steps, search two tiny trials with an interruption, export, serve."""
@@ -76,7 +43,7 @@ def test_from_a_folder_to_a_served_model(tmp_path: Path, in_keras: KerasProcess,
     )
     assert "8 windows (train 2 real and 2 fake, validation 2 real and 2 fake" in built
     assert "step 2/2" in trained
-    searched = in_keras(_SEARCH, data, found, model)
+    searched = in_keras("search", data, found, model)
     assert searched.ok, searched.stdout + searched.stderr
     assert "history: accuracy, auc, loss, val_accuracy, val_auc, val_loss" in searched.stdout
     assert "take another --out" in searched.stderr

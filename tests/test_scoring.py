@@ -135,25 +135,9 @@ def test_fresh_live_windows_are_not_stale(model: LoadedModel) -> None:
     assert result.outcome is Outcome.SCORED
 
 
-_BOTH = """
-import sys
-from pathlib import Path
-import numpy as np
-from dfd_core.models.runtime import open_runtime
-
-images = np.random.default_rng(5).integers(0, 255, (11, 64, 64, 3)).astype(np.uint8)
-lite, keras = (open_runtime(Path(sys.argv[1]), kind, 1) for kind in ("litert", "keras"))
-one, other = lite.run(images), keras.run(images)
-assert set(one) == set(other) == {"logit", "embedding"}, (set(one), set(other))
-assert one["logit"].shape == (11, 1)
-print(max(float(np.abs(one[name] - other[name]).max()) for name in one))
-assert len(lite.run(images[:0])["logit"]) == len(keras.run(images[:0])["logit"]) == 0
-"""
-
-
 @pytest.mark.slow
 def test_both_runtimes_agree(tiny_model: Path, in_keras: KerasProcess) -> None:
-    done = in_keras(_BOTH, tiny_model)
+    done = in_keras("both_runtimes", tiny_model)
     assert done.ok, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1e-3
 

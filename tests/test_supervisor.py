@@ -105,7 +105,7 @@ def test_a_hanging_worker_is_killed_and_only_the_poisoned_window_fails(redis_cli
 def test_a_worker_that_hangs_while_it_starts_is_replaced(redis_client, redis_url, tmp_path):
     publish(redis_client, windows(1))
     scored = lambda: wait_for(lambda: results(redis_client))  # noqa: E731
-    values = {"worker.start_timeout_s": 20.0, "model.path": str(tmp_path)}
+    values = {"worker.start_timeout_s": 10.0, "model.path": str(tmp_path)}
     assert supervise(redis_url, "hanging_once", scored, **values) == 0
     assert (tmp_path / "hung").exists()
 

