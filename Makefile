@@ -15,7 +15,7 @@ up: $(VENV)/.demo            ## from a camera that turns fake to a delivered ale
 
 MARKS ?= not slow
 test: $(VENV)/.dev           ## all tests but slow ones; with MARKS= these too
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
 
 check: $(VENV)/.dev          ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from tests.keras_process import KerasProcess
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # as `dfd` does
 
 pytest_plugins = [
-    "tests.groups",
+    "tests.processes",
     "tests.skips",
     "tests.fixtures_redis",
     "tests.fixtures_scoring",

@@ -39,7 +39,10 @@ def test_a_sound_installation(model: Path, redis_url: str) -> None:
     assert table["numpy"].value
 
 
-def test_the_command_prints_a_table_or_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_table_or_json(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     flags = ["--set", f"model.path={model}"]
     assert cli.main(["doctor", *flags]) == 0
     assert "dfd watch starts an embedded Valkey server" in capsys.readouterr().out
