@@ -5,6 +5,7 @@ This is the only module that reads the environment; an unknown variable is an er
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import os
 import tomllib
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from dfd_core.errors import SettingsError
 from dfd_core.settings import Settings, checked, known_keys, nearest_key
+from dfd_core.streams import TABLES, StreamSpec, read_streams
 
 ENV_PREFIX = "DFD_"
 CONFIG_VARIABLE = "DFD_CONFIG"  # path of the TOML file, when no --config is given
@@ -28,12 +30,35 @@ def load_settings(
     Raises SettingsError for a file that cannot be read, an unknown key and a value of the wrong type or range.
     """
     environ = os.environ if environ is None else environ
-    if config is None and environ.get(CONFIG_VARIABLE):
-        config = Path(environ[CONFIG_VARIABLE])
-    values = {} if config is None else checked(_read_toml(config), str(config))
+    config = config_path(config, environ)
+    values = {} if config is None else checked(_sections(_read_toml(config), config), str(config))
     values |= checked(_read_environment(environ), "the environment")
     values |= checked(flags or {}, "the command line")
     return Settings().with_values(values)  # ranges are judged once all is known: one layer may need another
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What a command's flags --config, --set and --redis ask for; raises as `load_settings`."""
+    flags = parse_assignments(args.set)
+    if args.redis is not None:
+        flags["redis.url"] = args.redis
+    return load_settings(args.config, flags)
+
+
+def config_path(config: Path | None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The settings file: the one that --config names, else the one that DFD_CONFIG does."""
+    named = (os.environ if environ is None else environ).get(CONFIG_VARIABLE)
+    return Path(named) if config is None and named else config
+
+
+def load_streams(config: Path, settings: Settings) -> list[StreamSpec]:
+    """The streams of a settings file, in order; SettingsError for the first thing that is wrong with them."""
+    return read_streams(_read_toml(config), settings, str(config))
+
+
+def address_of(spec: StreamSpec) -> str:
+    """A stream's URL or path, from this machine's environment or files where it is kept there; SettingsError."""
+    return spec.address(os.environ)
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, object]:
@@ -64,13 +89,20 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, object]:
     try:
-        tables = tomllib.loads(path.read_text())
+        tables: dict[str, object] = tomllib.loads(path.read_text())
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from None
+    return tables
+
+
+def _sections(tables: Mapping[str, object], path: Path) -> dict[str, object]:
+    """`section.key` -> value of all tables but those of streams."""
     values: dict[str, object] = {}
     for section, table in tables.items():
+        if section in TABLES:
+            continue
         if not isinstance(table, dict):
             raise SettingsError(f"In {path}, '{section}' stands outside a [section]. {nearest_key(section)}")
         values.update({f"{section}.{key}": value for key, value in table.items()})

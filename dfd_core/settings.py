@@ -266,10 +266,17 @@ def checked(values: Mapping[str, object], origin: str) -> dict[str, object]:
     for dotted in values:
         if dotted not in defaults:
             raise SettingsError(f"Unknown setting '{dotted}' in {origin}. {nearest_key(dotted)}")
-    return {dotted: _convert(value, type(defaults[dotted]), dotted, origin) for dotted, value in values.items()}
+    return {dotted: convert(value, type(defaults[dotted]), dotted, origin) for dotted, value in values.items()}
 
 
-def _convert(value: object, kind: type, dotted: str, origin: str) -> Any:
+def kind_of(dotted: str) -> type:
+    """The type of the setting `section.key`."""
+    section, key = dotted.split(".")
+    return type(getattr(getattr(Settings(), section), key))
+
+
+def convert(value: object, kind: type, dotted: str, origin: str) -> Any:
+    """`value` as an int, float or str; SettingsError where it is none, also where a number is not finite."""
     wrong = SettingsError(f"{dotted} in {origin} must be a {_NAMES[kind]}, not {value!r}.")
     if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
         raise wrong

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from dfd_core import __version__
-from dfd_core.environment import load_settings, parse_assignments
+from dfd_core.environment import settings_of
 from dfd_core.errors import DfdError
 from dfd_core.names import one_line, print_any_name
 
@@ -148,11 +148,7 @@ def _run(name: str, command: Command, argv: list[str]) -> int:
         args = parser.parse_args(argv)
     except SystemExit as told:  # of what is wrong, or of all flags
         return command.wrong if told.code else 0
-    flags = parse_assignments(args.set)
-    if args.redis is not None:
-        flags["redis.url"] = args.redis
-    settings = load_settings(args.config, flags)
-    return int(module.run(args, settings))
+    return int(module.run(args, settings_of(args)))
 
 
 def _module(name: str, command: Command) -> ModuleType:
