@@ -58,9 +58,11 @@ class StreamSpec:
     enabled: bool = True
     added: bool = False
 
-    def settings(self, settings: Settings) -> Settings:
-        """`settings` with this stream's own numbers."""
-        return settings.with_values({NUMBERS[key]: value for key, value in self.numbers.items()}, f"stream {self.name}")
+    def settings(self, settings: Settings, section: str = "") -> Settings:
+        """`settings` with this stream's own numbers, those of one section if it is named; SettingsError."""
+        own = {NUMBERS[key]: value for key, value in self.numbers.items() if key in NUMBERS}
+        values = {dotted: value for dotted, value in own.items() if dotted.startswith(section)}
+        return settings.with_values(values, f"stream {self.name}")
 
     def address(self, environ: Mapping[str, str]) -> str:
         """Its URL or path, read where it is kept; SettingsError, which never holds it, where it is not there."""

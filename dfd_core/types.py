@@ -8,16 +8,16 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from dfd_core.conditions import Condition
+
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 
 
 def _check(array: npt.NDArray[np.generic], dtype: type, shape: tuple[int | None, ...], name: str) -> None:
-    fits = array.ndim == len(shape) and all(
-        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
-    )
-    if array.dtype != dtype or not fits:
+    same = [want is None or got == want for got, want in zip(array.shape, shape, strict=False)]
+    if array.dtype != dtype or array.ndim != len(shape) or not all(same):
         raise ValueError(f"{name} must be {dtype.__name__} {shape}, got {array.dtype} {array.shape}")
 
 
@@ -263,9 +263,8 @@ STOPPED = "stopped"  # the `error` of a source that ended because its operator w
 class StreamStatus:
     """One source as its ingest process sees it, renewed each second; counts since the start of this `run`.
 
-    `run` is a short random id of one start of one source; `live` tells a camera from a file; `fps` counts sampled
-    frames a second over the last seconds; `dropped` counts by reason; `error` is one sentence without credentials;
-    `clock_drift_s` is how far the stream's own stamps have gone ahead of our clock.
+    `run` is a random id of one start of one source; `live` tells a camera from a file; `fps` counts sampled frames over
+    the last seconds; `dropped` counts by reason; `error` holds no credentials; `since_at_s` is that of `condition`.
     """
 
     stream: str
@@ -281,7 +280,9 @@ class StreamStatus:
     dropped: dict[str, int] = field(default_factory=dict)
     reconnects: int = 0
     error: str | None = None
-    clock_drift_s: float = 0.0
+    clock_drift_s: float = 0.0  # how far its own stamps have gone ahead of our clock
+    condition: Condition = Condition.CONNECTING
+    since_at_s: float = 0.0
 
     @property
     def over(self) -> bool:

@@ -11,7 +11,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from dfd_core.errors import VideoError
+from dfd_core.conditions import Condition, ConditionMachine
+from dfd_core.errors import RefusedError, VideoError
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.windows import SegmentBuilder, WindowSlider
 from dfd_core.settings import Settings
@@ -36,6 +37,7 @@ class Pump:
         self._builder = SegmentBuilder(source.name, finder, settings.faces, settings.windows)
         self._slider = WindowSlider(settings.windows)
         self._recent: deque[float] = deque()  # monotonic times of the last frames
+        self._conditions = ConditionMachine()
         self._frames = 0
         self._last_frame_at_s: float | None = None
         self._ended = False
@@ -63,6 +65,7 @@ class Pump:
     def finish(self, error: str | None) -> None:
         """Tell the monitor that nothing follows, and why if it should not have ended; raises as `Publisher.end`."""
         self._ended, self._error = True, error
+        self._conditions.ended(failed=error is not None)
         self._publisher.end(error or ("stopped" if self._stop.is_set() else None))
 
     @property
@@ -74,6 +77,7 @@ class Pump:
         """How the source is doing now; may be called from another thread."""
         source, publisher = self._source, self._publisher
         windows = {reason: count * self._stride for reason, count in publisher.dropped.copy().items()}
+        condition = self._look()
         return StreamStatus(
             stream=source.name,
             run=publisher.run,
@@ -89,7 +93,17 @@ class Pump:
             reconnects=source.reconnects,
             error=self._error or (str(source.trouble) if source.trouble else None),
             clock_drift_s=round(source.clock_drift_s, 3),
+            condition=condition,
+            since_at_s=self._conditions.since_at_s,
         )
+
+    def _look(self) -> Condition:
+        """The condition now. A file that waits for room does not stall: nobody asks it for frames."""
+        if self._publisher.waiting:
+            self._conditions.waits(time.monotonic())
+        trouble = self._source.trouble
+        refused = isinstance(trouble, RefusedError)
+        return self._conditions.look(time.monotonic(), time.time(), trouble is not None, refused)
 
     def _next(self, frames: Iterator[Frame]) -> Frame | None:
         if self._stop.is_set():
@@ -106,11 +120,14 @@ class Pump:
         self._frames += 1
         self._last_frame_at_s = frame.captured_at_s
         self._recent.append(time.monotonic())
+        self._conditions.frame(self._recent[-1])
         while self._recent[0] < self._recent[-1] - FPS_OVER_S:
             self._recent.popleft()
 
     def _publish(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
+            if segment.tracks:
+                self._conditions.face(time.monotonic())
             self._publisher.publish(self._slider.push(segment))
 
     def _state(self) -> StreamState:

@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from types import FrameType
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from dfd_core.conditions import Condition
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
 from dfd_core.process.guard import Parent
@@ -42,20 +43,20 @@ class Report:
     waiting: bool
 
 
-def run_stream(url: str, name: str, settings: Settings, parent: Connection) -> None:
+def run_stream(url: str, name: str, live: bool | None, settings: Settings, parent: Connection) -> None:
     """Pump one source until it ends or SIGTERM; exits with 0, or EXIT_FAILED after a report with the error."""
     start_logging(settings.log, logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
     try:
-        _pump(url, name, settings, parent)
+        _pump(url, name, live, settings, parent)
     except DfdError as error:
         _send(parent, Report(_failed(url, name, str(error)), waiting=False))
         sys.exit(EXIT_FAILED)
 
 
-def _pump(url: str, name: str, settings: Settings, parent: Connection) -> None:
+def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Connection) -> None:
     stop = Stop()
-    source = open_source(url, settings.video, name)
+    source = open_source(url, settings.video, name, live)
     redis = open_client(settings.redis)  # its parent has seen that it answers; now a live source waits for it
     publisher = Publisher(redis, name, source.live, settings, stop)
     pump = Pump(source, publisher, settings, stop)
@@ -123,4 +124,5 @@ def _send(parent: Connection, report: Report) -> None:
 
 
 def _failed(url: str, name: str, error: str) -> StreamStatus:
-    return StreamStatus(name, "", StreamState.ENDED, False, redact(url), time.time(), error=error)
+    status = StreamStatus(name, "", StreamState.ENDED, False, redact(url), time.time(), error=error)
+    return replace(status, condition=Condition.FAILED, since_at_s=status.heartbeat_at_s)

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from dfd_core.queue.submitted import BulkState
+from dfd_core.streams import StreamSpec
 from dfd_core.types import ModelInfo, Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.metrics import StreamCollector
 from workers.bulk.metrics import BulkMetrics
@@ -19,6 +20,7 @@ def by_the_monitor() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     metrics = MonitorMetrics(registry)
     metrics.source(_STATUS)
+    metrics.streams({"cam": StreamSpec("cam")}, {"cam": _STATUS})
     score = WindowScore("cam", 0, 0, 0.0, 1.0, 0.9, {}, None, "m", 1.0, 1.0)
     metrics.window(WindowResult("cam", 0, Outcome.SCORED, 0.0, 1.0, 1.0, (score,)), 2.0)
     metrics.window(WindowResult("cam", 1, Outcome.NOT_SCORABLE, 0.0, 1.0, 1.0, (), "too small: 9 px"), 2.0)

@@ -157,3 +157,51 @@ def test_statuses_become_metrics():
     assert value("dfd_frames_total") == 40
     assert value("dfd_frames_dropped_total", reason="slow") == 3
     assert value("dfd_stream_reconnects_total") == 2
+
+
+@pytest.mark.slow
+def test_streams_come_go_and_change_on_a_running_ingest(redis_client, redis_url, tmp_path, capsys):
+    """By `dfd streams`, and by a settings file that is read again; what did not change goes on in the same run."""
+    calm = "synthetic://?duration=36000&size=128x128&fps=8&live=1"
+    path = tmp_path / "dfd.toml"
+    path.write_text(f"[defaults]\nfps = 4\n[streams.calm]\nurl = '{calm}'\n[streams.other]\nurl = '{calm}'\n")
+    command = [sys.executable, "-m", "dfd_core.cli", "ingest", "--config", path, "--redis", redis_url]
+    errors = (tmp_path / "errors").open("w+b")
+    process = subprocess.Popen([*command, "--set", "metrics.ingest_port=-1"], stderr=errors)
+
+    def shown():
+        return {name: status.condition.value for name, status in statuses(redis_client).items()}
+
+    def wait_for(condition):
+        deadline = time.monotonic() + 300
+        while not condition():
+            assert time.monotonic() < deadline, (shown(), (tmp_path / "errors").read_text())
+            time.sleep(0.1)
+
+    def streams(*argv):
+        assert main(["streams", *argv, "--redis", redis_url]) == 0
+        return capsys.readouterr().out
+
+    try:
+        wait_for(lambda: shown() == {"calm": "live", "other": "live"})
+        run = statuses(redis_client)["calm"].run
+        streams("add", "third", "--url", calm, "--fps", "2")
+        wait_for(lambda: shown().get("third") == "live")
+        streams("pause", "other")
+        wait_for(lambda: shown()["other"] == "paused")
+        streams("remove", "third")
+        wait_for(lambda: shown()["third"] == "ended")
+        path.write_text("[streams.calm]\nurl = 3\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "The settings file is not taken over" in (tmp_path / "errors").read_text())
+        assert statuses(redis_client)["calm"].run == run
+        path.write_text(f"[streams.calm]\nurl = '{calm}'\nfps = 4\n[streams.new]\nurl = '{calm}'\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: shown().get("new") == "live")
+        assert (statuses(redis_client)["calm"].run, shown()["calm"]) == (run, "live")
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        errors.close()
+    assert shown() == dict.fromkeys(("calm", "new", "third"), "ended") | {"other": "paused"}

@@ -81,6 +81,8 @@ def stream() -> dashboard.Dashboard:
     reopened = 'rate(dfd_stream_reconnects_total{stream=~"$stream",job="dfd-monitor"}[$__rate_interval])'
     drift = 'dfd_stream_clock_drift_seconds{stream=~"$stream",job="dfd-monitor"}'
     up = {0: ("no frames", AMBER), 1: ("frames", GREEN)}
+    shows = 'dfd_stream_state{stream=~"$stream",job="dfd-monitor"}'
+    since = 'dfd_stream_state_since_timestamp_seconds{stream=~"$stream",job="dfd-monitor"}'
     frames = 'rate(dfd_frames_total{stream=~"$stream"}[$__rate_interval])'
     return page(
         "dfd: stream",
@@ -88,6 +90,9 @@ def stream() -> dashboard.Dashboard:
         [
             states("Alarms", [(f"dfd_alarm_active{ONE}", "{{stream}}")], {0: ("authentic", GREEN), 1: ("fake", RED)}),
             states("Source", [('dfd_stream_up{stream=~"$stream",job="dfd-monitor"}', "{{stream}}")], up),
+            lines("What it shows", [(f"{shows} == 1", "{{stream}} {{state}}")]),
+            lines("For how long", [(f"time() - {since}", "{{stream}}")], "s"),
+            states("Labels", [('dfd_stream_info{stream=~"$stream"}', "{{stream}}")], {1: ("known", GREEN)}),
             buckets("Fake probability of each scored face", "dfd_fake_probability", ONE),
             lines("Windows", [(f"rate(dfd_windows_total{ONE}[$__rate_interval])", "{{stream}} {{outcome}}")]),
             lines("Not scorable", [(f"rate(dfd_abstentions_total{ONE}[$__rate_interval])", "{{stream}} {{reason}}")]),

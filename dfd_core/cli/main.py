@@ -35,6 +35,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "watch": Command("workers.watch.command", "watch cameras and files: verdicts, metrics, everything started for you"),
     "ingest": Command("ingest.command", "read sources and queue their faces in Redis"),
+    "streams": Command(
+        "dfd_core.cli.streams", "list, add, remove, pause and resume streams of a running system", wrong=2
+    ),
     "work": Command("workers.fleet.supervisor", "score the windows and the files that wait in Redis"),
     "monitor": Command("workers.monitor.command", "turn window results into verdicts and serve /metrics"),
     "scan": Command("dfd_core.cli.scan", "score videos, images and folders here and now, without Redis", wrong=1),

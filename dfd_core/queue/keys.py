@@ -4,6 +4,9 @@
     dfd:features:{stream}:{run}:{seq}   what the checks measured in one segment; TTL; older segments of later windows
     dfd:pending:{stream}                sorted set of the windows that wait: `{run}:{seq}:{bytes}` by Unix time
     dfd:streams                         hash: stream -> JSON of StreamStatus, renewed each second by ingest
+    dfd:wanted                          hash: stream -> JSON of StreamSpec: what is to be read (`streams.py`)
+    dfd:orders                          hash: stream -> JSON: paused or removed, by `dfd streams`
+    dfd:owner:{stream}                  TTL; which ingest reads a stream that `dfd streams` added
     dfd:model                           JSON of ModelInfo, written by each worker that starts
     dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
     dfd:verdicts                        capped stream of JSON verdicts
@@ -24,6 +27,8 @@
 from __future__ import annotations
 
 STREAMS_KEY = "dfd:streams"
+WANTED_KEY = "dfd:wanted"
+ORDERS_KEY = "dfd:orders"
 MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
 VERDICTS_KEY = "dfd:verdicts"
@@ -59,6 +64,11 @@ def features_key(stream: str, run: str, seq: int) -> str:
 def pending_key(stream: str) -> str:
     """Key of the sorted set of windows that wait for a worker."""
     return f"dfd:pending:{stream}"
+
+
+def owner_key(stream: str) -> str:
+    """Key of the claim on a stream that was added."""
+    return f"dfd:owner:{stream}"
 
 
 def job_id(stream: str, run: str, seq: int) -> str:

@@ -15,7 +15,7 @@ from dfd_core.names import utf8
 from dfd_core.types import EndEvent, ModelInfo, StreamStatus, Verdict, WindowEvent
 
 VERSION = 3  # of records and arrays
-_Record = TypeVar("_Record")
+Record = TypeVar("Record")
 Fields = dict[Any, Any]  # of str: as redis types what XADD takes
 
 
@@ -141,7 +141,7 @@ def versioned(data: object) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != "v"}
 
 
-def build(cls: type[_Record], data: object) -> _Record:
+def build(cls: type[Record], data: object) -> Record:
     """The record of plain values, each of its field's type; WireError for anything else."""
     try:
         if not _finite(data):

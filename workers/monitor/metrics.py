@@ -9,9 +9,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from dfd_core.conditions import SILENT_S, Condition
 from dfd_core.queue.submitted import BulkState
+from dfd_core.streams import StreamSpec
 from dfd_core.types import ModelInfo, Outcome, StreamState, StreamStatus, Verdict, WindowResult
-from workers.monitor.status import SILENT_S
+from workers.monitor.conditions import ConditionCollector
 
 MISSING = "missing"  # outcome of a window of which nobody ever heard
 _LATENCY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
@@ -58,6 +60,7 @@ class MonitorMetrics:
         self._bulk = Gauge("dfd_bulk_files", "Files of the bulk queue by state", ["state"], registry=registry)
         self._redis_used = Gauge("dfd_redis_used_bytes", "Memory that Redis uses", registry=registry)
         self._redis_limit = Gauge("dfd_redis_limit_bytes", "Its maxmemory; 0: none", registry=registry)
+        self._conditions = ConditionCollector(registry)
         self._counted: dict[tuple[str, str], tuple[str, int]] = {}  # (stream, counter) -> run and its last count
 
     def window(self, result: WindowResult, now_unix_s: float) -> None:
@@ -98,13 +101,19 @@ class MonitorMetrics:
         if status.over:
             _forget(self._up, stream)
         else:
-            self._up.labels(stream).set(heard and status.state is StreamState.LIVE)
+            self._up.labels(stream).set(
+                heard and status.state is StreamState.LIVE and status.condition is not Condition.STALLED
+            )
         self._fps.labels(stream).set(status.fps if heard else 0.0)
         if status.live:
             self._drift.labels(stream).set(status.clock_drift_s)
         for reason, count in status.dropped.items():
             self._dropped.labels(stream, reason).inc(self._growth(stream, f"dropped {reason}", status.run, count))
         self._reconnects.labels(stream).inc(self._growth(stream, "reconnects", status.run, status.reconnects))
+
+    def streams(self, specs: Mapping[str, StreamSpec], statuses: Mapping[str, StreamStatus]) -> None:
+        """What is wished for, and what is read, by stream; both may change until the next call."""
+        self._conditions.specs, self._conditions.statuses = specs, statuses
 
     def queue(self, stream: str, windows: int, oldest_age_s: float) -> None:
         """What waits for a worker."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from dfd_core.errors import QueueError, WireError
+from dfd_core.errors import QueueError, SettingsError, WireError
+from dfd_core.judging.calibration import settings_by_stream
 from dfd_core.models.store import model_folder, read_card
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, redact_redis, trouble
-from dfd_core.settings import Settings
+from dfd_core.settings import Settings, VerdictSettings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.notices import Notice, Row
@@ -58,7 +60,9 @@ class Monitor:
         self._overview = Overview(client, metrics)
         self._overview.look()
         patience_s = settings.queue.file_ttl_s
-        self._book = RunBook(settings.verdict, self._thresholds(), self._overview.statuses, patience_s)
+        self._by_calibration = settings_by_stream(settings.verdict)
+        statuses = self._overview.statuses
+        self._book = RunBook(settings.verdict, self._thresholds(), statuses, patience_s, self._verdict_settings)
         self._latency_s: dict[str, float] = {}
         self._cursor = _START
         self._gaps_are_final = False
@@ -193,6 +197,17 @@ class Monitor:
         self._look_at = time.monotonic() + LOOK_S
         self._overview.look()
         self._book.thresholds = self._thresholds()
+
+    def _verdict_settings(self, stream: str) -> VerdictSettings:
+        """Those of one stream: what its table says, else what calibration fitted, else what holds for all."""
+        own, spec = self._by_calibration(stream), self._overview.specs.get(stream)
+        if spec is None:
+            return own
+        try:
+            return spec.settings(replace(self._settings, verdict=own), "verdict").verdict
+        except SettingsError as error:  # its numbers fit the settings of ingest, and not ours
+            self._say(f"The numbers of stream {stream} are left out of its verdicts: {error}")
+            return own
 
     def _thresholds(self) -> Thresholds:
         """Those of the model that the workers score with; before one is at work, of the card of our own."""

@@ -11,6 +11,8 @@ from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 from dfd_core.errors import WireError
 from dfd_core.queue import keys, records
 from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.streams import StreamRegistry
+from dfd_core.streams import StreamSpec
 from dfd_core.types import ModelInfo, StreamStatus
 from workers.monitor.metrics import MonitorMetrics
 
@@ -22,7 +24,8 @@ class Overview:
 
     def __init__(self, client: Redis, metrics: MonitorMetrics) -> None:
         self._client, self._metrics = client, metrics
-        self._bulk = BulkQueue(client)
+        self._bulk, self._registry = BulkQueue(client), StreamRegistry(client)
+        self.specs: dict[str, StreamSpec] = {}  # what is wished for, by stream
         self.statuses: dict[str, StreamStatus] = {}
         self.waiting: dict[str, int] = {}  # windows that wait for a worker, by stream
         self.model: ModelInfo | None = None
@@ -30,6 +33,7 @@ class Overview:
     def look(self) -> None:
         """Read all of it and bring it to the metrics; raises RedisError."""
         now_s = time.time()
+        self.specs = self._registry.look().specs
         statuses: Any = self._client.hgetall(keys.STREAMS_KEY)
         for data in statuses.values():
             try:
@@ -38,6 +42,7 @@ class Overview:
                 continue
             if status.stream in self.statuses or now_s - status.heartbeat_at_s < FORGOTTEN_S:
                 self._look_at_source(status, now_s)
+        self._metrics.streams(self.specs, self.statuses)
         self._look_at_fleet()
         text: Any = self._client.get(keys.MODEL_KEY)
         try:

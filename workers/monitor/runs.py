@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfd_core.errors import WireError
@@ -66,13 +66,16 @@ class RunBook:
         thresholds: Thresholds,
         statuses: Mapping[str, StreamStatus],
         file_patience_s: float,
+        settings_of: Callable[[str], VerdictSettings] | None = None,
     ) -> None:
         """`file_patience_s`: a file's windows are waited for as long as their pixels may still be scored.
+
+        `settings_of` gives the settings of one stream's verdicts; by default they differ by their thresholds only.
 
         Who owns the book keeps `thresholds`, of runs to come, and `statuses`, by stream, up to date.
         """
         self._settings, self.thresholds, self._statuses = settings, thresholds, statuses
-        self._settings_of = settings_by_stream(settings)
+        self._settings_of = settings_of or settings_by_stream(settings)
         self._file_patience_s = file_patience_s
         self._retired: deque[str] = deque(maxlen=RETIRED)
         self.runs: dict[str, Run] = {}

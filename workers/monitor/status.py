@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
+from dfd_core.conditions import SILENT_S
 from dfd_core.types import StreamState, StreamStatus
 from workers.monitor.notices import FAILED, Row
 from workers.monitor.runs import Run
-
-SILENT_S = 10.0  # a source whose heartbeat is older counts as down
 
 
 def row_of(

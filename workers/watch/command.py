@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from dfd_core.environment import child_environment
+from dfd_core.environment import child_environment, config_path, load_streams
 from dfd_core.errors import DfdError, QueueError, SettingsError
 from dfd_core.media import stream_names
 from dfd_core.process.commands import Command, Commands, Line
@@ -26,6 +26,7 @@ from workers.watch.terminal import Screen, open_screen
 EXAMPLES = """examples:
   dfd watch rtsp://camera/stream clip.mp4
   dfd watch 'synthetic://?duration=24&fake_from=12&live=1'
+  dfd watch --config dfd.toml                  # its [streams.NAME] tables; `dfd streams` changes them while it runs
   dfd watch clip.mp4 --json --verdicts verdicts.jsonl
   dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
 
@@ -41,7 +42,8 @@ _NEWS = re.compile(r"^dfd: | (WARNING|ERROR|CRITICAL) ")  # what users want to s
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `dfd watch`."""
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="URL (rtsp://, synthetic://, ...) or path")
+    what = "URL (rtsp://, synthetic://, ...) or path; none: the streams of the settings file, and those that are added"
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help=what)
     parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
     parser.add_argument(
@@ -51,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Watch until all sources have ended, --duration is over, or SIGINT or SIGTERM comes; 1 if every source failed."""
+    config = config_path(args.config)
+    if not args.sources and config is not None:
+        load_streams(config, settings)  # wrong tables end it before anything is started
     if args.duration is not None and args.duration <= 0:
         raise SettingsError("--duration must be above 0 seconds.")
     if settings.redis.url:
@@ -64,8 +69,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 url = _start_server(commands, folder, stop)
                 if url is None:
                     return 0
+                if not args.sources:
+                    screen.say(f"Redis at {url}, for `dfd streams`")
                 commands.environment = child_environment(settings.with_values({"redis.url": url}))
-            return Watch(commands, screen, args.sources, args.verdicts).run(stop, args.duration)
+            reads = ["--", *args.sources] if args.sources else ["--config", str(config.absolute())] if config else []
+            streams = frozenset(stream_names(args.sources)) if args.sources else None
+            return Watch(commands, screen, reads, streams, args.verdicts).run(stop, args.duration)
         finally:
             commands.stop(STOP_S, at_once=SERVER)
             screen.close()
@@ -74,10 +83,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 class Watch:
     """Three children and what they say."""
 
-    def __init__(self, commands: Commands, screen: Screen, sources: list[str], verdicts: Path | None) -> None:
+    def __init__(
+        self,
+        commands: Commands,
+        screen: Screen,
+        reads: list[str],
+        streams: frozenset[str] | None,
+        verdicts: Path | None,
+    ) -> None:
+        """`reads` are the arguments of `dfd ingest`; `streams` those to show, None: whatever comes."""
         self._commands, self._screen = commands, screen
-        self._streams = frozenset(stream_names(sources))
-        self._open = set(self._streams)  # those that have not ended
+        self._streams = streams
+        self._open = set(streams or ())  # those that have not ended
         self._succeeded = False  # at least one ended as it should
         self._read_out = False  # ingest was seen to have ended
         self._rows: list[Row] = []
@@ -87,7 +104,7 @@ class Watch:
         self._monitor = commands.start("monitor", "monitor", "--rows", *keep)
         self._worker = commands.start("worker", "work")
         self._server = commands.by_name.get(SERVER)
-        self._ingest = commands.start("ingest", "ingest", "--", *sources)
+        self._ingest = commands.start("ingest", "ingest", *reads)
 
     def run(self, stop: threading.Event, duration_s: float | None) -> int:
         """The exit code; DfdError when a child died for good."""
@@ -178,7 +195,11 @@ class Watch:
         elif isinstance(said, Notice):
             self._take_notice(said)
         else:
-            self._take_rows([row for row in said if row.stream in self._streams])
+            self._take_rows([row for row in said if self._shows(row.stream)])
+
+    def _shows(self, stream: str) -> bool:
+        """Not those of others on the same Redis."""
+        return self._streams is None or stream in self._streams
 
     def _take_rows(self, rows: list[Row]) -> None:
         if [(row.queue, row.time_s) for row in rows] != [(row.queue, row.time_s) for row in self._rows]:
@@ -187,8 +208,8 @@ class Watch:
         self._screen.rows(rows)
 
     def _take_notice(self, notice: Notice) -> None:
-        if notice.verdict.stream not in self._streams:
-            return  # of others on the same Redis
+        if not self._shows(notice.verdict.stream):
+            return
         self._screen.notice(notice)
         self._news_at = time.monotonic()
         if notice.final:
