@@ -162,9 +162,11 @@ def test_statuses_become_metrics():
 @pytest.mark.slow
 def test_streams_come_go_and_change_on_a_running_ingest(redis_client, redis_url, tmp_path, capsys):
     """By `dfd streams`, and by a settings file that is read again; what did not change goes on in the same run."""
-    calm = "synthetic://?duration=36000&size=128x128&fps=8&live=1"
+    calm = "synthetic://?duration=36000&size=128x128&fps=8"  # a file, but that its table says otherwise
     path = tmp_path / "dfd.toml"
-    path.write_text(f"[defaults]\nfps = 4\n[streams.calm]\nurl = '{calm}'\n[streams.other]\nurl = '{calm}'\n")
+    path.write_text(
+        f"[defaults]\nfps = 4\nlive = true\n[streams.calm]\nurl = '{calm}'\n[streams.other]\nurl = '{calm}'\n"
+    )
     command = [sys.executable, "-m", "dfd_core.cli", "ingest", "--config", path, "--redis", redis_url]
     errors = (tmp_path / "errors").open("w+b")
     process = subprocess.Popen([*command, "--set", "metrics.ingest_port=-1"], stderr=errors)
@@ -185,7 +187,8 @@ def test_streams_come_go_and_change_on_a_running_ingest(redis_client, redis_url,
     try:
         wait_for(lambda: shown() == {"calm": "live", "other": "live"})
         run = statuses(redis_client)["calm"].run
-        streams("add", "third", "--url", calm, "--fps", "2")
+        assert statuses(redis_client)["calm"].live
+        streams("add", "third", "--url", calm, "--fps", "2", "--live", "true")
         wait_for(lambda: shown().get("third") == "live")
         streams("pause", "other")
         wait_for(lambda: shown()["other"] == "paused")
@@ -195,7 +198,7 @@ def test_streams_come_go_and_change_on_a_running_ingest(redis_client, redis_url,
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: "The settings file is not taken over" in (tmp_path / "errors").read_text())
         assert statuses(redis_client)["calm"].run == run
-        path.write_text(f"[streams.calm]\nurl = '{calm}'\nfps = 4\n[streams.new]\nurl = '{calm}'\n")
+        path.write_text(f"[streams.calm]\nurl = '{calm}'\nfps = 4\nlive = true\n[streams.new]\nurl = '{calm}&live=1'\n")
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: shown().get("new") == "live")
         assert (statuses(redis_client)["calm"].run, shown()["calm"]) == (run, "live")

@@ -102,7 +102,7 @@ _WORDS: dict[Order | None, Callable[[str], tuple[str, str]]] = {
 def _told(console: PlainConsole, done: bool, sentence: str, wish: str) -> int:
     """Say what has happened, or that it will once there is who does it."""
     late = f"{wish}, but no ingest acted within {WAIT_S:g} s: start one with `dfd ingest` (without SOURCE)"
-    console.print(shown(f"{sentence if done else late}."))
+    console.print(shown(f"{sentence if done else late}."), soft_wrap=True)
     return 0
 
 
