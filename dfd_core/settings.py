@@ -38,7 +38,7 @@ class VideoSettings(_Section):
     sample_fps: float = 8.0  # frames a second that are looked at
     open_timeout_s: float = 10.0  # to connect and find a picture
     read_timeout_s: float = 10.0  # without a frame, a live source counts as lost
-    reconnect_max_s: float = 30.0  # longest pause between two attempts to reconnect
+    reconnect_max_s: float = 5.0  # longest pause between two attempts to reconnect
     rtsp_transport: str = "tcp"  # tcp or udp
     max_pixels: int = 3840 * 2160  # larger pictures are scaled down to this before anything looks at them
     max_width: int = 16_384  # px; a source with wider pictures is refused

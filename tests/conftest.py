@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,11 @@ class RtspServers:
         url = process.stdout.readline().strip()
         assert url.startswith("rtsp://"), "the RTSP server did not start"
         return url
+
+    def freeze(self) -> None:
+        """Let every server hang, its connections open."""
+        for process in self._processes:
+            process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End every server at once, as a power cut does."""

@@ -161,6 +161,16 @@ def test_rtsp_server_that_dies_is_a_lost_stream(rtsp_server, tmp_path: Path) -> 
     assert time.monotonic() - started < PATIENT.read_timeout_s + SLACK_S
 
 
+def test_rtsp_server_that_hangs_is_a_lost_stream_after_one_timeout(rtsp_server, tmp_path: Path) -> None:
+    settings = replace(PATIENT, read_timeout_s=5.0)
+    frames = read_frames(rtsp_server(write_clip(tmp_path / "clip.mp4"), repeat=9), "cam", settings)
+    times = [next(frames).captured_at_s for _ in range(20)]
+    rtsp_server.freeze()
+    with pytest.raises(StreamLostError, match="for 5 s"):
+        times.extend(frame.captured_at_s for frame in frames)
+    assert max(np.diff(times)) < settings.read_timeout_s  # none that FFmpeg held back and gives out when it gives up
+
+
 def test_rtsp_login(rtsp_server, tmp_path: Path) -> None:
     url = rtsp_server(write_clip(tmp_path / "clip.mp4"), login="me:p@ss/word")
     for password in (quote("p@ss/word", safe=""), "p@ss/word"):

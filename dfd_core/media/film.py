@@ -61,12 +61,12 @@ class Film:
         """Every whole picture in order of presentation; damaged ones are skipped."""
         last_at = time.monotonic() + self._settings.open_timeout_s  # joined between key frames, the first takes a while
         try:
-            for packet in self._container.demux():
+            for packet in self._container.demux():  # after a silence, FFmpeg first gives out what it held back before
+                if self._live and time.monotonic() - last_at > self._settings.read_timeout_s:
+                    raise StreamLostError(f"{self._name} gave no picture for {self._settings.read_timeout_s:g} s.")
                 for picture in self._decoded(packet):
                     yield picture
                     last_at = time.monotonic()
-                if self._live and time.monotonic() - last_at > self._settings.read_timeout_s:
-                    raise StreamLostError(f"{self._name} gave no picture for {self._settings.read_timeout_s:g} s.")
         except (av.ExitError, TimeoutError):
             raise self._lost(f"sent nothing for {self._settings.read_timeout_s:g} s") from None
         except (av.FFmpegError, OSError) as error:
