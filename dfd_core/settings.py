@@ -13,22 +13,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dfd_core.errors import SettingsError
-
-
-def _require(*rules: tuple[bool, str]) -> None:
-    """SettingsError with the sentence of the first rule that does not hold."""
-    for holds, sentence in rules:
-        if not holds:
-            raise SettingsError(f"{sentence}.")
-
-
-class _Section:
-    """Values that belong together; their ranges hold in `Settings`, and nobody else is kept from trying others."""
-
-    __slots__ = ()
-
-    def _judge(self) -> None:
-        """SettingsError where a value is out of its range."""
+from dfd_core.sections import Section as _Section
+from dfd_core.sections import ServeSettings
+from dfd_core.sections import require as _require
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +223,7 @@ class Settings:
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
 
     def __post_init__(self) -> None:
         for section in fields(self):

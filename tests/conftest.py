@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.fixtures_bulk",
     "tests.fixtures_names",
     "tests.fixtures_monitor",
+    "tests.fixtures_serve",
 ]
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings belong to the system's Python, not to a virtual environment

@@ -25,7 +25,7 @@ from dfd_core.types import (
 )
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
-from workers.monitor.sinks import JsonlSink, LineSink, RedisSink, Sink
+from workers.monitor.sinks import AlarmSink, JsonlSink, LineSink, RedisSink, Sink
 
 FAKE_FROM_TWO = [0.1, 0.2, 0.9, 0.9, 0.9, 0.9, 0.9]
 
@@ -92,7 +92,13 @@ class Desk:
         for sink in self.sinks:
             sink.close()
         self.registry = CollectorRegistry()
-        sinks = [JsonlSink(self.path), RedisSink(self.client), LineSink(self.printed), *self.extra]
+        sinks = [
+            JsonlSink(self.path),
+            RedisSink(self.client),
+            AlarmSink(self.client),
+            LineSink(self.printed),
+            *self.extra,
+        ]
         self.monitor = Monitor(self.client, self.settings, sinks, MonitorMetrics(self.registry), self.said.append)
         self.sinks = sinks
 

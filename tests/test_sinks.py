@@ -10,13 +10,14 @@ from redis import Redis
 
 from dfd_core.errors import DataError
 from dfd_core.queue import keys
+from dfd_core.queue.alarms import AlarmBook, alarm_id
 from dfd_core.types import (
     State,
     Verdict,
 )
 from workers.monitor.notices import Notice, describe
 from workers.monitor.reorder import Reorder
-from workers.monitor.sinks import JsonlSink, LineSink, RedisSink, Sink
+from workers.monitor.sinks import AlarmSink, JsonlSink, LineSink, RedisSink, Sink
 
 
 class Kept:
@@ -26,7 +27,7 @@ class Kept:
         self.make, self.keys = make, keys
 
 
-@pytest.fixture(params=["jsonl", "redis", "lines"])
+@pytest.fixture(params=["jsonl", "redis", "alarms", "lines"])
 def kept(request: pytest.FixtureRequest, redis_client: Redis, tmp_path: Path) -> Kept:
     if request.param == "jsonl":
         path = tmp_path / "v.jsonl"
@@ -38,6 +39,10 @@ def kept(request: pytest.FixtureRequest, redis_client: Redis, tmp_path: Path) ->
             lambda: RedisSink(redis_client),
             lambda: [entry[b"key"].decode() for _, entry in redis_client.xrange(keys.VERDICTS_KEY)],
         )
+    if request.param == "alarms":  # the notices are of one face, so that each alarm ends the one before
+        names = {alarm_id(key): key for key in "abcd"}
+        book = AlarmBook(redis_client)
+        return Kept(lambda: AlarmSink(redis_client), lambda: [names[alarm.id] for alarm in reversed(book.find())])
     out = io.StringIO()
     sink = LineSink(out, as_json=True)  # standard output remembers nothing of an earlier process
     return Kept(lambda: sink, lambda: [json.loads(line)["key"] for line in out.getvalue().splitlines()])
@@ -45,7 +50,7 @@ def kept(request: pytest.FixtureRequest, redis_client: Redis, tmp_path: Path) ->
 
 def notice(key: str) -> Notice:
     verdict = Verdict("cam", 1, State.FAKE, 14.2, 20.0, 0.9, {"noise": None})
-    return Notice(key, verdict, describe(verdict), 1.0)
+    return Notice(key, verdict, describe(verdict), float(ord(key)))
 
 
 def test_every_sink_keeps_notices_in_order_and_only_once(kept: Kept) -> None:

@@ -40,6 +40,7 @@ COMMANDS = {
     ),
     "work": Command("workers.fleet.supervisor", "score the windows and the files that wait in Redis"),
     "monitor": Command("workers.monitor.command", "turn window results into verdicts and serve /metrics"),
+    "serve": Command("workers.serve.command", "answer over HTTP: files, streams, alarms, events"),
     "scan": Command("dfd_core.cli.scan", "score videos, images and folders here and now, without Redis", wrong=1),
     "submit": Command("workers.bulk.submit", "put files on the bulk queue"),
     "jobs": Command("workers.bulk.progress", "tell how far the submitted files are"),
@@ -159,7 +160,8 @@ def _module(name: str, command: Command) -> ModuleType:
     try:
         return importlib.import_module(command.module)
     except ModuleNotFoundError as error:
-        extra = "[trainer]" if command.module.startswith("trainer.") else ""
+        top = ".".join(command.module.split(".")[:2])
+        extra = "[trainer]" if top.startswith("trainer.") else "[serve]" if top == "workers.serve" else ""
         raise DfdError(f"dfd {name} needs the package {error.name}: pip install 'dfd{extra}'.") from None
 
 

@@ -86,9 +86,17 @@ class BulkQueue:
         stored: list[Any] = self._redis.hvals(keys.BULK_FILES_KEY)
         return sorted(map(load_file, stored), key=lambda f: (f.submitted_at_s, f.path, f.key))
 
+    def file(self, key: str) -> BulkFile | None:
+        """The file of that key; None where none was submitted."""
+        stored: Any = self._redis.hget(keys.BULK_FILES_KEY, key)
+        return None if stored is None else load_file(stored)
+
     def entries(self, paths: Collection[str] | None = None) -> list[Entry]:
         """Every submitted file, or those that `paths` name as submitted or absolutely, in order of submission."""
-        files = [f for f in self.files() if paths is None or f.path in paths or f.absolute in paths]
+        return self.entries_of([f for f in self.files() if paths is None or f.path in paths or f.absolute in paths])
+
+    def entries_of(self, files: Sequence[BulkFile]) -> list[Entry]:
+        """What is known of each of `files`, in their order."""
         ids = list(dict.fromkeys(file.id for file in files))
         reports = self._read(keys.BULK_REPORTS_KEY, ids)
         progress = self._read(keys.BULK_PROGRESS_KEY, ids)
@@ -136,6 +144,14 @@ class BulkQueue:
             for file in {file.id: file for file in going if file.id not in wanted}.values():
                 self._drop(file)
         return len(going)
+
+    def forget(self, file: BulkFile) -> None:
+        """Cancel a file, or forget its report too, unless another name that was submitted has the same content."""
+        self._redis.hdel(keys.BULK_FILES_KEY, file.key)
+        if file.id not in {other.id for other in self.files()}:
+            self._drop(file)
+            for key in (keys.BULK_REPORTS_KEY, keys.BULK_PICTURES_KEY, keys.BULK_PROGRESS_KEY):
+                self._redis.hdel(key, file.id)
 
     def retry(self, files: Iterable[BulkFile]) -> int:
         """Queue again what failed or got lost, with all its attempts; how many."""

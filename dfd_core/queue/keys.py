@@ -12,6 +12,12 @@
     dfd:verdicts                        capped stream of JSON verdicts
     dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
     dfd:probe:{random}                  what `connect` writes and reads back; TTL
+    dfd:boards                          hash: stream -> JSON of StreamBoard, renewed twice a second by the monitor
+    dfd:alarms                          sorted set: the ids of the newest alarms by the Unix time at which they began
+    dfd:alarms:open                     hash: `{stream}/{run}/{track}` -> id of the alarm that lasts
+    dfd:alarms:news                     capped stream: an alarm opened, ended or was reviewed
+    dfd:alarm:{id}                      hash of an alarm: what the monitor, who listens along, and reviewers say of it
+    dfd:alarm:{id}:windows              list of JSON: the windows of its face before and while it lasted
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
     dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
     dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
@@ -33,6 +39,13 @@ MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
 VERDICTS_KEY = "dfd:verdicts"
 MONITOR_KEY = "dfd:monitor"
+BOARDS_KEY = "dfd:boards"
+ALARMS_KEY = "dfd:alarms"
+ALARMS_OPEN_KEY = "dfd:alarms:open"
+ALARM_NEWS_KEY = "dfd:alarms:news"
+ALARMS_CAP = 2_000  # alarms that are remembered
+ALARM_NEWS_CAP = 10_000
+ALARM_WINDOWS_CAP = 600  # of one alarm; about 100 kB
 RESULTS_CAP = 20_000  # entries; about 10 MB
 VERDICTS_CAP = 10_000
 LIVE_QUEUE = "dfd-live"
@@ -84,3 +97,13 @@ def probe_key(nonce: str) -> str:
 def upload_key(bulk_id: str) -> str:
     """Key of an uploaded file's content, by the id that content and model give it."""
     return f"dfd:bulk:upload:{bulk_id}"
+
+
+def alarm_key(alarm_id: str) -> str:
+    """Key of an alarm's hash."""
+    return f"dfd:alarm:{alarm_id}"
+
+
+def alarm_windows_key(alarm_id: str) -> str:
+    """Key of an alarm's windows."""
+    return f"dfd:alarm:{alarm_id}:windows"

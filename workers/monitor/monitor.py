@@ -21,9 +21,11 @@ from dfd_core.judging.calibration import settings_by_stream
 from dfd_core.models.store import model_folder, read_card
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import keys, records
+from dfd_core.queue.boards import StreamBoard
 from dfd_core.queue.broker import REDIS_AWAY, redact_redis, trouble
 from dfd_core.settings import Settings, VerdictSettings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
+from workers.monitor.boards import board_of
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.notices import Notice, Row
 from workers.monitor.poller import Overview
@@ -112,6 +114,11 @@ class Monitor:
             )
             for name in dict.fromkeys([*statuses, *runs])
         ]
+
+    def boards(self) -> list[StreamBoard]:
+        """The same, and each face, for who asks elsewhere."""
+        runs = self._book.runs
+        return [board_of(row, runs.get(row.stream)) for row in self.rows()]
 
     def _read(self) -> list[Notice]:
         reply: Any = self._client.xread({keys.RESULTS_KEY: self._cursor}, count=BATCH, block=BLOCK_MS)

@@ -45,6 +45,11 @@ class Notice:
     final: bool = False
     reason: str | None = None
 
+    @property
+    def run(self) -> str:
+        """The run of the source that it is about: the second part of the key."""
+        return self.key.partition("/")[2].partition("/")[0]
+
     def json(self) -> str:
         """One line without line end."""
         data: dict[str, Any] = {"event": "end" if self.final else "verdict", "text": self.text, **asdict(self.verdict)}

@@ -18,6 +18,8 @@ from redis.exceptions import RedisError
 from dfd_core.errors import DataError
 from dfd_core.names import one_line
 from dfd_core.queue import keys, records
+from dfd_core.queue.alarms import Alarm, AlarmBook, alarm_id
+from dfd_core.types import State
 from workers.monitor.notices import Notice
 
 TAIL_BYTES = 256 * 1024  # of a file: how far back a sink looks for what it wrote before
@@ -95,6 +97,41 @@ class RedisSink:
 
     def close(self) -> None:
         """The connection is the monitor's."""
+
+
+class AlarmSink:
+    """Keeps a record of each alarm in Redis: opened when a face turns fake, ended when it is so no longer."""
+
+    def __init__(self, client: Redis) -> None:
+        self._book = AlarmBook(client)
+
+    def write(self, notices: Sequence[Notice]) -> None:
+        """Open and end; what was written before changes nothing. Raises RedisError."""
+        for notice in notices:
+            verdict = notice.verdict
+            if verdict.state is State.FAKE and not notice.final:
+                self._book.open(_opened(notice))
+            else:
+                track = None if notice.final else verdict.track
+                self._book.close(verdict.stream, notice.run, track, verdict.time_s, notice.captured_at_s)
+
+    def close(self) -> None:
+        """The connection is the monitor's."""
+
+
+def _opened(notice: Notice) -> Alarm:
+    verdict = notice.verdict
+    return Alarm(
+        id=alarm_id(notice.key),
+        stream=verdict.stream,
+        track=verdict.track,
+        run=notice.run,
+        since_s=verdict.since_s,
+        opened_s=verdict.time_s,
+        opened_at_s=notice.captured_at_s,
+        worst_probability=verdict.fake_probability,
+        checks=dict(verdict.checks),
+    )
 
 
 class LineSink:

@@ -1,0 +1,47 @@
+"""What a section of the settings is, and the sections of all that looks outward: API, console, evidence, sinks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dfd_core.errors import SettingsError
+
+
+def require(*rules: tuple[bool, str]) -> None:
+    """SettingsError with the sentence of the first rule that does not hold."""
+    for holds, sentence in rules:
+        if not holds:
+            raise SettingsError(f"{sentence}.")
+
+
+class Section:
+    """Values that belong together; their ranges hold in `Settings`, and nobody else is kept from trying others."""
+
+    __slots__ = ()
+
+    def _judge(self) -> None:
+        """SettingsError where a value is out of its range."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings(Section):
+    """The HTTP API and the console, `dfd serve`."""
+
+    host: str = "127.0.0.1"  # any address but loopback needs serve.tokens
+    port: int = 8470  # 0 takes a free one
+    tokens: str = ""  # file of hashes, a line a token: dfd serve --new-token ROLE makes one
+    names: str = ""  # host names, separated by commas, by which a proxy may ask for a server without tokens
+    body_bytes: int = 64_000_000  # largest body of a request; bulk.upload_bytes bounds files too
+    requests_per_minute: int = 1200  # of one token or address; more are told to wait
+    event_clients: int = 100  # that listen to /v1/events at once
+    score_processes: int = 1  # that answer /v1/score, each with a model of its own, started when first asked
+    score_seconds: float = 10.0  # of a clip's media time that /v1/score looks at
+    score_timeout_s: float = 60.0  # a file that takes longer is given up, and its process replaced
+
+    def _judge(self) -> None:
+        counts = self.body_bytes, self.requests_per_minute, self.event_clients, self.score_processes
+        require(
+            (-1 < self.port <= 65535, "serve.port must be between 0 and 65535"),
+            (min(counts) >= 1, "limits of [serve] must be at least 1"),
+            (min(self.score_seconds, self.score_timeout_s) > 0, "times of [serve] must be above 0"),
+        )

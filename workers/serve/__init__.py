@@ -1,0 +1,1 @@
+"""`dfd serve`: the HTTP API over what Redis holds, and the console."""
