@@ -18,6 +18,7 @@ from dfd_core.settings import Settings
 from ingest.metrics import StreamCollector
 from workers.bulk.metrics import BulkMetrics
 from workers.monitor.metrics import MonitorMetrics
+from workers.serve.metrics import ServeMetrics
 from workers.windows.metrics import WorkerMetrics
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -43,6 +44,7 @@ def metrics_page() -> str:
         "`dfd work`: a worker of windows": WorkerMetrics,
         "`dfd work`: a worker of files": BulkMetrics,
         "`dfd monitor`": MonitorMetrics,
+        "`dfd serve`": ServeMetrics,
     }
     parts = [
         "# Metrics",

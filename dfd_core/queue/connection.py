@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, quote
 from uuid import uuid4
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
 from redis.connection import DefaultParser
 from redis.exceptions import (
@@ -90,6 +92,15 @@ def connect(settings: RedisSettings) -> Redis:
 
 def open_client(settings: RedisSettings) -> Redis:
     """A client that has not asked its server anything yet; QueueError for a URL that cannot be one."""
+    return _client(settings, Redis.from_url, Retry(ConstantBackoff(0.1), 1))
+
+
+def open_async_client(settings: RedisSettings) -> AsyncRedis:
+    """The same for a loop of asyncio."""
+    return _client(settings, AsyncRedis.from_url, AsyncRetry(ConstantBackoff(0.1), 1))
+
+
+def _client(settings: RedisSettings, from_url: Callable[..., _T], retry: object) -> _T:
     if not settings.url:
         raise QueueError("No Redis server is named: give --redis redis://HOST:PORT or set DFD_REDIS_URL.")
     shown, url = redact_redis(settings.url), _quoted(settings.url)
@@ -100,12 +111,12 @@ def open_client(settings: RedisSettings) -> Redis:
                 f"The URL of Redis at {shown} has an option{hint} that dfd cannot work with: leave it out."
             )
     try:
-        return Redis.from_url(
+        return from_url(
             url,
             socket_connect_timeout=settings.connect_timeout_s,
             socket_timeout=max(READ_TIMEOUT_S, settings.connect_timeout_s),
             health_check_interval=30,
-            retry=Retry(ConstantBackoff(0.1), 1),
+            retry=retry,
         )
     except (ValueError, TypeError):
         raise QueueError(f"'{shown}' is not a Redis URL: write redis://HOST:PORT/0.") from None

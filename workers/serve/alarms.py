@@ -52,7 +52,7 @@ def get(parts: Given, id: Id) -> AlarmDetail:
 
 @router.patch("/v1/alarms/{id}", dependencies=OPERATE)
 def review(parts: Given, id: Id, judgement: Judgement) -> AlarmOut:
-    """Say whether it was right, and why; `dfd calibrate --false-alarms` takes those that were not."""
+    """Say whether it was right, and why."""
     alarm = parts.alarms.review(id, judgement.review, judgement.note)
     if alarm is None:
         raise refusal(404, _GONE)

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis as AsyncRedis
 
 from dfd_core import __version__
 from dfd_core.models.store import model_name
 from dfd_core.queue.broker import connect
+from dfd_core.queue.connection import open_async_client
 from dfd_core.settings import Settings
 from workers.serve import alarms, docs, events, files, health, score, streams
 from workers.serve.gate import Gate
@@ -24,7 +24,6 @@ from workers.serve.problems import RESPONSES, add_handlers
 from workers.serve.tokens import TokenBook
 
 PUBLIC = ("/healthz", "/readyz", "/docs")  # what needs no token; /openapi.json besides
-_EVENT_TIMEOUT_S = 30.0
 
 
 def make_parts(settings: Settings) -> Parts:
@@ -35,7 +34,7 @@ def make_parts(settings: Settings) -> Parts:
     return Parts(
         settings=settings,
         redis=connect(settings.redis),
-        events=AsyncRedis.from_url(settings.redis.url, socket_timeout=_EVENT_TIMEOUT_S),
+        events=open_async_client(settings.redis),
         tokens=tokens,
         pool=ScorePool(settings, metrics.score_restarts.inc),
         metrics=metrics,
