@@ -102,6 +102,7 @@ def test_a_new_token_is_good_for_what_it_says(capsys, tmp_path):
         Settings().with_values({"serve.port": 70000})
 
 
+@pytest.mark.slow
 def test_no_request_that_a_program_can_make_is_a_500(served):
     client = served(**{"serve.requests_per_minute": 10**6, "serve.score_timeout_s": 20})
     schema = schemathesis.openapi.from_url(str(client.base_url.join("/openapi.json")))
@@ -111,7 +112,8 @@ def test_no_request_that_a_program_can_make_is_a_500(served):
     )
     for found in schema.exclude(path="/v1/events").get_all_operations():  # which ends with its client only
         operation = found.ok()
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        takes = [*operation.path_parameters, *operation.query, *operation.headers, *operation.body]
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)[: 2 if takes else 1]:  # no input, none wrong
 
             @few
             @given(operation.as_strategy(generation_mode=mode))
