@@ -74,10 +74,13 @@ def write_film(
     return path
 
 
-def write_hdr(path: Path, image: np.ndarray, curve: int, frames: int = 3) -> Path:
-    """`image` uint8 RGB of BT.709 as HEVC of 10 bits, BT.2020, PQ (16) or HLG (18); white is at 203 cd/m2: BT.2408."""
+def write_hdr(path: Path, image: np.ndarray, curve: int, frames: int = 3, *, by_luminance: bool = False) -> Path:
+    """`image` uint8 RGB of BT.709 as HEVC of 10 bits, BT.2020, PQ (16) or HLG (18); white is at 203 cd/m2: BT.2408.
+
+    HLG's OOTF is that of each channel, as zscale writes it, or `by_luminance`, as BT.2100 has it.
+    """
     light = (image / 255.0) ** 2.4 @ np.linalg.inv(_2020_TO_709).T
-    signal = np.clip(_pq(light * 203) if curve == 16 else _hlg(light * 203 / 1000), 0, 1)
+    signal = np.clip(_pq(light * 203) if curve == 16 else _hlg(light * 203 / 1000, by_luminance), 0, 1)
     luma = signal @ (0.2627, 0.6780, 0.0593)
     chroma = [(signal[..., n] - luma) / (2 * (1 - weight)) for n, weight in ((2, 0.0593), (0, 0.2627))]
     half = [np.rint(512 + 896 * c.reshape(c.shape[0] // 2, 2, c.shape[1] // 2, 2).mean((1, 3))) for c in chroma]
@@ -106,11 +109,11 @@ def _pq(nits: np.ndarray) -> np.ndarray:
     return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** (2523 / 32)
 
 
-def _hlg(light: np.ndarray) -> np.ndarray:
+def _hlg(light: np.ndarray, by_luminance: bool) -> np.ndarray:
     """`light` as a share of 1000 cd/m2: through the inverse OOTF to the scene, and its OETF."""
     light = np.clip(light, 0, None)
-    luminance = np.maximum(light @ (0.2627, 0.6780, 0.0593), 1e-9)[..., None]
-    scene = light * luminance ** (1 / 1.2 - 1)
+    shown = light @ (0.2627, 0.6780, 0.0593) if by_luminance else light
+    scene = light * np.maximum(shown[..., None] if by_luminance else shown, 1e-9) ** (1 / 1.2 - 1)
     return np.where(
         scene <= 1 / 12, np.sqrt(3 * scene), 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
     )

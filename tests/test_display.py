@@ -143,6 +143,12 @@ def test_hdr_looks_as_the_same_scene_in_sdr(tmp_path: Path, curve: int, suffix: 
     assert np.abs(shown[dark].astype(int) - sdr[dark]).mean() < 3
 
 
+def test_hlg_by_luminance_is_not_far_off(tmp_path: Path) -> None:
+    image = portrait()
+    shown = first(write_hdr(tmp_path / "hdr.mp4", image, 18, by_luminance=True)).image
+    assert difference(shown, image) < 8  # 25 without a mapping
+
+
 @pytest.mark.parametrize("curve", [16, 18], ids=["PQ", "HLG"])
 def test_brighter_light_is_never_darker(tmp_path: Path, curve: int) -> None:
     ramp = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)

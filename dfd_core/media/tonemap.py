@@ -19,12 +19,11 @@ from dfd_core.types import Float64Array, UInt8Array
 PQ, HLG = 16, 18  # transfer characteristics, ITU-T H.273
 WHITE_NITS = 203.0  # of a white sheet in HDR: BT.2408
 _SCREEN_NITS = 1000.0  # what HLG is graded on, and most PQ
-_KNEE = 0.75  # of white: what is darker keeps its light
+_KNEE = 0.9  # of white: what is darker keeps its light, as faces do
 _POINTS = 65  # of the table, a side
 _TO_BT709 = np.array(  # linear light of BT.2020 in that of BT.709: BT.2087
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
-_LUMINANCE = np.array([0.2627, 0.6780, 0.0593])  # of BT.2020's primaries
 
 
 def is_hdr(picture: VideoFrame) -> bool:
@@ -99,8 +98,11 @@ def _pq_nits(signal: Float64Array) -> Float64Array:
 
 
 def _hlg_nits(signal: Float64Array) -> Float64Array:
-    """Light on a screen of 1000 cd/m2: the inverse OETF of HLG and its OOTF, gamma 1.2."""
+    """Light on a screen of 1000 cd/m2: the inverse OETF of HLG and its OOTF, gamma 1.2.
+
+    Of each channel, as FFmpeg's zscale does it unless told otherwise, and most files that were converted with it want it;
+    by BT.2100 it is that of luminance, under which strong colours come out a little paler.
+    """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
-    luminance = scene @ _LUMINANCE
-    return np.asarray(_SCREEN_NITS * scene * np.maximum(luminance, 1e-9)[:, None] ** 0.2)
+    return np.asarray(_SCREEN_NITS * scene**1.2)
