@@ -100,8 +100,8 @@ def _pq_nits(signal: Float64Array) -> Float64Array:
 def _hlg_nits(signal: Float64Array) -> Float64Array:
     """Light on a screen of 1000 cd/m2: the inverse OETF of HLG and its OOTF, gamma 1.2.
 
-    Of each channel, as FFmpeg's zscale does it unless told otherwise, and most files that were converted with it want it;
-    by BT.2100 it is that of luminance, under which strong colours come out a little paler.
+    The OOTF is that of each channel, as FFmpeg's zscale has it unless told otherwise; by BT.2100 it is that of luminance,
+    under which strong colours of files that were converted with zscale would come out paler than they were.
     """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
