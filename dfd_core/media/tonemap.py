@@ -100,7 +100,7 @@ def _pq_nits(signal: Float64Array) -> Float64Array:
 def _hlg_nits(signal: Float64Array) -> Float64Array:
     """Light on a screen of 1000 cd/m2: the inverse OETF of HLG and its OOTF, gamma 1.2.
 
-    The OOTF is that of each channel, as FFmpeg's zscale has it unless told otherwise; by BT.2100 it is that of luminance,
+    The OOTF is of each channel, as in zscale of FFmpeg unless told otherwise; by BT.2100 it is that of luminance,
     under which strong colours of files that were converted with zscale would come out paler than they were.
     """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
