@@ -191,10 +191,14 @@ class MetricsSettings(_Section):
     ingest_port: int = 9461
     worker_port: int = 9462
     monitor_port: int = 9460
+    forget_s: float = 600.0  # so long after its end, or its removal, the monitor serves a stream's series no more
 
     def _judge(self) -> None:
         ports = self.ingest_port, self.worker_port, self.monitor_port
-        _require((all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"))
+        _require(
+            (all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"),
+            (self.forget_s >= 0, "metrics.forget_s must not be below 0"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,9 @@ def announce(client: Redis, stream: str, live: bool, run: str = "r1", **values: 
 class Desk:
     """A monitor on a real server with every sink and a scraped registry; `restart` is a new process in small."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, silent_s: float = 0.0) -> None:
         self.settings, self.path = settings_for(url), folder / "verdicts.jsonl"
-        self.client = connect(self.settings.redis)
+        self.client = connect(self.settings.redis, silent_s)
         self.said: list[str] = []
         self.printed = io.StringIO()
         self.extra: list[Sink] = []

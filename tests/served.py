@@ -19,8 +19,10 @@ def by_the_monitor() -> dict[str, set[str]]:
     """Of `dfd monitor`."""
     registry = CollectorRegistry()
     metrics = MonitorMetrics(registry)
-    metrics.source(_STATUS)
-    metrics.streams({"cam": StreamSpec("cam")}, {"cam": _STATUS})
+    metrics.source(_STATUS, heard=True)
+    metrics.redis(up=True)
+    metrics.active(active=True)
+    metrics.streams({"cam": StreamSpec("cam")}, {"cam": _STATUS}, silent=())
     score = WindowScore("cam", 0, 0, 0.0, 1.0, 0.9, {}, None, "m", 1.0, 1.0)
     metrics.window(WindowResult("cam", 0, Outcome.SCORED, 0.0, 1.0, 1.0, (score,)), 2.0)
     metrics.window(WindowResult("cam", 1, Outcome.NOT_SCORABLE, 0.0, 1.0, 1.0, (), "too small: 9 px"), 2.0)

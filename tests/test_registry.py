@@ -196,14 +196,15 @@ def test_labels_and_conditions_are_served_and_leave_with_their_stream() -> None:
         "door": StreamSpec("door", labels={"floor": "2"}, added=True),
     }
     status = StreamStatus("cam", "r", StreamState.LIVE, True, "x", 1e12, condition=Condition.FROZEN, since_at_s=7.0)
-    metrics.streams(specs, {"cam": status})
+    metrics.streams(specs, {"cam": status}, ())
     value = registry.get_sample_value
     assert value("dfd_stream_info", {"stream": "cam", "site": "north", "floor": ""}) == 1
     assert value("dfd_stream_state", {"stream": "cam", "state": "frozen"}) == 1
     assert value("dfd_stream_state", {"stream": "cam", "state": "live"}) == 0
     assert value("dfd_stream_state_since_timestamp_seconds", {"stream": "cam"}) == 7.0
     assert value("dfd_stream_state", {"stream": "door", "state": "offline"}) == 1  # added, and nobody reads it
-    metrics.streams({}, {"cam": StreamStatus("cam", "r", StreamState.LIVE, True, "x", 5.0, condition=Condition.LIVE)})
+    silent = StreamStatus("cam", "r", StreamState.LIVE, True, "x", 5.0, condition=Condition.LIVE)
+    metrics.streams({}, {"cam": silent}, {"cam"})
     assert value("dfd_stream_state", {"stream": "cam", "state": "offline"}) == 1  # silent since long
     assert value("dfd_stream_state_since_timestamp_seconds", {"stream": "cam"}) == 5.0
     assert value("dfd_stream_state", {"stream": "door", "state": "offline"}) is None

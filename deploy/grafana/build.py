@@ -52,7 +52,7 @@ def overview() -> dashboard.Dashboard:
             number("Alarms today", "sum(increase(dfd_alarms_total[24h])) or vector(0)"),
             number("Streams up", f"sum({UP}) or vector(0)"),
             number("Streams down", f"count({UP} == 0) or vector(0)", bad_from=1),
-            number("Workers", "dfd_workers"),
+            number("Workers", "max(dfd_workers)"),
             number("Windows waiting", "sum(dfd_queue_windows) or vector(0)"),
             states("Alarms", [("dfd_alarm_active", "{{stream}}")], {0: ("authentic", GREEN), 1: ("fake", RED)}),
             lines("Mean fake probability", [(MEAN, "{{stream}}")], "percentunit", top=1),
@@ -117,17 +117,19 @@ def fleet() -> dashboard.Dashboard:
     file_s = "rate(dfd_bulk_file_seconds_sum[5m]) / (rate(dfd_bulk_file_seconds_count[5m]) > 0)"
     gpu = [("dfd_worker_gpu_memory_used_bytes", "{{instance}} {{gpu}}")]
     gpu_limit = [("dfd_worker_gpu_memory_total_bytes", "{{instance}} {{gpu}}, all")]
+    redis_states = {0: ("away", RED), 1: ("answers", GREEN)}
     redis = [("dfd_redis_used_bytes", "used"), ("dfd_redis_limit_bytes > 0", "maxmemory")]
     return page(
         "dfd: fleet",
         "dfd-fleet",
         [
-            number("Workers", "dfd_workers"),
+            number("Monitors at work", 'sum(dfd_monitor_active{job="dfd-monitor"}) or vector(0)'),
+            number("Workers", "max(dfd_workers)"),
             number("Windows waiting", "sum(dfd_queue_windows) or vector(0)"),
             number("Oldest of them", "max(dfd_oldest_window_age_seconds) or vector(0)", "s", bad_from=30),
             number("Files waiting", 'sum(dfd_bulk_files{state=~"waiting|retrying"}) or vector(0)'),
             number("Files failed", 'sum(dfd_bulk_files{state="failed"}) or vector(0)', bad_from=1),
-            number("Redis", "dfd_redis_used_bytes", "bytes"),
+            states("Redis", [('min(dfd_redis_up{job="dfd-monitor"})', "Redis")], redis_states),
             lines("Windows waiting", [("dfd_queue_windows", "{{stream}}")]),
             lines("Redis", redis, "bytes"),
             lines("Windows in a batch", [(batch, "{{instance}}")]),
@@ -207,11 +209,20 @@ def alerts() -> dict[str, Any]:
         rule(
             "dfd-workers",
             "No worker",
-            "dfd_workers == bool 0",
+            "max(dfd_workers) == bool 0",
             0,
             lasts="20s",
             severity="critical",
             summary="No worker",
+        ),
+        rule(
+            "dfd-redis",
+            "Redis away",
+            'max(dfd_redis_up{job="dfd-monitor"}) == bool 0',
+            0,
+            lasts="10s",
+            severity="critical",
+            summary="Redis does not answer, or takes nothing",
         ),
         rule(
             "dfd-latency", "Late verdicts", P95, 1, lasts="1m", severity="warning", summary=f"{name}: verdicts are late"

@@ -71,9 +71,12 @@ REDIS_AWAY = (
 )
 
 
-def connect(settings: RedisSettings) -> Redis:
-    """A client whose server has taken a probe and given it back; QueueError, free of credentials, where none does."""
-    client, shown = open_client(settings), redact_redis(settings.url)
+def connect(settings: RedisSettings, silent_s: float = 0.0) -> Redis:
+    """A client whose server has taken a probe and given it back; QueueError, free of credentials, where none does.
+
+    `silent_s`: a server that is silent for so long counts as away (default: READ_TIMEOUT_S).
+    """
+    client, shown = open_client(settings, silent_s), redact_redis(settings.url)
     try:
         _greet(client, shown)
         key, value = keys.probe_key(uuid4().hex), uuid4().hex
@@ -90,9 +93,9 @@ def connect(settings: RedisSettings) -> Redis:
     return client
 
 
-def open_client(settings: RedisSettings) -> Redis:
+def open_client(settings: RedisSettings, silent_s: float = 0.0) -> Redis:
     """A client that has not asked its server anything yet; QueueError for a URL that cannot be one."""
-    return _client(settings, Redis.from_url, Retry(ConstantBackoff(0.1), 1))
+    return _client(settings, Redis.from_url, Retry(ConstantBackoff(0.1), 1), silent_s)
 
 
 def open_async_client(settings: RedisSettings) -> AsyncRedis:
@@ -100,7 +103,7 @@ def open_async_client(settings: RedisSettings) -> AsyncRedis:
     return _client(settings, AsyncRedis.from_url, AsyncRetry(ConstantBackoff(0.1), 1))
 
 
-def _client(settings: RedisSettings, from_url: Callable[..., _T], retry: object) -> _T:
+def _client(settings: RedisSettings, from_url: Callable[..., _T], retry: object, silent_s: float = 0.0) -> _T:
     if not settings.url:
         raise QueueError("No Redis server is named: give --redis redis://HOST:PORT or set DFD_REDIS_URL.")
     shown, url = redact_redis(settings.url), _quoted(settings.url)
@@ -114,7 +117,7 @@ def _client(settings: RedisSettings, from_url: Callable[..., _T], retry: object)
         return from_url(
             url,
             socket_connect_timeout=settings.connect_timeout_s,
-            socket_timeout=max(READ_TIMEOUT_S, settings.connect_timeout_s),
+            socket_timeout=silent_s or max(READ_TIMEOUT_S, settings.connect_timeout_s),
             health_check_interval=30,
             retry=retry,
         )

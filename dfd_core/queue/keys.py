@@ -11,6 +11,8 @@
     dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
     dfd:verdicts                        capped stream of JSON verdicts
     dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
+    dfd:lease:monitor                   who is the monitor; TTL
+    dfd:lease:stream:{stream}           which ingest reads a stream; TTL
     dfd:probe:{random}                  what `connect` writes and reads back; TTL
     dfd:boards                          hash: stream -> JSON of StreamBoard, renewed twice a second by the monitor
     dfd:alarms                          sorted set: the ids of the newest alarms by the Unix time at which they began
@@ -39,6 +41,7 @@ MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
 VERDICTS_KEY = "dfd:verdicts"
 MONITOR_KEY = "dfd:monitor"
+MONITOR_LEASE_KEY = "dfd:lease:monitor"
 BOARDS_KEY = "dfd:boards"
 ALARMS_KEY = "dfd:alarms"
 ALARMS_OPEN_KEY = "dfd:alarms:open"
@@ -87,6 +90,11 @@ def owner_key(stream: str) -> str:
 def job_id(stream: str, run: str, seq: int) -> str:
     """RQ job id of a window: letters, digits, '-' and '_' only."""
     return f"{stream}-{run}-{seq}"
+
+
+def stream_lease_key(stream: str) -> str:
+    """Key of the lease of the ingest that reads a stream."""
+    return f"dfd:lease:stream:{stream}"
 
 
 def probe_key(nonce: str) -> str:

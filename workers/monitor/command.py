@@ -6,30 +6,40 @@ import argparse
 import logging
 import os
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from prometheus_client import CollectorRegistry
 from redis import Redis
+from redis.exceptions import RedisError
 
-from dfd_core.errors import QueueError
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
+from dfd_core.queue import keys
 from dfd_core.queue.boards import publish_boards
-from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis, sentence
+from dfd_core.queue.broker import REDIS_AWAY, connect, open_client, trouble
+from dfd_core.queue.lease import Lease, new_owner
 from dfd_core.settings import Settings
 from workers.monitor.keeper import Keeper
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
 from workers.monitor.notices import Row, metrics_line, rows_line
 from workers.monitor.sinks import AlarmSink, JsonlSink, LineSink, RedisSink, Sink
-from workers.monitor.traces import open_traces
+from workers.monitor.traces import Traces, open_traces
 
 EXAMPLES = """examples:
   dfd monitor --redis redis://host:6379/0
   dfd monitor --verdicts verdicts.jsonl --json"""
+
+SILENT_S = 3.0  # Redis counts as away after that: an alert shall know soon
+WAIT_S = 0.5  # between two looks at another monitor's lease
+PATIENCE_S = 2.5  # so long nobody has it before a waiting monitor takes it: the one that had it may be back first
+START_AGAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -46,33 +56,88 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Monitor until SIGINT or SIGTERM."""
     start_logging(settings.log)
-    client = connect(settings.redis)
+    client = connect(settings.redis, SILENT_S)
     traces = open_traces(settings.log)
-    keeper = Keeper(connect(settings.redis))
-    sinks: list[Sink] = [RedisSink(client), AlarmSink(client), LineSink(as_json=args.json or args.rows)]
+    lease = Lease(client, keys.MONITOR_LEASE_KEY, new_owner())
     try:
-        if args.verdicts:
-            sinks.insert(0, JsonlSink(args.verdicts))
+        _open_sinks(args, client, close=True)  # what cannot be written is told before anybody waits
         registry = CollectorRegistry()
-        monitor = Monitor(client, settings, sinks, MonitorMetrics(registry), log.warning, traces=traces)
+        metrics = MonitorMetrics(registry)
         port = serve_metrics(registry, settings.metrics.host, settings.metrics.monitor_port)
         if port is not None:
             url = f"http://{settings.metrics.host}:{port}/metrics"
             print(metrics_line(url) if args.rows else f"metrics at {url}", file=_chat(args), flush=True)
-        keeper.start()
+        shift = _Shift(args, settings, client, metrics, traces)
         with stop_on_signals() as stop:
-            monitor.run(stop, partial(_look, client, monitor, args.rows))
-    except REDIS_AWAY as error:
-        raise QueueError(sentence(error, redact_redis(settings.redis.url))) from None
+            while wait_for_turn(lease, stop, metrics, log.warning):
+                shift.work(stop, lease)
+        with suppress(RedisError):
+            lease.release()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our lines has gone
     finally:
-        keeper.stop()
         traces.close()
-        for sink in sinks:
-            sink.close()
         client.close()
     return 0
+
+
+class _Shift:
+    """What a monitor needs for as long as the lease is its own."""
+
+    def __init__(
+        self, args: argparse.Namespace, settings: Settings, client: Redis, metrics: MonitorMetrics, traces: Traces
+    ) -> None:
+        self._args, self._settings, self._client = args, settings, client
+        self._metrics, self._traces = metrics, traces
+
+    def work(self, stop: threading.Event, lease: Lease) -> None:
+        """Until `stop` is set, or the lease is another's."""
+        sinks, keeper = _open_sinks(self._args, self._client), Keeper(open_client(self._settings.redis))
+        keeper.start()
+        try:
+            start = partial(Monitor, self._client, self._settings, sinks, self._metrics, log.warning)
+            monitor = start(traces=self._traces)
+            if not monitor.run(stop, partial(_look, self._client, monitor, self._args.rows), lease.hold):
+                log.warning("Another monitor has taken over: this one waits until it ends.")
+        except REDIS_AWAY as error:  # it went while the monitor started
+            log.warning("Redis %s; the monitor starts again.", trouble(error))
+            self._metrics.redis(up=False)
+            stop.wait(START_AGAIN_S)
+        finally:
+            keeper.stop()
+            for sink in sinks:
+                sink.close()
+
+
+def wait_for_turn(lease: Lease, stop: threading.Event, metrics: MonitorMetrics, say: Callable[[str], None]) -> bool:
+    """Until no other monitor works on this Redis; false if told to stop before."""
+    waited_for = ""
+    free_s = PATIENCE_S  # nobody had it at the last look
+    while not stop.is_set():
+        try:
+            holder = lease.holder()
+            free_s = 0.0 if holder is not None else free_s + WAIT_S
+            if (not waited_for or free_s >= PATIENCE_S) and lease.hold():
+                metrics.active(active=True)
+                return True
+            metrics.redis(up=True)
+        except REDIS_AWAY:
+            metrics.redis(up=False)
+            holder, free_s = None, 0.0
+        metrics.active(active=False)
+        if holder is not None and holder != waited_for:
+            say(f"Another monitor ({holder}) works on this Redis: this one takes over when it ends.")
+            waited_for = holder
+        stop.wait(WAIT_S)
+    return False
+
+
+def _open_sinks(args: argparse.Namespace, client: Redis, close: bool = False) -> list[Sink]:
+    sinks: list[Sink] = [JsonlSink(args.verdicts)] if args.verdicts else []
+    sinks += [RedisSink(client), AlarmSink(client), LineSink(as_json=args.json or args.rows)]
+    for sink in sinks if close else ():
+        sink.close()
+    return sinks
 
 
 def _chat(args: argparse.Namespace) -> TextIO:

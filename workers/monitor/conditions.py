@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dfd_core.conditions import Condition, as_seen
+from dfd_core.conditions import SILENT_S, Condition, as_seen
 from dfd_core.streams import StreamSpec
 from dfd_core.types import StreamStatus
 
@@ -20,9 +19,17 @@ class ConditionCollector(Collector):
     """Serves the condition of each stream, and the labels that its operator gave it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.specs: Mapping[str, StreamSpec] = {}
-        self.statuses: Mapping[str, StreamStatus] = {}
+        self._specs: list[StreamSpec] = []
+        self._statuses: list[StreamStatus] = []
+        self._silent: frozenset[str] = frozenset()
         registry.register(self)
+
+    def take(
+        self, specs: Mapping[str, StreamSpec], statuses: Mapping[str, StreamStatus], silent: Collection[str]
+    ) -> None:
+        """Serve these from now on; nothing was heard lately of those in `silent`."""
+        self._specs, self._statuses = list(specs.values()), list(statuses.values())
+        self._silent = frozenset(silent)
 
     def collect(self) -> Iterator[Metric]:
         """Three families."""
@@ -31,26 +38,26 @@ class ConditionCollector(Collector):
         since = GaugeMetricFamily(
             "dfd_stream_state_since_timestamp_seconds", "Unix time since which it shows that", labels=["stream"]
         )
-        for stream, (condition, since_at_s) in self._seen(time.time()).items():
+        for stream, (condition, since_at_s) in self._seen().items():
             for other in Condition:
                 state.add_metric([stream, other], float(other is condition))
             if since_at_s is not None:
                 since.add_metric([stream], since_at_s)
         yield from (state, since, self._info())
 
-    def _seen(self, now_s: float) -> dict[str, tuple[Condition, float | None]]:
-        seen: dict[str, tuple[Condition, float | None]] = {
-            name: as_seen(status.condition, status.since_at_s, status.heartbeat_at_s, now_s)
-            for name, status in dict(self.statuses).items()
-        }
-        unread = [spec.name for spec in dict(self.specs).values() if spec.added and spec.name not in seen]
+    def _seen(self) -> dict[str, tuple[Condition, float | None]]:
+        seen: dict[str, tuple[Condition, float | None]] = {}
+        for status in self._statuses:
+            heard_at_s = status.heartbeat_at_s
+            now_s = heard_at_s + (2 * SILENT_S if status.stream in self._silent else 0.0)
+            seen[status.stream] = as_seen(status.condition, status.since_at_s, heard_at_s, now_s)
+        unread = [spec.name for spec in self._specs if spec.added and spec.name not in seen]
         return seen | dict.fromkeys(unread, (Condition.OFFLINE, None))
 
     def _info(self) -> GaugeMetricFamily:
-        specs = list(dict(self.specs).values())
-        names = sorted({name for spec in specs for name in spec.labels})[:MOST_LABELS]
+        names = sorted({name for spec in self._specs for name in spec.labels})[:MOST_LABELS]
         what = "1; carries the labels of the stream's table, to join others with"
         info = GaugeMetricFamily("dfd_stream_info", what, labels=["stream", *names])
-        for spec in specs:
+        for spec in self._specs:
             info.add_metric([spec.name, *(spec.labels.get(name, "") for name in names)], 1.0)
         return info

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dfd_core.conditions import SILENT_S, Condition
+from dfd_core.conditions import Condition
 from dfd_core.queue.submitted import BulkState
 from dfd_core.streams import StreamSpec
 from dfd_core.types import ModelInfo, Outcome, StreamState, StreamStatus, Verdict, WindowResult
@@ -45,6 +44,13 @@ class MonitorMetrics:
             "since_s": Gauge("dfd_alarm_since_seconds", "Media time from which it is, likewise", **by_stream),
             "fake_probability": Gauge("dfd_alarm_fake_probability", "Its newest probability, likewise", **by_stream),
         }
+        self._tell_of_sources(by_stream, by_reason)
+        self._tell_of_all(registry)
+        self._by_stream = [value for value in vars(self).values() if "stream" in getattr(value, "_labelnames", ())]
+        self._by_stream += self._alarm_details.values()
+        self._counted: dict[str, dict[str, tuple[str, int]]] = {}  # stream -> counter -> run and its last count
+
+    def _tell_of_sources(self, by_stream: dict[str, Any], by_reason: dict[str, Any]) -> None:
         self._last_frame = Gauge(
             "dfd_stream_last_frame_timestamp_seconds", "Unix time of the last frame that was looked at", **by_stream
         )
@@ -55,13 +61,18 @@ class MonitorMetrics:
         self._drift = Gauge("dfd_stream_clock_drift_seconds", "How far its stamps went ahead of our clock", **by_stream)
         self._queue = Gauge("dfd_queue_windows", "Windows that wait for a worker", **by_stream)
         self._oldest = Gauge("dfd_oldest_window_age_seconds", "Age of the one that waits longest", **by_stream)
+
+    def _tell_of_all(self, registry: CollectorRegistry) -> None:
         self._model = Gauge("dfd_model_info", "What the workers score with", ["name", "runtime"], registry=registry)
         self._workers = Gauge("dfd_workers", "Workers of windows that are alive", registry=registry)
         self._bulk = Gauge("dfd_bulk_files", "Files of the bulk queue by state", ["state"], registry=registry)
         self._redis_used = Gauge("dfd_redis_used_bytes", "Memory that Redis uses", registry=registry)
         self._redis_limit = Gauge("dfd_redis_limit_bytes", "Its maxmemory; 0: none", registry=registry)
+        self._redis_up = Gauge(
+            "dfd_redis_up", "1 while Redis answers and takes; what it tells is absent or 0 meanwhile", registry=registry
+        )
+        self._active = Gauge("dfd_monitor_active", "1 while this monitor works; 0: another one does", registry=registry)
         self._conditions = ConditionCollector(registry)
-        self._counted: dict[tuple[str, str], tuple[str, int]] = {}  # (stream, counter) -> run and its last count
 
     def window(self, result: WindowResult, now_unix_s: float) -> None:
         """Count one result at the moment of its verdict."""
@@ -92,12 +103,46 @@ class MonitorMetrics:
             else:
                 gauge.labels(stream).set(getattr(verdict, name) or 0.0)
 
-    def source(self, status: StreamStatus) -> None:
-        """Take over what ingest says of a source."""
+    def redis(self, up: bool) -> None:
+        """Whether it answers; while it does not, nothing is told of what it knew."""
+        self._redis_up.set(up)
+        if not up:
+            for gauge in (self._up, self._fps, self._queue, self._oldest, self._bulk):
+                gauge.clear()
+            for gauge in (self._workers, self._redis_used, self._redis_limit):
+                gauge.set(0)
+            self.streams({}, {}, ())
+
+    def active(self, active: bool) -> None:
+        """Whether this monitor works; one that waits for another to end tells nothing of any stream."""
+        self._active.set(active)
+        if not active:
+            for metric in self._by_stream:
+                metric.clear()
+            self._counted.clear()
+            self.streams({}, {}, ())
+
+    def gone(self, stream: str) -> None:
+        """Nobody tells of a source any more: what it did is no news."""
+        for gauge in (self._up, self._fps, self._queue, self._oldest, self._last_frame):
+            _forget(gauge, stream)
+
+    def forget(self, stream: str) -> None:
+        """Serve nothing of a stream that is over any more."""
+        for metric in self._by_stream:
+            if metric._labelnames == ("stream",):
+                _forget(metric, stream)
+            else:
+                metric.remove_by_labels({"stream": stream})
+        self._counted.pop(stream, None)
+
+    def source(self, status: StreamStatus, heard: bool) -> None:
+        """Take over what ingest says of a source; `heard`: it has said something lately."""
         stream = status.stream
-        if status.last_frame_at_s is not None:
+        if status.over:
+            _forget(self._last_frame, stream)
+        elif status.last_frame_at_s is not None:
             self._last_frame.labels(stream).set(status.last_frame_at_s)
-        heard = time.time() - status.heartbeat_at_s < SILENT_S
         if status.over:
             _forget(self._up, stream)
         else:
@@ -111,9 +156,11 @@ class MonitorMetrics:
             self._dropped.labels(stream, reason).inc(self._growth(stream, f"dropped {reason}", status.run, count))
         self._reconnects.labels(stream).inc(self._growth(stream, "reconnects", status.run, status.reconnects))
 
-    def streams(self, specs: Mapping[str, StreamSpec], statuses: Mapping[str, StreamStatus]) -> None:
-        """What is wished for, and what is read, by stream; both may change until the next call."""
-        self._conditions.specs, self._conditions.statuses = specs, statuses
+    def streams(
+        self, specs: Mapping[str, StreamSpec], statuses: Mapping[str, StreamStatus], silent: Collection[str]
+    ) -> None:
+        """What is wished for, and what is read, by stream; of those in `silent` nothing was heard lately."""
+        self._conditions.take(specs, statuses, silent)
 
     def queue(self, stream: str, windows: int, oldest_age_s: float) -> None:
         """What waits for a worker."""
@@ -137,12 +184,13 @@ class MonitorMetrics:
         self._model.labels(model.name, model.runtime).set(1)
 
     def _growth(self, stream: str, counter: str, run: str, count: int) -> int:
-        before_run, before = self._counted.get((stream, counter), ("", 0))
-        self._counted[stream, counter] = (run, count)
+        counted = self._counted.setdefault(stream, {})
+        before_run, before = counted.get(counter, ("", 0))
+        counted[counter] = (run, count)
         return max(0, count - before) if run == before_run else count
 
 
-def _forget(gauge: Gauge, stream: str) -> None:
+def _forget(metric: Any, stream: str) -> None:
     """Serve no value of `stream` any more."""
     with suppress(KeyError):
-        gauge.remove(stream)
+        metric.remove(stream)

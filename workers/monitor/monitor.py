@@ -37,7 +37,7 @@ from workers.monitor.traces import NoTraces, Traces
 BATCH = 500  # events read at once
 BLOCK_MS = 250  # longest wait for the next event
 LOOK_S = 0.5  # between two looks at the sources and the queue
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0  # between two attempts to reach a Redis that was lost
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0  # between two attempts to reach a Redis that was lost
 _START = "0-0"
 
 
@@ -53,13 +53,14 @@ class Monitor:
         say: Callable[[str], None] = lambda text: None,
         *,
         traces: Traces | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Goes on where the last monitor on this Redis stopped; QueueError or ModelError where it cannot."""
-        self._traces = traces or NoTraces()
+        self._traces, self._clock = traces or NoTraces(), clock
         self._client, self._settings, self._sinks, self._metrics, self._say = client, settings, sinks, metrics, say
         self._redis = redact_redis(settings.redis.url)
         self._own_thresholds: Thresholds | None = None
-        self._overview = Overview(client, metrics)
+        self._overview = Overview(client, metrics, settings.metrics.forget_s, clock)
         self._overview.look()
         patience_s = settings.queue.file_ttl_s
         self._by_calibration = settings_by_stream(settings.verdict)
@@ -70,23 +71,35 @@ class Monitor:
         self._gaps_are_final = False
         self._stored: dict[str, str] = {}  # what dfd:monitor holds
         self._unwritten: list[Notice] | None = None  # of a turn that Redis did not let us finish
-        self._look_at = time.monotonic() + LOOK_S
+        self._untold: list[Notice] = []  # of streams that were forgotten
+        self._look_at = self._clock() + LOOK_S
         self._restore()
 
-    def run(self, stop: threading.Event, every_look: Callable[[list[Row]], None] = lambda rows: None) -> None:
-        """Work until `stop` is set; a Redis that is lost in mid-run is waited for."""
+    def run(
+        self,
+        stop: threading.Event,
+        every_look: Callable[[list[Row]], None] = lambda rows: None,
+        hold: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Work until `stop` is set; a Redis that is lost in mid-run is waited for.
+
+        `hold` is asked before each turn whether this is still the monitor: false is returned once it is not.
+        """
         pauses, pause_s = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), 0.0
         while not stop.wait(pause_s):
             try:
+                if not hold():
+                    return False
                 if pause_s:
                     self._mind_the_gap()
                 self.turn()
-                if time.monotonic() >= self._look_at:
+                if self._clock() >= self._look_at:
                     self._look()
                     every_look(self.rows())
             except REDIS_AWAY as error:
                 if not pause_s:
                     self._say(f"Redis at {self._redis} {trouble(error)}; trying again until it does.")
+                self._metrics.redis(up=False)
                 pause_s = pauses.next_s()
                 continue
             except ResponseError as error:
@@ -95,6 +108,9 @@ class Monitor:
                 self._say(f"Redis at {self._redis} answers again; going on where it was lost.")
                 pause_s = 0.0
                 pauses.reset()
+                self._look_at = self._clock()  # what was gone from the metrics comes back
+            self._metrics.redis(up=True)
+        return True
 
     def turn(self) -> None:
         """Read what is new, at most `BATCH` events, and bring it to sinks and metrics."""
@@ -110,7 +126,12 @@ class Monitor:
         statuses, runs = self._overview.statuses, self._book.runs
         return [
             row_of(
-                name, statuses.get(name), runs.get(name), self._latency_s.get(name), self._overview.waiting.get(name, 0)
+                name,
+                statuses.get(name),
+                runs.get(name),
+                self._latency_s.get(name),
+                waiting=self._overview.waiting.get(name, 0),
+                silent=name in self._overview.silent,
             )
             for name in dict.fromkeys([*statuses, *runs])
         ]
@@ -125,7 +146,7 @@ class Monitor:
         events = [(entry_id.decode(), self._parse(fields)) for entry_id, fields in (reply[0][1] if reply else [])]
         if any(event is not None and event.stream not in self._overview.statuses for _, event in events):
             self._look()  # before anything changes: Redis may be gone by now, and then all is read again
-        now_s = time.monotonic()
+        now_s = self._clock()
         notices: list[Notice] = []
         for entry_id, event in events:
             self._cursor = entry_id
@@ -133,6 +154,7 @@ class Monitor:
                 notices += self._account(self._book.take(entry_id, event, now_s))
         notices += self._account(self._book.turn(now_s, self._gaps_are_final))
         self._gaps_are_final = False
+        notices, self._untold = notices + self._untold, []
         return notices
 
     def _parse(self, fields: Mapping[bytes, bytes]) -> WindowEvent | EndEvent | None:
@@ -197,13 +219,30 @@ class Monitor:
             lost = not self._client.xrange(keys.RESULTS_KEY, anchor, anchor)
         if lost:
             self._gaps_are_final = True
-            self._stored = {}  # all of it may be gone
+            self._note_loss()
             self._say("Redis no longer holds some results that this monitor has not read; going on with what is left.")
 
+    def _note_loss(self) -> None:
+        """All that was in Redis may be gone: write ours anew, and read from its start what begins anew."""
+        self._stored = {}
+        self._book.lose()
+        newest: Any = self._client.xrevrange(keys.RESULTS_KEY, count=1)
+        if not newest or _order(newest[0][0].decode()) < _order(self._cursor):
+            self._cursor = _START
+
     def _look(self) -> None:
-        self._look_at = time.monotonic() + LOOK_S
-        self._overview.look()
+        self._look_at = self._clock() + LOOK_S
+        if self._stored and not self._client.exists(keys.MONITOR_KEY):
+            self._note_loss()
+            self._say("Redis was emptied; going on with what comes.")
+        self._overview.look([run.stream for run in self._book.runs.values()])
         self._book.thresholds = self._thresholds()
+        forgotten = self._overview.forgotten
+        if forgotten:
+            self._untold += self._account(self._book.forget(forgotten, self._clock()))
+            for stream in forgotten:
+                self._latency_s.pop(stream, None)
+                self._metrics.forget(stream)
 
     def _verdict_settings(self, stream: str) -> VerdictSettings:
         """Those of one stream: what its table says, else what calibration fitted, else what holds for all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from dfd_core.errors import WireError
@@ -35,6 +35,7 @@ class Run:
     captured_at_s: float = 0.0  # of the last result
     alarm: bool = False
     done: bool = False
+    lossy: bool = False  # Redis has lost some of its windows: they are not waited for as long as a file's
 
     @property
     def complete(self) -> bool:
@@ -107,6 +108,22 @@ class RunBook:
                 self._finish(run, turn)
         return turn
 
+    def lose(self) -> None:
+        """Redis has lost what was on its way."""
+        for run in self.runs.values():
+            run.lossy = not run.done
+
+    def forget(self, streams: Collection[str], now_s: float) -> Turn:
+        """Keep nothing of these; what one of them has not told yet comes now."""
+        turn = Turn()
+        for run in [self.runs[stream] for stream in streams if stream in self.runs]:
+            if not run.done:
+                self._drain(run, now_s, 0.0, turn)
+                self._note_missing(run, turn)
+                self._finish(run, turn, "nobody reads this source any more")
+            self.runs.pop(run.stream, None)
+        return turn
+
     def held_back(self) -> list[str]:
         """Ids of the entries of dfd:results that were read but have not had their turn."""
         active = [run for run in self.runs.values() if not run.done]
@@ -157,12 +174,12 @@ class RunBook:
 
     def _patience_s(self, run: Run) -> float:
         status = self._statuses.get(run.stream)
-        live = status is None or status.live
+        live = status is None or status.live or run.lossy
         return self._settings.reorder_timeout_s if live else self._file_patience_s
 
     def _drain(self, run: Run, now_s: float, patience_s: float, turn: Turn) -> None:
         for _, result in run.order.pop(now_s, patience_s):
-            run.captured_at_s = result.captured_at_s
+            run.captured_at_s, run.lossy = result.captured_at_s, False
             turn.results.append(result)
             for verdict in run.machine.update(result):
                 key = f"{run.stream}/{run.id}/{result.seq}/{verdict.track}"
