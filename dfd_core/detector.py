@@ -28,6 +28,7 @@ from dfd_core.judging.verdict import VerdictMachine
 from dfd_core.media import found_live, local_path, read_frames, redact, stream_name
 from dfd_core.media.clock import Sampler
 from dfd_core.media.live import LiveSource
+from dfd_core.media.region import Region, within
 from dfd_core.settings import Settings
 from dfd_core.types import Frame, Segment, UInt8Array, Verdict, WindowResult
 
@@ -83,7 +84,7 @@ class Detector:
         url = os.fsdecode(source)
         if found_live(url, self.settings.video):
             raise VideoError(f"{redact(url)} is a live stream, which has no end: watch it.")
-        return scan_file(url, self.settings, scorer, on_time, seconds)
+        return scan_file(url, self.settings, scorer, on_time, seconds=seconds)
 
     def score_frames(self, frames: UInt8Array, fps: float) -> Report:
         """What is found in decoded pictures, uint8 (T, H, W, 3) RGB, upright, `fps` a second.
@@ -142,7 +143,7 @@ class Detector:
             with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
                 path = Path(folder) / "content"
                 path.write_bytes(content)
-                return scan_file(str(path), self.settings, self._open(), on_time, seconds).named("bytes")
+                return scan_file(str(path), self.settings, self._open(), on_time, seconds=seconds).named("bytes")
         except OSError as error:
             raise VideoError(f"The bytes cannot be stored for the decoder ({error.strerror}).") from None
 
@@ -163,19 +164,29 @@ def scan_file(
     settings: Settings,
     scorer: Scorer,
     on_time: Callable[[float], None] | None = None,
+    *,
     seconds: float = math.inf,
+    region: Region | None = None,
 ) -> Report:
     """Score a video or an image; what cannot be read comes back with its reason, never as an exception.
 
     `on_time` is called with the media time of each sampled frame, seconds, for progress; of the video only
-    the first `seconds` are looked at.
+    the first `seconds` are looked at, of its frames only the `region`.
     """
     url = str(source)
     stream = stream_name(url)
     builder, trouble, notes = ReportBuilder(settings, scorer, stream), None, list[str]()
     try:
         for result in score_source(
-            url, stream, settings, scorer, builder.see(on_time), seconds=seconds, live=False, note=notes.append
+            url,
+            stream,
+            settings,
+            scorer,
+            builder.see(on_time),
+            seconds=seconds,
+            region=region,
+            live=False,
+            note=notes.append,
         ):
             builder.note(result)
     except DfdError as error:
@@ -191,15 +202,17 @@ def score_source(
     on_time: Callable[[float], None],
     *,
     seconds: float = math.inf,
+    region: Region | None = None,
     live: bool | None = None,
     note: Callable[[str], None] = _log.info,
 ) -> Iterator[WindowResult]:
-    """The result of each window of a source, in order, of all frames of its first `seconds`.
+    """The result of each window of a source, in order, of all frames of its first `seconds`, in a `region` of each.
 
     `on_time` is called with the media time of each sampled frame, seconds; `note` is told what is left out.
     VideoError for a source that cannot be read to its end, once what was read is scored.
     """
-    return _scored(windows_of(url, stream, settings, on_time, seconds=seconds, live=live, note=note), scorer)
+    windows = windows_of(url, stream, settings, on_time, seconds=seconds, region=region, live=live, note=note)
+    return _scored(windows, scorer)
 
 
 def windows_of(
@@ -209,6 +222,7 @@ def windows_of(
     on_time: Callable[[float], None],
     *,
     seconds: float = math.inf,
+    region: Region | None = None,
     live: bool | None = None,
     note: Callable[[str], None] = _log.info,
 ) -> Iterator[tuple[Segment, ...]]:
@@ -220,7 +234,7 @@ def windows_of(
             first_s = frame.time_s if first_s is None else first_s
             if frame.time_s - first_s >= seconds:
                 break
-            yield frame
+            yield within(frame, region)
             on_time(frame.time_s)
 
     return _windows(frames(), stream, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -223,3 +224,20 @@ def test_a_picture_on_two_sides_is_found_whatever_its_size_and_quality(
     elsewhere = pictures(tmp_path / "c.h5", {("ann", "train"): again, ("kim", "validation"): face[::-1].copy()})
     assert main(["data", "duplicates", str(alone), "--against", str(elsewhere)]) == 1
     assert [(t.one, t.other) for t in find_twins([Dataset(alone), Dataset(elsewhere)], 40)] == [((0, 0), (1, 0))]
+
+
+def test_a_region_is_evaluated_alone(tmp_path: Path, portrait: np.ndarray) -> None:
+    folder = manifest(tmp_path / "in", portrait).parent
+    rows = ['a.mp4,real,"0,0,0.5,1"', 'b.mp4,fake,"0.5,0,1,1"', "b.mp4,fake,"]
+    (folder / "list.csv").write_text("\n".join(("file,label,region", *rows)))
+    assert main(["evaluate", str(folder / "list.csv"), "--out", str(tmp_path / "out"), "--bootstrap", "2"]) == 0
+    with (tmp_path / "out" / "scores.csv").open(newline="") as handle:
+        faces = [row["faces"] for row in csv.DictReader(handle)]
+    assert faces == ["1", "0", "1"]  # the right half is dark
+
+
+def test_a_wrong_region_is_evaluated_nowhere(
+    tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(manifest(tmp_path / "in", portrait, "left")), "--out", str(tmp_path / "out")]) == 1
+    assert "Line 2" in (said := capsys.readouterr().err) and "a region is left,top,right,bottom" in said

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.errors import DataError, PartialError
@@ -19,10 +17,11 @@ from dfd_core.faces.finder import FaceFinder, crop_origin
 from dfd_core.faces.mesh import FaceMesh
 from dfd_core.faces.windows import SegmentBuilder
 from dfd_core.media import read_frames
+from dfd_core.media.region import within
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array
 from trainer.data.dataset import MESH_POINTS, FaceWindow
-from trainer.data.layouts import Crop, LabelledFile, Region
+from trainer.data.layouts import Crop, LabelledFile
 
 _ENOUGH = 0.5  # of a window's frames, in which the face must be seen; a picture has one frame
 
@@ -53,7 +52,7 @@ class Extractor:
         builder = SegmentBuilder("build", self._finder, self._settings.faces, self._windows)
         found: list[FaceWindow] = []
         for frame in self._frames(file.path):
-            for segment in builder.push(frame if file.region is None else _within(frame, file.region)):
+            for segment in builder.push(within(frame, file.region)):
                 found += self._take(segment)
             if len(found) >= self._plan.windows:
                 break
@@ -131,24 +130,6 @@ def read_image(path: Path) -> UInt8Array:
     if image is None:
         raise DataError(f"{path} is not a picture that OpenCV can read.")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _within(frame: Frame, region: Region) -> Frame:
-    """The frame's part inside the region, with what the codec says of that part."""
-    return replace(
-        frame,
-        image=_part(frame.image, region),
-        quantisers=None if frame.quantisers is None else _part(frame.quantisers, region),
-    )
-
-
-def _part(array: npt.NDArray[Any], region: Region) -> npt.NDArray[Any]:
-    """Rows and columns of `array` (H, W, ...) inside the region, at least one of each."""
-    height, width = array.shape[:2]
-    left, top, right, bottom = region
-    x0, y0 = min(int(left * width), width - 1), min(int(top * height), height - 1)
-    x1, y1 = max(round(right * width), x0 + 1), max(round(bottom * height), y0 + 1)
-    return np.ascontiguousarray(array[y0:y1, x0:x1])
 
 
 def _off_centre(face: Face, side: int) -> float:

@@ -24,6 +24,7 @@ from dfd_core.judging import manifests
 from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import CHECKS, Scorer, load_scorer
 from dfd_core.media import STILL_SUFFIXES
+from dfd_core.media.region import Region, parse_region
 from dfd_core.names import ESCAPED, one_line
 from dfd_core.settings import Settings
 from dfd_core.types import State
@@ -37,16 +38,19 @@ EXAMPLES = """examples:
   dfd evaluate manifest.csv --out out --crf 32 --scale 0.5     # what is left of it after a sharing site
 
 The manifest has the columns file and label (real or fake); file is relative to the manifest's folder. All other
-columns are carried into scores.csv; report.json groups by dataset, method and compression where they exist. Files that
-cannot be scored count in no figure: report.json has them by class and reason.
+columns are carried into scores.csv; report.json groups by dataset, family, method and compression where they exist.
+With a column region (left,top,right,bottom as shares of the frame) only that part of each frame is looked at. Files
+that cannot be scored count in no figure: report.json has them by class and reason.
 
 Exit code: 0, or 1 if a file is missing or none could be scored."""
 
 LABELS = ("real", "fake")
 MISSING = "the file is missing"
+REGION = "region"
 SCORE_COLUMNS = ("fake_probability", *CHECKS)
 Row = dict[str, str]
 Counts = dict[str, int]
+_Part = tuple[Path, Region | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     scorer = load_scorer(settings, every_check=True)  # a wrong model fails here, before any process is started
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.manifest.parent / row[manifests.FILE] for row in rows]
-    reports = list(_with_bar(_score_files(files, settings, scorer, max(1, args.jobs), look), len(files)))
+    parts = [(path, parse_region(row.get(REGION, ""))) for path, row in zip(files, rows, strict=True)]
+    reports = list(_with_bar(_score_files(parts, settings, scorer, max(1, args.jobs), look), len(files)))
     scored = [{**row, **score_cells(report)} for row, report in zip(rows, reports, strict=True)]
     _write_csv(args.out / SCORES, scored)
     report = report_of(scored, scorer.thresholds.enter, args.bootstrap, args.seed)
@@ -107,7 +112,13 @@ def _label(row: Row) -> str:
 
 
 def _wrong(row: Row) -> str | None:
-    return None if _label(row) in LABELS else f"the label must be real or fake, not '{row['label']}'"
+    if _label(row) not in LABELS:
+        return f"the label must be real or fake, not '{row['label']}'"
+    try:
+        parse_region(row.get(REGION, ""))
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def score_cells(report: Report) -> Row:
@@ -124,14 +135,14 @@ def score_cells(report: Report) -> Row:
     return {**cells, "verdict": report.verdict, "reason": report.reason or ""}
 
 
-def _score_files(files: list[Path], settings: Settings, scorer: Scorer, jobs: int, look: _Look) -> Iterator[Report]:
+def _score_files(parts: list[_Part], settings: Settings, scorer: Scorer, jobs: int, look: _Look) -> Iterator[Report]:
     if jobs == 1:
-        yield from (_scan(path, settings, scorer, look) for path in files)
+        yield from (_scan(part, settings, scorer, look) for part in parts)
         return
     threads = settings.worker.threads or max(1, (os.cpu_count() or 1) // jobs)
     shared = replace(settings, worker=replace(settings.worker, threads=threads))
     with processes(jobs, _prepare, shared, look) as pool:
-        yield from pool.map(_scan_here, files)
+        yield from pool.map(_scan_here, parts)
 
 
 _State = tuple[Settings, Scorer, _Look]
@@ -141,21 +152,22 @@ def _prepare(settings: Settings, look: _Look) -> _State:
     return settings, load_scorer(settings, every_check=True), look
 
 
-def _scan_here(state: _State, path: Path) -> Report:
-    return _scan(path, *state)
+def _scan_here(state: _State, part: _Part) -> Report:
+    return _scan(part, *state)
 
 
-def _scan(path: Path, settings: Settings, scorer: Scorer, look: _Look) -> Report:
+def _scan(part: _Part, settings: Settings, scorer: Scorer, look: _Look) -> Report:
+    path, region = part
     if not os.path.isfile(path):  # as Path.is_file, but no name is too long for it
         return _nothing(path, MISSING)
     if look.reencoding is None or path.suffix.lower() in STILL_SUFFIXES:
-        return scan_file(path, settings, scorer, seconds=look.seconds)
+        return scan_file(path, settings, scorer, seconds=look.seconds, region=region)
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         try:
             again = reencode(path, Path(folder) / "again.mp4", look.reencoding, look.seconds)
         except VideoError as error:
             return _nothing(path, str(error))
-        report = scan_file(again, settings, scorer, seconds=look.seconds)
+        report = scan_file(again, settings, scorer, seconds=look.seconds, region=region)
         reason = report.reason and report.reason.replace(str(again), str(path))
         return replace(report, file=str(path), reason=reason)
 

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from dfd_core.errors import DataError
 from dfd_core.media.files import is_media
+from dfd_core.media.region import Region
 
 SPLITS = ("train", "validation", "test")
 CLASSES = (False, True)  # real, fake
-Region = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,6 @@ class Crop:
     path: Path
     time_s: float
     face_px: int
-
-
-def parse_region(text: str) -> Region | None:
-    """`x0,y0,x1,y1`, shares of the frame's sides; None for an empty text, ValueError for any other."""
-    if not text.strip():
-        return None
-    x0, y0, x1, y1 = map(float, text.split(","))
-    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
-        raise ValueError(text)
-    return x0, y0, x1, y1
 
 
 class Layout(Protocol):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dfd_core.errors import DataError
-from trainer.data.layouts import SPLITS, LabelledFile, Region, parse_region
+from dfd_core.media.region import Region, parse_region
+from trainer.data.layouts import SPLITS, LabelledFile
 
 Row = Mapping[str, str]
 
@@ -55,11 +56,8 @@ def region_of(path: Path, number: int, row: Row) -> Region | None:
     """The region of line `number`, None where it has none; DataError for a wrong one."""
     try:
         return parse_region(row.get("region", ""))
-    except ValueError:
-        raise DataError(
-            f"Line {number} of {path}: a region is left,top,right,bottom as shares of the frame, "
-            f"as 0,0,0.5,1 for its left half; not '{row['region']}'."
-        ) from None
+    except ValueError as error:
+        raise DataError(f"Line {number} of {path}: {error}.") from None
 
 
 def _file(manifest: Path, number: int, row: Row, known: set[str]) -> LabelledFile:
