@@ -240,4 +240,5 @@ def test_a_wrong_region_is_evaluated_nowhere(
     tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", str(manifest(tmp_path / "in", portrait, "left")), "--out", str(tmp_path / "out")]) == 1
-    assert "Line 2" in (said := capsys.readouterr().err) and "a region is left,top,right,bottom" in said
+    assert "Line 2" in (said := capsys.readouterr().err)
+    assert "a region is left,top,right,bottom" in said
