@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from dfd_core.settings import Settings
 from ingest.metrics import StreamCollector
 from workers.bulk.metrics import BulkMetrics
+from workers.evidence.metrics import EvidenceMetrics
 from workers.monitor.metrics import MonitorMetrics
 from workers.serve.metrics import ServeMetrics
 from workers.windows.metrics import WorkerMetrics
@@ -44,6 +45,7 @@ def metrics_page() -> str:
         "`dfd work`: a worker of windows": WorkerMetrics,
         "`dfd work`: a worker of files": BulkMetrics,
         "`dfd monitor`": MonitorMetrics,
+        "`dfd evidence`": EvidenceMetrics,
         "`dfd serve`": ServeMetrics,
     }
     parts = [

@@ -24,6 +24,26 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceSettings(Section):
+    """What is kept of each alarm: `dfd evidence`."""
+
+    folder: str = ""  # where; empty: nothing is kept
+    windows: int = 3  # of an alarm, the worst ones, whose crops are kept
+    from_probability: float = 0.5  # of a window whose pixels are kept for the case of an alarm
+    redis_bytes: int = 64_000_000  # that such pixels may take in Redis meanwhile
+    max_bytes: int = 2_000_000_000  # in the folder; the oldest alarms make room
+    max_days: float = 30.0  # older alarms are deleted
+
+    def _judge(self) -> None:
+        require(
+            (self.windows >= 1, "evidence.windows must be at least 1"),
+            (0 <= self.from_probability <= 1, "evidence.from_probability must be from 0 to 1"),
+            (min(self.redis_bytes, self.max_bytes) > 0, "evidence.redis_bytes and max_bytes must be above 0"),
+            (self.max_days > 0, "evidence.max_days must be above 0"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings(Section):
     """The HTTP API and the console, `dfd serve`."""
 

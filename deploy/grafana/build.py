@@ -118,6 +118,10 @@ def fleet() -> dashboard.Dashboard:
     gpu = [("dfd_worker_gpu_memory_used_bytes", "{{instance}} {{gpu}}")]
     gpu_limit = [("dfd_worker_gpu_memory_total_bytes", "{{instance}} {{gpu}}, all")]
     redis_states = {0: ("away", RED), 1: ("answers", GREEN)}
+    answer = "histogram_quantile(0.95, sum by (route, le) (rate(dfd_serve_request_seconds_bucket[5m])))"
+    listeners = [("dfd_serve_event_clients", "listen"), ("increase(dfd_serve_score_restarts_total[1h])", "replaced")]
+    lost = "increase(dfd_evidence_lost_total[1h])"
+    bundles = [("increase(dfd_evidence_bundles_total[1h])", "written"), (lost, "lost: {{reason}}")]
     redis = [("dfd_redis_used_bytes", "used"), ("dfd_redis_limit_bytes > 0", "maxmemory")]
     return page(
         "dfd: fleet",
@@ -144,6 +148,11 @@ def fleet() -> dashboard.Dashboard:
             lines("Files by state", [("dfd_bulk_files", "{{state}}")]),
             lines("Files ended", [("rate(dfd_bulk_files_total[5m])", "{{instance}} {{outcome}}")]),
             lines("Time to score a file", [(file_s, "{{instance}}")], "s"),
+            lines("Requests to dfd serve", [("sum by (status) (rate(dfd_serve_requests_total[5m]))", "{{status}}")]),
+            lines("Time to answer (p95)", [(answer, "{{route}}")], "s"),
+            lines("Who listens to events; processes of /v1/score that were replaced", listeners),
+            lines("Bundles of evidence, and those lost", bundles),
+            lines("Evidence on disk", [("dfd_evidence_bytes", "{{instance}}")], "bytes"),
         ],
     )
 

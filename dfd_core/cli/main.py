@@ -40,6 +40,10 @@ COMMANDS = {
     ),
     "work": Command("workers.fleet.supervisor", "score the windows and the files that wait in Redis"),
     "monitor": Command("workers.monitor.command", "turn window results into verdicts and serve /metrics"),
+    "evidence": Command(
+        "workers.evidence.command", "keep a folder for each alarm: crops, heat map, plots, facts, hashes"
+    ),
+    "evidence verify": Command("workers.evidence.verify", "check that the files of kept evidence are as they were"),
     "serve": Command("workers.serve.command", "answer over HTTP: files, streams, alarms, events"),
     "scan": Command("dfd_core.cli.scan", "score videos, images and folders here and now, without Redis", wrong=1),
     "submit": Command("workers.bulk.submit", "put files on the bulk queue"),

@@ -28,11 +28,28 @@ __all__ = [
     "trouble",
 ]
 
-# Who takes the window out of the waiting ones, and nobody else, writes its result and removes its pixels.
+# Who takes the window out of the waiting ones, and nobody else, writes its result and removes its pixels; those of a
+# suspicious window stay a while, within bounds, where somebody keeps evidence (dfd_core/queue/kept.py).
 _SETTLE = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'event', ARGV[3])
-redis.call('DEL', KEYS[3])
+local wish = ARGV[6] ~= '' and redis.call('GET', KEYS[5])
+local least, bytes, ms = string.match(wish or '', '^(%S+) (%S+) (%S+)$')
+if least and tonumber(ARGV[6]) >= tonumber(least) then
+  redis.call('PEXPIRE', KEYS[3], ms)
+  redis.call('LPUSH', KEYS[6], KEYS[3])
+  redis.call('PEXPIRE', KEYS[6], ms)
+  local room = tonumber(bytes)
+  for place, key in ipairs(redis.call('LRANGE', KEYS[6], 0, -1)) do
+    room = room - redis.call('STRLEN', key)
+    if room < 0 or place > 500 then
+      redis.call('DEL', key)
+      redis.call('LREM', KEYS[6], -1, key)
+    end
+  end
+else
+  redis.call('DEL', KEYS[3])
+end
 if ARGV[4] ~= '' then redis.call('SET', KEYS[4], ARGV[4], 'PX', ARGV[5]) end
 return 1
 """
@@ -58,16 +75,20 @@ def settle(pipe: Pipeline, pending: str, event: WindowEvent, features: bytes = b
     it was settled before: then nothing happens, so that a window scored twice has one result.
     """
     stream, run, seq = event.stream, event.run, event.result.seq
+    worst = max((s.fake_probability for s in event.result.scores if s.fake_probability is not None), default="")
     pipe.eval(
         _SETTLE,
-        4,
+        6,
         keys.pending_key(stream),
         keys.RESULTS_KEY,
         keys.segment_key(stream, run, seq),
         keys.features_key(stream, run, seq),
+        keys.EVIDENCE_KEY,
+        keys.EVIDENCE_KEPT_KEY,
         pending,
         keys.RESULTS_CAP,
         records.event_fields(event)["event"],
         features,
         max(1, int(ttl_s * 1000)),
+        worst,
     )

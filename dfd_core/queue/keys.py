@@ -20,6 +20,8 @@
     dfd:alarms:news                     capped stream: an alarm opened, ended or was reviewed
     dfd:alarm:{id}                      hash of an alarm: what the monitor, who listens along, and reviewers say of it
     dfd:alarm:{id}:windows              list of JSON: the windows of its face before and while it lasted
+    dfd:evidence                        what a keeper of evidence asks for: see kept.py; TTL, renewed each second
+    dfd:evidence:kept                   list: segments whose pixels wait for it, newest first
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
     dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
     dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
@@ -46,6 +48,8 @@ BOARDS_KEY = "dfd:boards"
 ALARMS_KEY = "dfd:alarms"
 ALARMS_OPEN_KEY = "dfd:alarms:open"
 ALARM_NEWS_KEY = "dfd:alarms:news"
+EVIDENCE_KEY = "dfd:evidence"
+EVIDENCE_KEPT_KEY = "dfd:evidence:kept"
 ALARMS_CAP = 2_000  # alarms that are remembered
 ALARM_NEWS_CAP = 10_000
 ALARM_WINDOWS_CAP = 600  # of one alarm; about 100 kB

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from pydantic import BaseModel, Field
 
-from dfd_core.queue.alarms import AlarmState, Review
-from workers.serve.parts import OPERATE, READ, Given
+from dfd_core.queue.alarms import Alarm, AlarmState, Review
+from workers.serve.parts import OPERATE, READ, Given, Parts
 from workers.serve.problems import refusal
 from workers.serve.schemas import AlarmDetail, AlarmOut, AlarmsOut, WindowOut
 
@@ -43,11 +43,17 @@ def find(  # noqa: PLR0917  each is a parameter of the query
 @router.get("/v1/alarms/{id}", dependencies=READ)
 def get(parts: Given, id: Id) -> AlarmDetail:
     """One alarm, and what each window said of its face."""
+    alarm = known(parts, id)
+    windows = [WindowOut.model_validate(window) for window in parts.alarms.windows(id)]
+    return AlarmDetail(**AlarmOut.model_validate(alarm).model_dump(), windows=windows)
+
+
+def known(parts: Parts, id: str) -> Alarm:
+    """The alarm of that id; 404 where there is none."""
     alarm = parts.alarms.get(id)
     if alarm is None:
         raise refusal(404, _GONE)
-    windows = [WindowOut.model_validate(window) for window in parts.alarms.windows(id)]
-    return AlarmDetail(**AlarmOut.model_validate(alarm).model_dump(), windows=windows)
+    return alarm
 
 
 @router.patch("/v1/alarms/{id}", dependencies=OPERATE)

@@ -15,7 +15,7 @@ from dfd_core.models.store import model_name
 from dfd_core.queue.broker import connect
 from dfd_core.queue.connection import open_async_client
 from dfd_core.settings import Settings
-from workers.serve import alarms, docs, events, files, health, score, streams
+from workers.serve import alarms, docs, events, evidence, files, health, score, streams
 from workers.serve.gate import Gate
 from workers.serve.metrics import ServeMetrics
 from workers.serve.parts import Parts
@@ -67,7 +67,7 @@ def make_app(parts: Parts) -> FastAPI:
     )
     app.state.parts, app.state.over = parts, threading.Event()
     app.state.routes = list[APIRoute]()
-    for module in (files, score, streams, alarms, events, health, docs):
+    for module in (files, score, streams, alarms, evidence, events, health, docs):
         app.include_router(module.router)
         app.state.routes += [route for route in module.router.routes if isinstance(route, APIRoute)]
     open_to_all = {route.path for route in app.state.routes if docs.role_of(route) == "public"}

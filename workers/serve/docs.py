@@ -37,10 +37,10 @@ def _routes(app: FastAPI) -> Iterator[dict[str, Any]]:
     for route in app.state.routes:
         if route.include_in_schema:
             method = min(route.methods or {"GET"})
-            told = schema[route.path][method.lower()]
+            told = schema[route.path_format][method.lower()]
             yield {
                 "method": method,
-                "path": route.path,
+                "path": route.path_format,
                 "role": role_of(route),
                 "what": told.get("description", ""),
                 "parameters": [(p["name"], _what(p)) for p in told.get("parameters", [])],

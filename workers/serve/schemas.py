@@ -128,6 +128,12 @@ class AlarmDetail(AlarmOut):
     windows: list[WindowOut]
 
 
+class EvidenceOut(_Reply):
+    """The files of a bundle: name to SHA-256."""
+
+    files: dict[str, str]
+
+
 class ModelOut(_Reply):
     """What scores: `enter` and `exit` are its thresholds; `card` is that of the model which files are submitted for."""
 

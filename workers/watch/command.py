@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
 
 CHILD = "workers.watch.child"  # the module that runs each command
+EVIDENCE = "evidence"
 SERVER_START_S = 60.0
 STOP_S = 3.0  # from Ctrl-C to SIGKILL for whatever is left
 BLAME_S = 8.0  # in which a dead server is found
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 commands.environment = child_environment(settings.with_values({"redis.url": url}))
             reads = ["--", *args.sources] if args.sources else ["--config", str(config.absolute())] if config else []
             streams = frozenset(stream_names(args.sources)) if args.sources else None
+            if settings.evidence.folder:
+                commands.start(EVIDENCE, "evidence")
             return Watch(commands, screen, reads, streams, args.verdicts).run(stop, args.duration)
         finally:
             commands.stop(STOP_S, at_once=SERVER)
@@ -117,6 +120,8 @@ class Watch:
                 self._commands.end(self._ingest)
             if self._server is not None:
                 self._look_after(self._server)
+            if EVIDENCE in self._commands.by_name:
+                self._commands.look(self._commands.by_name[EVIDENCE])  # without it, verdicts go on
             self._look_after(self._worker)
             self._look_after(self._monitor)
             if not stopped:

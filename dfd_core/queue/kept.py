@@ -1,0 +1,27 @@
+"""Pixels that stay in Redis after their window was scored, for as long as somebody asks for them.
+
+Who keeps evidence asks anew each second; when nobody does, or a window is not suspicious, its pixels go at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import Redis
+
+from dfd_core.queue import arrays, keys
+from dfd_core.types import Segment
+
+KEEP_MS = 60_000  # that pixels wait
+_ASK_MS = 30_000  # that a wish holds
+
+
+def ask_for_pixels(redis: Redis, least: float, max_bytes: int) -> None:
+    """Let pixels of windows stay whose worst face has `least` probability or more, `max_bytes` of them; RedisError."""
+    redis.set(keys.EVIDENCE_KEY, f"{least} {max_bytes} {KEEP_MS}", px=_ASK_MS)
+
+
+def kept_segment(redis: Redis, stream: str, run: str, seq: int) -> Segment | None:
+    """The segment of a window that was scored, None where it is gone; RedisError, WireError."""
+    data: Any = redis.get(keys.segment_key(stream, run, seq))
+    return None if data is None else arrays.unpack_segment(data)

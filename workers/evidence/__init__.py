@@ -1,0 +1,1 @@
+"""`dfd evidence`: a folder for each alarm, that can be handed on and checked."""

@@ -1,0 +1,86 @@
+"""`dfd evidence`: one process beside the monitor that keeps a bundle of each alarm."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import threading
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry
+
+from dfd_core.errors import ModelError, SettingsError
+from dfd_core.models.activation import ActivationMap
+from dfd_core.models.store import LITERT_FILE, ModelCard, model_folder, verified_file
+from dfd_core.process.backoff import Backoff
+from dfd_core.process.logs import start_logging
+from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.process.signals import stop_on_signals
+from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis, trouble
+from dfd_core.settings import Settings
+from workers.evidence.collector import LOOK_S, Collector
+from workers.evidence.facts import Facts
+from workers.evidence.metrics import EvidenceMetrics
+from workers.evidence.shelf import Shelf
+
+EXAMPLES = """examples:
+  dfd evidence --redis redis://host:6379/0 --set evidence.folder=/var/lib/dfd/evidence
+  dfd evidence verify /var/lib/dfd/evidence        # whether all files are as they were written"""
+
+_NICENESS = 10  # live windows go first
+_LONGEST_PAUSE_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has settings only, those of [evidence]."""
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Keep evidence until SIGINT or SIGTERM."""
+    if not settings.evidence.folder:
+        raise SettingsError("No folder for evidence is named: set evidence.folder, as in --set evidence.folder=DIR.")
+    start_logging(settings.log)
+    os.nice(_NICENESS)
+    shelf, facts = Shelf(settings.evidence), Facts(settings)
+    registry = CollectorRegistry()
+    metrics = EvidenceMetrics(registry)
+    client = connect(settings.redis)
+    network = _network(settings, facts.card)
+    collector = Collector(client, settings.evidence, shelf=shelf, facts=facts, metrics=metrics, network=network)
+    port = serve_metrics(registry, settings.metrics.host, settings.metrics.evidence_port)
+    said = "" if port is None else f", metrics at http://{settings.metrics.host}:{port}/metrics"
+    print(f"evidence in {settings.evidence.folder}{said}", flush=True)
+    with stop_on_signals() as stop:
+        collect(collector, stop, redact_redis(settings.redis.url))
+    client.close()
+    return 0
+
+
+def collect(collector: Collector, stop: threading.Event, redis: str) -> None:
+    """Look until `stop` is set; a Redis that is lost is waited for."""
+    pauses = Backoff(LOOK_S, _LONGEST_PAUSE_S)
+    pause_s, away = 0.0, False
+    while not stop.wait(pause_s):
+        try:
+            collector.turn()
+        except REDIS_AWAY as error:
+            if not away:
+                log.warning("Redis at %s %s; trying again until it does.", redis, trouble(error))
+            pause_s, away = pauses.next_s(), True
+            continue
+        pause_s, away = LOOK_S, False
+        pauses.reset()
+    with suppress(*REDIS_AWAY):
+        collector.turn(last=True)
+
+
+def _network(settings: Settings, card: ModelCard) -> ActivationMap | None:
+    """What draws heat maps; None, with a line why, where the model has none."""
+    try:
+        return ActivationMap(verified_file(model_folder(settings.model.path), card, LITERT_FILE), card.input)
+    except ModelError as error:
+        log.warning("Evidence goes without heat maps. %s", error)
+        return None

@@ -1,0 +1,71 @@
+"""/v1/alarms/{id}/evidence: the bundle of an alarm, where this server sees the folder that it lies in."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse
+
+from dfd_core.queue.alarms import Alarm
+from workers.evidence.bundle import MANIFEST, read_manifest
+from workers.evidence.shelf import find_bundle
+from workers.serve.alarms import Id, known
+from workers.serve.parts import READ, Given, Parts
+from workers.serve.problems import refusal
+from workers.serve.schemas import EvidenceOut
+
+router = APIRouter(tags=["alarms"])
+
+_NONE = "No evidence of this alarm is here: dfd evidence keeps it in evidence.folder, which this server must see too."
+_KINDS = {".json": "application/json", ".png": "image/png"}
+_ZIP: dict[int | str, Any] = {200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}}
+_FILE: dict[int | str, Any] = {200: {"content": {kind: {"schema": {}} for kind in (*_KINDS.values(), "text/plain")}}}
+
+
+@router.get("/v1/alarms/{id}/evidence", dependencies=READ)
+def evidence(parts: Given, id: Id) -> EvidenceOut:
+    """The names of the files of an alarm's bundle, each with its SHA-256."""
+    _, files = _bundle(parts, known(parts, id))
+    return EvidenceOut(files=files)
+
+
+@router.get("/v1/alarms/{id}/bundle", dependencies=READ, response_class=Response, responses=_ZIP)
+def bundle(parts: Given, id: Id) -> Response:
+    """The bundle as a ZIP, to be handed on and checked: `dfd evidence verify DIR`, or `sha256sum --check`."""
+    folder, files = _bundle(parts, known(parts, id))
+    packed = io.BytesIO()
+    try:
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name in (*files, MANIFEST):
+                archive.write(folder / name, f"{folder.name}/{name}")
+    except OSError:
+        raise refusal(404, _NONE) from None  # it made room for newer ones, or was written anew meanwhile
+    headers = {"Content-Disposition": f'attachment; filename="{folder.name}.zip"'}
+    return Response(packed.getvalue(), media_type="application/zip", headers=headers)
+
+
+@router.get("/v1/alarms/{id}/evidence/{name:path}", dependencies=READ, response_class=FileResponse, responses=_FILE)
+def file(
+    parts: Given, id: Id, name: Annotated[str, InPath(description="As GET /v1/alarms/{id}/evidence names it.")]
+) -> FileResponse:
+    """One file of the bundle."""
+    folder, files = _bundle(parts, known(parts, id))
+    if name not in (*files, MANIFEST):
+        raise refusal(404, "The bundle has no file of that name.")
+    return FileResponse(folder / name, media_type=_KINDS.get(Path(name).suffix, "text/plain"))
+
+
+def _bundle(parts: Parts, alarm: Alarm) -> tuple[Path, dict[str, str]]:
+    root = parts.settings.evidence.folder
+    found = find_bundle(Path(root).expanduser(), alarm.id) if root else None
+    if found is None:
+        raise refusal(404, _NONE)
+    try:
+        return found, read_manifest(found)
+    except (OSError, ValueError):
+        raise refusal(404, _NONE) from None
