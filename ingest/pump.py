@@ -15,6 +15,7 @@ from dfd_core.conditions import Condition, ConditionMachine
 from dfd_core.errors import RefusedError, VideoError
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.windows import SegmentBuilder, WindowSlider
+from dfd_core.media.repeats import Repeats
 from dfd_core.settings import Settings
 from dfd_core.types import Frame, Segment, StreamState, StreamStatus
 from ingest.publisher import Publisher
@@ -38,6 +39,7 @@ class Pump:
         self._slider = WindowSlider(settings.windows)
         self._recent: deque[float] = deque()  # monotonic times of the last frames
         self._conditions = ConditionMachine()
+        self._repeats = Repeats() if source.live else None  # a file may show what it likes
         self._frames = 0
         self._last_frame_at_s: float | None = None
         self._ended = False
@@ -120,7 +122,8 @@ class Pump:
         self._frames += 1
         self._last_frame_at_s = frame.captured_at_s
         self._recent.append(time.monotonic())
-        self._conditions.frame(self._recent[-1])
+        wrong = self._repeats.see(frame.image, frame.time_s) if self._repeats else None
+        self._conditions.frame(self._recent[-1], wrong)
         while self._recent[0] < self._recent[-1] - FPS_OVER_S:
             self._recent.popleft()
 
