@@ -1,0 +1,93 @@
+"""What a fault is, and how one is put into a system that runs: broken, seen in the metrics, mended, recovered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from tests.chaos.metrics import wait_until
+from tests.chaos.system import System
+
+SEEN_S, RECOVERED_S = 20.0, 10.0
+MARGIN_S = 60.0  # how long a miss is still watched, to tell by how much
+
+
+class Fault:
+    """One way to fail; a class in one of the files of `faults/`.
+
+    `seen` and `recovered` look at what the monitor serves. `unseen` says why nothing needs to be seen: the system goes
+    on as if nothing were. `lasts_s`: it stays broken for at least so long. `deaths`: the roles that may die of it.
+    """
+
+    name = ""
+    brief = False  # in the shortened form that CI runs
+    unseen = ""
+    lasts_s = 0.0
+    seen_s = SEEN_S
+    recovered_s = RECOVERED_S
+    deaths: tuple[str, ...] = ()
+
+    def broken(self, system: System) -> None:
+        """Put the fault in."""
+        raise NotImplementedError
+
+    def seen(self, system: System) -> bool:
+        """Whether the metrics show it."""
+        return not system.live()
+
+    def mended(self, system: System) -> None:
+        """Take it out, as the world outside would."""
+
+    def recovered(self, system: System, scored: float) -> bool:
+        """Whether verdicts go on; `scored`: windows that were scored before it was mended."""
+        return system.live() and system.scored() > scored
+
+    def after(self, system: System) -> str:
+        """What else is wrong once it has recovered; leaves the system as it was."""
+        return ""
+
+    def missing(self) -> str:
+        """What this machine lacks to try it."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one fault."""
+
+    name: str
+    seen_s: float | None
+    recovered_s: float | None
+    lost: int
+    wrong: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.wrong
+
+
+def tried(fault: Fault, system: System) -> Row:
+    """Put it in, and see what becomes of it; the system is well before and, where it recovers, after."""
+    if lacking := fault.missing():
+        return Row(fault.name, None, None, 0, note=f"not tried: {lacking}")
+    lost, deaths, broken_at = system.lost(), len(system.deaths), time.monotonic()
+    fault.broken(system)
+    seen = None if fault.unseen else wait_until(lambda: fault.seen(system), fault.seen_s + MARGIN_S)
+    time.sleep(max(0.0, broken_at + fault.lasts_s - time.monotonic()))
+    scored = system.scored()
+    fault.mended(system)
+    recovered = wait_until(lambda: fault.recovered(system, scored), fault.recovered_s + MARGIN_S)
+    wrong = []
+    if not fault.unseen and (seen is None or seen > fault.seen_s):
+        wrong.append(f"not seen within {fault.seen_s:.0f} s")
+    if recovered is None or recovered > fault.recovered_s:
+        wrong.append(f"not well within {fault.recovered_s:.0f} s")
+    wrong += [f"{role} died" for role in dict.fromkeys(system.deaths[deaths:]) if role not in fault.deaths]
+    if more := fault.after(system):
+        wrong.append(more)
+    told = [line["key"] for line in system.written()]
+    if len(told) != len(set(told)):
+        wrong.append("a verdict was written twice")
+    system.settle()
+    return Row(fault.name, seen, recovered, round(system.lost() - lost), tuple(wrong), fault.unseen)

@@ -1,0 +1,154 @@
+"""The running system: Redis, a camera, and the commands of `dfd`, which are started again as systemd does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from dfd_core.environment import environment_of
+from dfd_core.media import stream_name
+from dfd_core.settings import Settings
+from ingest.sources.synthetic import Scene, render_synthetic
+from tests.chaos.cameras import Camera
+from tests.chaos.metrics import Watch, wait_until
+from tests.chaos.redis_server import PASSWORD, RedisServer
+from tests.fixtures_redis import free_port
+
+LOGIN = "viewer:hidden-from-logs"
+PATIENCE_S = 120.0
+RESTART_S = 2.0  # as RestartSec= in deploy/systemd
+LOST = ("dropped", "expired", "failed", "missing")
+VALUES = {"worker.hang_timeout_s": 8.0, "worker.bulk_processes": 0, "verdict.enter": 0.02, "verdict.exit": 0.01}
+
+
+class System:
+    """One camera, `cam`, whose face counts as fake all the time, through everything to /metrics and to `verdicts`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.monitor_port = folder, free_port()
+        self.redis = RedisServer(folder / "redis")
+        self.camera = Camera(clip(folder / "camera.mp4"), LOGIN)
+        self.stream = stream_name(self.camera.url)
+        self.verdicts = folder / "verdicts" / "verdicts.jsonl"
+        self.verdicts.parent.mkdir()
+        self.deaths: list[str] = []  # roles whose process ended by itself
+        self._lock = threading.Lock()
+        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self.watch = Watch(self.monitor_port)
+
+    def start(self) -> None:
+        """Until windows of the camera are scored."""
+        self.redis.start()
+        self.camera.start()
+        self.run_monitor()
+        self.run("work", "work")
+        self.run("ingest", "ingest", self.camera.url)
+        self._keeper.start()
+        self.settle()
+
+    def run_monitor(self) -> None:
+        """The one that is watched."""
+        self.run("monitor", "monitor", "--verdicts", str(self.verdicts), metrics__monitor_port=self.monitor_port)
+
+    def run(self, role: str, *words: str, module: str = "dfd_core.cli", **values: object) -> None:
+        """Start a command under a name of its own, and again whenever it ends, until it is stopped.
+
+        `values` are settings, as `metrics__monitor_port=9460`.
+        """
+        own = {name.replace("__", "."): value for name, value in values.items()}
+        ports = {f"metrics.{kind}_port": -1 for kind in ("ingest", "worker", "monitor")}
+        settings = Settings().with_values({"redis.url": self.redis.url, **VALUES, **ports, **own})
+        command = [sys.executable, "-m", module, *words]
+        with self._lock:
+            self._commands[role] = command, {**os.environ, **environment_of(settings)}
+            self._spawn(role)
+
+    def pid(self, role: str) -> int:
+        return self._running[role].pid
+
+    def kill(self, role: str) -> None:
+        """By kill -9, for good until it is `run` again."""
+        self._end(role, signal.SIGKILL)
+
+    def stop(self, role: str) -> None:
+        self._end(role, signal.SIGTERM)
+
+    def live(self) -> bool:
+        return self.watch.value("dfd_stream_up", stream=self.stream) == 1
+
+    def scored(self) -> float:
+        """Windows of the camera that were scored so far."""
+        return self.watch.grown("dfd_windows_total", stream=self.stream, outcome="scored")
+
+    def lost(self) -> float:
+        """Windows of the camera that nobody scored, for another reason than what is in them."""
+        grown = (self.watch.grown("dfd_windows_total", stream=self.stream, outcome=outcome) for outcome in LOST)
+        return sum(grown)
+
+    def settle(self) -> None:
+        """Wait until all is well; RuntimeError, with what was printed, where it does not become so."""
+        before = self.scored()
+        if wait_until(lambda: self.live() and self.scored() >= before + 3, PATIENCE_S) is None:
+            raise RuntimeError(f"The system did not come to work:\n{self.printed()}")
+
+    def written(self) -> list[dict[str, object]]:
+        """The lines of the file of verdicts that are whole."""
+        lines = self.verdicts.read_text().splitlines() if self.verdicts.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def printed(self) -> str:
+        return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
+
+    def told_secrets(self) -> bool:
+        """Whether a password stands in what was printed or written."""
+        text = self.printed() + str(self.written())
+        return PASSWORD in text or LOGIN.partition(":")[2] in text
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        for role in ("ingest", "work", *self._running):
+            if role in self._running:
+                self.stop(role)
+        self.watch.close()
+        self.camera.stop()
+        self.redis.close()
+
+    def _spawn(self, role: str) -> None:
+        command, environment = self._commands[role]
+        with (self.folder / f"{role}.log").open("ab") as log:
+            self._running[role] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+    def _end(self, role: str, number: int) -> None:
+        with self._lock:
+            self._commands.pop(role, None)
+            process = self._running.pop(role)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(number)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _keep(self) -> None:
+        while not self._stop.wait(RESTART_S):
+            with self._lock:
+                for role in [role for role in self._commands if self._running[role].poll() is not None]:
+                    self.deaths.append(role)
+                    self._spawn(role)
+
+
+def clip(path: Path, size: tuple[int, int] = (480, 270), fps: int = 8, seed: int = 0) -> Path:
+    """A minute of a face that is fake throughout."""
+    render_synthetic(path, Scene(duration=60.0, fake_from=0.0, size=size, fps=fps, seed=seed))
+    return path
