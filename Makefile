@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --prefer-binary
 
-.PHONY: demo up test check format lock model benchmarks clean
+.PHONY: demo up test chaos soak check format lock model benchmarks clean
 
 demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with everything embedded
 	@mkdir -p build
@@ -16,6 +16,14 @@ up: $(VENV)/.demo            ## from a camera that turns fake to a delivered ale
 MARKS ?= not slow
 test: $(VENV)/.dev           ## all tests but slow ones; with MARKS= these too
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
+
+chaos: $(VENV)/.dev          ## put every fault into a running system, and print what became of it (a quarter of an hour)
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+MINUTES ?= 60
+STREAMS ?= 4
+soak: $(VENV)/.dev           ## RTSP streams for MINUTES, with a random fault each: what was lost, and what grew
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) --streams $(STREAMS) $(SOAK_ARGS)
 
 check: $(VENV)/.dev          ## format, lint, types, floors
 	$(BIN)/ruff format --check .

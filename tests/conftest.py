@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures_faces",
     "tests.fixtures_bulk",
     "tests.fixtures_names",
+    "tests.fixtures_chaos",
     "tests.fixtures_monitor",
     "tests.fixtures_serve",
 ]

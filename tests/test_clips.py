@@ -177,6 +177,7 @@ def test_all_networks_and_sizes_are_drawn() -> None:
     assert all(NETWORKS[p.network].sides[0] <= p.side < NETWORKS[p.network].sides[1] for p in plans)
 
 
+@pytest.mark.slow
 def test_a_data_set_of_restored_faces(source: Path, tmp_path: Path, networks: None) -> None:  # noqa: F811
     assert fakes(source, tmp_path / "out.h5", "--kind", "restored") == 0
     new = Dataset(tmp_path / "out.h5")

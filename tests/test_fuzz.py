@@ -39,6 +39,8 @@ FILMS = {
 STILLS = {"jpg": "JPEG", "png": "PNG", "avif": "AVIF"}
 FORMATS = (*FILMS, *STILLS)
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Row:

@@ -1,8 +1,8 @@
 """Put faults into a running system and say what became of it.
 
-    python -m tests.chaos                    # all of them: `make chaos`; the table goes into docs/reliability.md
-    python -m tests.chaos --brief            # the most telling ones, as in CI
-    python -m tests.chaos --only redis       # those whose name has the word
+    python -m tests.chaos                    # all of them: `make chaos`; with --write into docs/reliability.md
+    python -m tests.chaos --brief            # the most telling ones, which CI tries as tests
+    python -m tests.chaos --only redis       # those whose name has the word; may be given again
 
 Exit code 0 where every fault passed. What each process printed stays in the folder that is named at the end.
 """
@@ -20,10 +20,8 @@ from pathlib import Path
 
 from tests.chaos.fault import Fault, Row, tried
 from tests.chaos.faults import FAULTS
-from tests.chaos.report import cells, put, table
+from tests.chaos.report import PAGE, cells, put, table
 from tests.chaos.system import System
-
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -34,7 +32,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"put the result into {PAGE.name}")
     args = parser.parse_args(words)
     folder = Path(tempfile.mkdtemp(prefix="dfd-chaos-"))
-    chosen = [f for f in FAULTS if (f.brief or not args.brief) and all(w in f.name for w in args.only)]
+    chosen = [
+        f for f in FAULTS if (f.brief or not args.brief) and (not args.only or any(w in f.name for w in args.only))
+    ]
     passed, text = faults(folder, chosen)
     if args.write:
         put(PAGE, "faults", f"{date.today().isoformat()}, {os.cpu_count()} cores.\n\n{text}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.chaos.fault import Row
 
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 HEAD = ("fault", "seen after", "recovered after", "windows lost", "verdict")
 BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
 

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from dfd_core.environment import environment_of
-from dfd_core.media import stream_name
+from dfd_core.media import stream_names
 from dfd_core.settings import Settings
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.chaos.cameras import Camera
@@ -27,13 +27,17 @@ VALUES = {"worker.hang_timeout_s": 8.0, "worker.bulk_processes": 0, "verdict.ent
 
 
 class System:
-    """One camera, `cam`, whose face counts as fake all the time, through everything to /metrics and to `verdicts`."""
+    """Cameras whose face counts as fake all the time, through everything to /metrics and to the file `verdicts`.
 
-    def __init__(self, folder: Path) -> None:
+    `camera` is the one that faults are put into, and `stream` its name.
+    """
+
+    def __init__(self, folder: Path, cameras: int = 1) -> None:
         self.folder, self.monitor_port = folder, free_port()
         self.redis = RedisServer(folder / "redis")
-        self.camera = Camera(clip(folder / "camera.mp4"), LOGIN)
-        self.stream = stream_name(self.camera.url)
+        film = clip(folder / "camera.mp4")
+        self._cameras = [Camera(film, LOGIN) for _ in range(cameras)]
+        self.choose(0)
         self.verdicts = folder / "verdicts" / "verdicts.jsonl"
         self.verdicts.parent.mkdir()
         self.deaths: list[str] = []  # roles whose process ended by itself
@@ -47,32 +51,51 @@ class System:
     def start(self) -> None:
         """Until windows of the camera are scored."""
         self.redis.start()
-        self.camera.start()
+        for camera in self._cameras:
+            camera.start()
         self.run_monitor()
         self.run("work", "work")
-        self.run("ingest", "ingest", self.camera.url)
+        self.run_ingest()
         self._keeper.start()
         self.settle()
+
+    def choose(self, number: int) -> None:
+        """Which camera faults are put into from now on."""
+        self.camera = self._cameras[number]
+        self.stream = stream_names(camera.url for camera in self._cameras)[number]
 
     def run_monitor(self) -> None:
         """The one that is watched."""
         self.run("monitor", "monitor", "--verdicts", str(self.verdicts), metrics__monitor_port=self.monitor_port)
+
+    def run_ingest(self) -> None:
+        """Of all cameras."""
+        self.run("ingest", "ingest", *(camera.url for camera in self._cameras))
 
     def run(self, role: str, *words: str, module: str = "dfd_core.cli", **values: object) -> None:
         """Start a command under a name of its own, and again whenever it ends, until it is stopped.
 
         `values` are settings, as `metrics__monitor_port=9460`.
         """
+        command = [sys.executable, "-m", module, *words]
+        with self._lock:
+            self._commands[role] = command, self.environment(**values)
+            self._spawn(role)
+
+    def environment(self, **values: object) -> dict[str, str]:
+        """Of a command of this system; `values` as for `run`."""
         own = {name.replace("__", "."): value for name, value in values.items()}
         ports = {f"metrics.{kind}_port": -1 for kind in ("ingest", "worker", "monitor")}
         settings = Settings().with_values({"redis.url": self.redis.url, **VALUES, **ports, **own})
-        command = [sys.executable, "-m", module, *words]
-        with self._lock:
-            self._commands[role] = command, {**os.environ, **environment_of(settings)}
-            self._spawn(role)
+        return {**os.environ, **environment_of(settings)}
 
     def pid(self, role: str) -> int:
         return self._running[role].pid
+
+    def pids(self) -> dict[str, int]:
+        """Of every role that runs, and of Redis."""
+        with self._lock:
+            return {role: process.pid for role, process in self._running.items()} | {"redis": self.redis.pid}
 
     def kill(self, role: str) -> None:
         """By kill -9, for good until it is `run` again."""
@@ -120,7 +143,8 @@ class System:
             if role in self._running:
                 self.stop(role)
         self.watch.close()
-        self.camera.stop()
+        for camera in self._cameras:
+            camera.stop()
         self.redis.close()
 
     def _spawn(self, role: str) -> None:
@@ -150,5 +174,7 @@ class System:
 
 def clip(path: Path, size: tuple[int, int] = (480, 270), fps: int = 8, seed: int = 0) -> Path:
     """A minute of a face that is fake throughout."""
+    if path.exists():
+        return path
     render_synthetic(path, Scene(duration=60.0, fake_from=0.0, size=size, fps=fps, seed=seed))
     return path

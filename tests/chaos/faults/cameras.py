@@ -27,6 +27,7 @@ class Killed(Fault):
 class LongGone(Killed):
     name = "RTSP server gone for 70 s, so that pauses are at their longest"
     brief = False
+    soaks = False
     lasts_s = 70.0
 
 
@@ -96,6 +97,7 @@ class LossyUdp(Fault):
     """A stream of its own, from the same camera."""
 
     name = "20 % of the UDP packets lost"
+    soaks = False
     unseen = "it goes on: more than a window in two seconds is scored, or told why not"
     lasts_s = 15.0
 

@@ -18,7 +18,7 @@ class Killed(Fault):
         system.kill("ingest")
 
     def mended(self, system: System) -> None:
-        system.run("ingest", "ingest", system.camera.url)
+        system.run_ingest()
 
 
 class ReaderKilled(Fault):

@@ -33,6 +33,7 @@ class TwoMonitors(Fault):
     """The second one waits; the first is killed, and the second takes over."""
 
     name = "two monitors, of which one is killed"
+    soaks = False
 
     def broken(self, system: System) -> None:
         port = free_port()
@@ -59,6 +60,7 @@ class TwoMonitors(Fault):
 
 class DiskFull(Fault):
     name = "no room for verdicts on the disk"
+    soaks = False
 
     def missing(self) -> str:
         return "" if os.geteuid() == 0 and os.access("/bin/mount", os.X_OK) else "mounting a small disk needs root"

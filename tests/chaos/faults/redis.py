@@ -38,6 +38,7 @@ class Killed(Away):
 class Emptied(Away):
     name = "Redis killed, and back empty"
     brief = True
+    soaks = False
 
     def broken(self, system: System) -> None:
         system.redis.kill(forgetting=True)
@@ -51,6 +52,7 @@ class Emptied(Away):
 
 class Unreachable(Away):
     name = "Redis unreachable for 60 s"
+    soaks = False
     lasts_s = 60.0
 
     def broken(self, system: System) -> None:
@@ -135,6 +137,7 @@ class WrongPassword(Away):
 class Flushed(Fault):
     name = "Redis flushed under a running system"
     brief = True
+    soaks = False
     unseen = "its names are written again before anybody misses them"
 
     def broken(self, system: System) -> None:

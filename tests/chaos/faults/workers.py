@@ -55,6 +55,7 @@ class Hung(Fault):
 
 class Poison(Fault):
     name = "a window that kills every worker which scores it"
+    soaks = False
 
     def broken(self, system: System) -> None:
         system.stop("work")

@@ -1,0 +1,62 @@
+"""A file that is read again and again through a running system, beside its cameras, whatever is done to these."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from ingest.sources.synthetic import Scene, render_synthetic
+from tests.chaos.metrics import wait_until
+from tests.chaos.system import LOST, System
+
+PAUSE_S = 15.0  # between two readings
+TOLD_S = 120.0  # by when the last verdict is there
+ALIKE = 0.02  # probabilities of one file
+
+
+class Files(threading.Thread):
+    """Reads one until `stop`; each reading that ended well must have told one verdict, the same one each time."""
+
+    def __init__(self, system: System) -> None:
+        super().__init__(daemon=True)
+        self.read = self.failed = 0
+        self._system, self._stop_it = system, threading.Event()
+        self._path = Path(system.folder, "film.mp4")
+        render_synthetic(self._path, Scene(duration=12.0, fake_from=0.0, size=(480, 270), fps=8, seed=7))
+
+    def run(self) -> None:
+        command = [sys.executable, "-m", "dfd_core.cli", "ingest", str(self._path)]
+        with (self._system.folder / "files.log").open("ab") as log:
+            while not self._stop_it.wait(PAUSE_S):
+                code = subprocess.run(
+                    command, stdout=log, stderr=log, env=self._system.environment(), check=False
+                ).returncode
+                self.read, self.failed = self.read + (code == 0), self.failed + (code != 0)
+
+    def stop(self) -> None:
+        """Wait for the reading that is under way, and for what it comes to."""
+        self._stop_it.set()
+        self.join()
+        wait_until(lambda: len(self._ends()) >= self.read, TOLD_S)
+
+    def wrong(self) -> list[str]:
+        """What was lost of them."""
+        ends = self._ends()
+        wrong = [f"{self.failed} readings of a file failed"] if self.failed else []
+        whole = [end for end in ends if end["reason"] is None]
+        if len(whole) != self.read:
+            wrong.append(f"{self.read} files were read to the end, and {len(whole)} verdicts told on a whole one")
+        if any(end["state"] != ends[0]["state"] for end in whole):
+            wrong.append("verdicts of one file differ")
+        told = [float(str(end["fake_probability"])) for end in whole if end["fake_probability"] is not None]
+        if len(told) != len(whole) or (told and max(told) - min(told) > ALIKE):
+            wrong.append(f"probabilities of one file differ: {sorted(told)}")
+        for outcome in LOST:
+            if lost := self._system.watch.grown("dfd_windows_total", stream=self._path.stem, outcome=outcome):
+                wrong.append(f"{lost:.0f} windows of files {outcome}")
+        return wrong
+
+    def _ends(self) -> list[dict[str, object]]:
+        return [line for line in self._system.written() if line["event"] == "end" and line["stream"] == self._path.stem]

@@ -1,0 +1,73 @@
+"""How much memory the processes of a running system hold, and how much Redis holds, as time goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+
+from redis.exceptions import RedisError
+
+from tests.chaos.system import System
+
+EVERY_S = 5.0
+SHARE = 0.15  # of a run, at its begin and at its end, that is compared
+MORE, MORE_BYTES = 1.1, 16e6  # at the end than at the beginning, and it counts as flat
+
+
+class Memory(threading.Thread):
+    """Looks at a system until `stop`; `held` has, by role, the seconds and bytes of each look.
+
+    A role is a command with all processes that it started; shared pages count in parts (PSS). `redis data` is what
+    Redis says that its data take.
+    """
+
+    def __init__(self, system: System) -> None:
+        super().__init__(daemon=True)
+        self.held: dict[str, list[tuple[float, float]]] = {}
+        self._system, self._stop_it, self._began = system, threading.Event(), time.monotonic()
+
+    def run(self) -> None:
+        while not self._stop_it.wait(EVERY_S):
+            for role, pid in self._system.pids().items():
+                if held := sum(map(pss, tree(pid))):
+                    self._note(role, held)
+            with suppress(RedisError):
+                self._note("redis data", self._system.redis.client.info("memory")["used_memory"])
+
+    def stop(self) -> None:
+        self._stop_it.set()
+        self.join()
+
+    def rows(self) -> list[tuple[str, float, float, bool]]:
+        """Role, bytes at the beginning and at the end (medians of `SHARE` of the run), and whether that is flat."""
+        rows = []
+        for role, looks in self.held.items():
+            count = max(1, round(SHARE * len(looks)))
+            first, last = (median(held for _, held in part) for part in (looks[:count], looks[-count:]))
+            rows.append((role, first, last, last <= MORE * first + MORE_BYTES))
+        return rows
+
+    def _note(self, role: str, held: float) -> None:
+        self.held.setdefault(role, []).append((time.monotonic() - self._began, held))
+
+
+def tree(pid: int) -> Sequence[int]:
+    """A process and all that it started."""
+    children: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
+    return [pid, *(one for child in children for one in tree(child))]
+
+
+def pss(pid: int) -> int:
+    """Bytes of a process; 0 where it is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
