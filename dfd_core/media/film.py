@@ -18,6 +18,7 @@ from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.media.coverage import DAMAGED, Coverage, has_hole, path_of
 from dfd_core.media.display import Orientation
 from dfd_core.media.opening import error_of, others_than, reason_of
+from dfd_core.media.urls import scheme_of
 from dfd_core.names import format_time
 from dfd_core.settings import VideoSettings
 
@@ -59,14 +60,15 @@ class Film:
 
     def pictures(self) -> Iterator[VideoFrame]:
         """Every whole picture in order of presentation; damaged ones are skipped."""
+        damaged = self._damaged
         last_at = time.monotonic() + self._settings.open_timeout_s  # joined between key frames, the first takes a while
         try:
             for packet in self._container.demux():  # after a silence, FFmpeg first gives out what it held back before
                 if self._live and time.monotonic() - last_at > self._settings.read_timeout_s:
-                    raise StreamLostError(f"{self._name} gave no picture for {self._settings.read_timeout_s:g} s.")
+                    raise self._lost(self._silence(self._damaged - damaged))
                 for picture in self._decoded(packet):
                     yield picture
-                    last_at = time.monotonic()
+                    last_at, damaged = time.monotonic(), self._damaged
         except (av.ExitError, TimeoutError):
             raise self._lost(f"sent nothing for {self._settings.read_timeout_s:g} s") from None
         except (av.FFmpegError, OSError) as error:
@@ -117,6 +119,14 @@ class Film:
         self._damaged += 1
         if self._coverage is not None:
             self._coverage.damage()
+
+    def _silence(self, damaged: int) -> str:
+        """What came instead of whole pictures, of which `damaged` were not."""
+        if not damaged:
+            return f"gave no picture for {self._settings.read_timeout_s:g} s"
+        by_udp = scheme_of(self._name) in ("rtsp", "rtsps") and self._settings.rtsp_transport == "udp"
+        advice = ": packets are lost on the way, as none are with video.rtsp_transport = tcp" if by_udp else ""
+        return f"gave only damaged pictures for {self._settings.read_timeout_s:g} s{advice}"
 
     def _lost(self, why: str) -> VideoError:
         return (StreamLostError if self._live else VideoError)(f"{self._name} {why}.")

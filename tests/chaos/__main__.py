@@ -43,24 +43,33 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def faults(folder: Path, chosen: Sequence[Fault]) -> tuple[bool, str]:
-    """Try each; whether all passed, and the table."""
+    """Try each, the next on a new system where one does not recover; whether all passed, and the table."""
     rows: list[Row] = []
-    system = System(folder)
-    began = time.monotonic()
-    try:
-        system.start()
-        for fault in chosen:
-            row = tried(fault, system)
-            print(" | ".join(cells(row)), flush=True)
-            rows.append(row)
-        secrets = system.told_secrets()
-    finally:
-        system.close()
+    secrets, left, began = False, list(chosen), time.monotonic()
+    while left:
+        system = System(folder / str(len(rows)))
+        try:
+            system.start()
+            well = True
+            while left and well:
+                rows.append(_tried(left.pop(0), system))
+                well = rows[-1].well
+                print(" | ".join(cells(rows[-1])), flush=True)
+        finally:
+            system.close()
+        secrets = secrets or system.told_secrets()
     failed = [row.name for row in rows if not row.passed]
     print(f"{len(rows)} faults in {time.monotonic() - began:.0f} s, {len(failed)} failed.")
     if secrets:
         print("A password was printed or written.", file=sys.stderr)
     return not failed and not secrets, table([cells(row) for row in rows])
+
+
+def _tried(fault: Fault, system: System) -> Row:
+    try:
+        return tried(fault, system)
+    except RuntimeError as error:
+        return Row(fault.name, None, None, 0, (str(error).partition("\n")[0],), well=False)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class Row:
     lost: int
     wrong: tuple[str, ...] = ()
     note: str = ""
+    well: bool = True  # the system, after it
 
     @property
     def passed(self) -> bool:

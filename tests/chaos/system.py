@@ -34,6 +34,7 @@ class System:
 
     def __init__(self, folder: Path, cameras: int = 1) -> None:
         self.folder, self.monitor_port = folder, free_port()
+        folder.mkdir(exist_ok=True)
         self.redis = RedisServer(folder / "redis")
         film = clip(folder / "camera.mp4")
         self._cameras = [Camera(film, LOGIN) for _ in range(cameras)]

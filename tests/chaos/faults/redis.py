@@ -37,7 +37,6 @@ class Killed(Away):
 
 class Emptied(Away):
     name = "Redis killed, and back empty"
-    brief = True
     soaks = False
 
     def broken(self, system: System) -> None:
@@ -75,7 +74,6 @@ class Frozen(Away):
 
 class Full(Away):
     name = "Redis full (noeviction)"
-    brief = True
 
     def broken(self, system: System) -> None:
         system.redis.client.config_set("maxmemory", 1)
@@ -107,6 +105,7 @@ class CannotSave(Away):
 
 class Slow(Fault):
     name = "Redis slow: 100 ms a command"
+    brief = True
     lasts_s = 15.0
     unseen = "verdicts go on, later"
 
@@ -136,7 +135,6 @@ class WrongPassword(Away):
 
 class Flushed(Fault):
     name = "Redis flushed under a running system"
-    brief = True
     soaks = False
     unseen = "its names are written again before anybody misses them"
 
