@@ -18,7 +18,7 @@ from rq.job import Retry
 from dfd_core.errors import QueueError, WireError
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import arrays, keys, records
-from dfd_core.queue.broker import REDIS_AWAY, argument_of, rq_queue, settle, trouble
+from dfd_core.queue.broker import REDIS_AWAY, argument_of, delete_job, rq_queue, settle, trouble
 from dfd_core.queue.records import Pending, WindowHeader
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
@@ -193,7 +193,7 @@ class Publisher:
             settle(pipe, f"{pending.run}:{pending.seq}:{pending.size}", WindowEvent(pending.run, result))
             settled = pipe.execute()[0]
         if job is not None and in_queue:
-            job.delete(remove_from_queue=False)
+            delete_job(job, remove_from_queue=False)
         return bool(settled)
 
     def _tell(self, window: Window, outcome: Outcome, reason: str, data: bytes) -> None:

@@ -110,6 +110,18 @@ def test_windows_that_no_worker_fetched_expire(redis_client):
     assert redis_client.zcard(keys.pending_key("cam")) == 1
 
 
+def test_windows_over_which_a_worker_died_expire(redis_client):
+    pub = publisher(redis_client, payload_ttl_s=0.05)
+    first, second = windows(2)
+    pub.publish(first)
+    job = Job.fetch(keys.job_id("cam", pub.run, 0), connection=redis_client, serializer=JSONSerializer)
+    redis_client.zadd(job.execution_registry.key, {"gone": time.time() + 60})  # whose own record has expired
+    time.sleep(0.1)
+    pub.publish(second)
+    assert outcomes(redis_client) == [(0, Outcome.EXPIRED)]
+    assert not redis_client.exists(job.key, job.execution_registry.key)
+
+
 def test_files_wait_for_room_and_lose_nothing(redis_client):
     pub = publisher(redis_client, live=False, file_bytes=2 * SIZE + 100)
     thread = threading.Thread(target=lambda: [pub.publish(window) for window in windows(4)])

@@ -18,6 +18,7 @@ __all__ = [
     "REDIS_AWAY",
     "argument_of",
     "connect",
+    "delete_job",
     "open_client",
     "patiently",
     "redact_redis",
@@ -66,6 +67,12 @@ def argument_of(job: Job, name: str) -> object:
         return job.kwargs[name]
     except (DeserializationError, KeyError, TypeError):
         raise WireError(f"A job in Redis does not carry the {name} of dfd.") from None
+
+
+def delete_job(job: Job, *, remove_from_queue: bool = True) -> None:
+    """Delete it with its traces, also of a worker that died over it or is just done with it: RQ would stumble there."""
+    job.connection.delete(job.execution_registry.key)
+    job.delete(remove_from_queue=remove_from_queue)
 
 
 def settle(pipe: Pipeline, pending: str, event: WindowEvent, features: bytes = b"", ttl_s: float = 0) -> None:

@@ -18,6 +18,7 @@ from rq.serializers import JSONSerializer
 
 from dfd_core.names import utf8
 from dfd_core.queue import keys, records
+from dfd_core.queue.broker import delete_job
 from dfd_core.queue.submitted import BulkFile, BulkState, Entry, Progress, load_file
 
 REASON = "reason"  # in a job's meta: why its last attempt failed, in one sentence
@@ -66,7 +67,7 @@ class BulkQueue:
         """All or nothing: jobs of those `new` (by id) in place of older ones, `rows`, and `contents` by key."""
         for job in Job.fetch_many(list(new), self._redis, JSONSerializer):
             if job is not None:
-                job.delete()
+                delete_job(job)
         with self._redis.pipeline() as pipe:
             for file in new.values():
                 self._enqueue(file, pipe)
@@ -220,7 +221,7 @@ class BulkQueue:
             pipe.delete(keys.upload_key(file.id))
             pipe.execute()
         if job is not None and job.get_status() is not JobStatus.STARTED:
-            job.delete()
+            delete_job(job)
 
     def _job(self, job_id: str) -> Job | None:
         return Job.fetch_many([job_id], self._redis, JSONSerializer)[0]
