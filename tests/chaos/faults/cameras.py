@@ -66,7 +66,6 @@ class Smaller(Another):
 
 class Refuses(Fault):
     name = "401 after a password change"
-    brief = True
     recovered_s = 45.0  # it knocks seldom, so that no account is locked: first after 30 s
 
     def broken(self, system: System) -> None:

@@ -105,7 +105,6 @@ class CannotSave(Away):
 
 class Slow(Fault):
     name = "Redis slow: 100 ms a command"
-    brief = True
     lasts_s = 15.0
     unseen = "verdicts go on, later"
 
