@@ -11,7 +11,7 @@ from rq import get_current_job
 from rq.job import Job
 
 from dfd_core.environment import load_settings
-from dfd_core.queue.broker import argument_of
+from dfd_core.queue.broker import REDIS_AWAY, argument_of
 from dfd_core.queue.bulk import REASON
 from dfd_core.queue.submitted import BulkFile, parse_file
 from workers.bulk.metrics import BulkMetrics
@@ -39,6 +39,8 @@ def _scanned(scan_file: Callable[[BulkFile], object], metrics: BulkMetrics, job:
         file = parse_file(argument_of(job, "file"))
         with metrics.seconds.time():
             report = scan_file(file)
+    except REDIS_AWAY:
+        raise  # no fault of the file: it is scored again once Redis is back
     except Exception as error:  # noqa: BLE001  one bad file must not take the worker down; RQ records the error
         metrics.files.labels("failed").inc()
         return error

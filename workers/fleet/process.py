@@ -94,16 +94,18 @@ def _window_worker(parts: _Parts) -> BatchWorker:
     model = _model_info(parts.scorer, settings)
     metrics.show_model(model)
     redis.set(keys.MODEL_KEY, records.pack_model(model))
+    announce = partial(redis.set, keys.MODEL_KEY, records.pack_model(model), nx=True)  # after it came back empty
     batch = BatchScorer(redis, parts.scorer, settings.queue, metrics)
     queues = [rq_queue(redis, live=True), rq_queue(redis, live=False)]
-    return BatchWorker(parts.name, queues, partial(score_jobs, batch), settings.worker, parts.busy)
+    score = partial(score_jobs, batch)
+    return BatchWorker(parts.name, queues, score, settings.worker, busy=parts.busy, announce=announce)
 
 
 def _bulk_worker(parts: _Parts) -> BatchWorker:
     runner = BulkRunner(parts.redis, parts.scorer, parts.settings, parts.name, alive=partial(parts.busy, True))
     scan = partial(scan_jobs, runner.run, BulkMetrics(parts.registry))
     one_by_one = replace(parts.settings.worker, batch_windows=1, batch_wait_s=0.0)
-    return BatchWorker(parts.name, [BulkQueue(parts.redis).queue], scan, one_by_one, parts.busy)
+    return BatchWorker(parts.name, [BulkQueue(parts.redis).queue], scan, one_by_one, busy=parts.busy)
 
 
 def _mark(deadline: Deadline, hang_timeout_s: float, busy: bool) -> None:

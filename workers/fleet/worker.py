@@ -8,20 +8,24 @@ to RQ's intermediate queues in one step, started together, kept alive by a threa
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
+from rq.worker_registration import register
 
 from dfd_core.process.backoff import Backoff
 from dfd_core.process.guard import Parent
@@ -32,21 +36,23 @@ from dfd_core.settings import WorkerSettings
 HEARTBEAT_S = 5.0
 HEARTBEAT_TTL_S = 30  # RQ gives a started job to another worker when its heartbeat is older
 MAINTENANCE_S = 10
-LONGEST_PAUSE_S = 10.0  # between two attempts to reach a Redis that was lost
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0  # between two attempts to reach a Redis that was lost
 POLL_S = 0.1  # an idle worker waits on the first queue and looks at the others so often
 
 log = logging.getLogger(__name__)
 
 RunJobs = Callable[[Sequence[Job]], list[Exception | None]]
 Task = tuple[Job, Queue]
+_T = TypeVar("_T")
 
 
 class BatchWorker(SimpleWorker):
     """Takes up to `batch_windows` jobs, waits at most `batch_wait_s` for more, and runs them as one.
 
     `queues` stand in falling priority. `run_jobs` does the work of started jobs and returns for each None, or what it
-    raised. `busy` is called with True before and False after each batch. A job that failed before runs alone: its
-    neighbours shall not suffer for it again.
+    raised; it is called again where Redis went away in it. `busy` is called with True before and False after each
+    batch, `announce` with each heartbeat. A job that failed before runs alone: its neighbours shall not suffer for it
+    again. A Redis that is away is waited for, also in mid-batch; one that comes back empty is told of the worker again.
     """
 
     def __init__(
@@ -55,7 +61,9 @@ class BatchWorker(SimpleWorker):
         queues: Sequence[Queue],
         run_jobs: RunJobs,
         settings: WorkerSettings,
+        *,
         busy: Callable[[bool], None] = lambda _: None,
+        announce: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(
             list(queues),
@@ -66,28 +74,17 @@ class BatchWorker(SimpleWorker):
             maintenance_interval=MAINTENANCE_S,
             log_job_description=False,
         )
-        self._run_jobs, self._settings, self._busy = run_jobs, settings, busy
+        self._run_jobs, self._settings, self._busy, self._announce = run_jobs, settings, busy, announce
         self._batch: list[Task] = []
+        self._known_at = -math.inf
         self._parent = Parent()
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Task | None:
         """The first job of the next batch; None when the worker shall stop (or, without timeout, has nothing to do)."""
-        self.set_state(WorkerStatus.IDLE)
-        pauses, last_heartbeat = Backoff(1.0, LONGEST_PAUSE_S), -HEARTBEAT_S
-        while not self._stop_requested and self._parent.alive:
-            try:
-                if time.monotonic() - last_heartbeat >= HEARTBEAT_S:
-                    self.heartbeat()
-                    last_heartbeat = time.monotonic()
-                if self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
-                self._batch = self._gather()
-                pauses.reset()
-            except REDIS_AWAY as error:
-                pause_s = pauses.next_s()
-                log.warning("Redis %s; trying again in %.0f s.", trouble(error), pause_s)
-                time.sleep(pause_s)
-                continue
+        self._batch = []
+        self._patiently(partial(self.set_state, WorkerStatus.IDLE))
+        while self._wanted:
+            self._batch = self._patiently(self._look) or []
             if self._batch or timeout is None:
                 return self._batch[0] if self._batch else None
         return None
@@ -97,17 +94,88 @@ class BatchWorker(SimpleWorker):
         batch = self._batch
         self._busy(True)
         try:
-            executions = self._start(batch)
+            executions = self._patiently(partial(self._start, batch))
+            if executions is None:
+                return
             with self._heartbeats(batch, executions):
-                errors = self._run_jobs([each for each, _ in batch])
-            for (each, origin), execution, error in zip(batch, executions, errors, strict=True):
-                if error is None:
-                    self._finalize_success(each, origin, execution, None)
-                else:
-                    self._finalize_failure(each, origin, execution, (type(error), error, error.__traceback__))
+                errors = self._patiently(partial(self._run_jobs, [each for each, _ in batch]))
+            if errors is None:
+                return
+            for task, execution, error in zip(batch, executions, errors, strict=True):
+                self._patiently(partial(self._finish, task, execution, error))
         finally:
             self._busy(False)
-        self.set_state(WorkerStatus.IDLE)
+
+    def _finish(self, task: Task, execution: Execution, error: Exception | None) -> None:
+        job, queue = task
+        if not self.connection.hexists(job.key, "status"):  # Redis was emptied, and RQ would stumble over it
+            self.connection.delete(job.key)
+            self.executions.pop(execution.id, None)
+        elif error is None:
+            self._finalize_success(job, queue, execution, None)
+        else:
+            self._finalize_failure(job, queue, execution, (type(error), error, error.__traceback__))
+
+    @property
+    def _wanted(self) -> bool:
+        return not self._stop_requested and self._parent.alive
+
+    def _patiently(self, act: Callable[[], _T]) -> _T | None:
+        """What `act` gives, as soon as Redis lets it; None where the worker shall stop before that."""
+        pauses = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        while True:
+            try:
+                return act()
+            except REDIS_AWAY as error:
+                pause_s = pauses.next_s()
+                log.warning("Redis %s; trying again in %.0f s.", trouble(error), pause_s)
+            self._busy(bool(self._batch))  # it waits, it does not hang
+            time.sleep(pause_s)
+            self._busy(bool(self._batch))
+            if not self._wanted:
+                return None
+
+    def _look(self) -> list[Task]:
+        if time.monotonic() - self._known_at >= HEARTBEAT_S:
+            self._be_known()
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        return self._gather()
+
+    def _be_known(self) -> None:
+        """Tell Redis that this worker lives, and all about it where it came back empty; raises RedisError."""
+        with self.connection.pipeline(transaction=False) as pipe:
+            pipe.sismember(self.redis_workers_keys, self.key)
+            pipe.hexists(self.key, "birth")
+            known = all(pipe.execute())
+        with self.connection.pipeline() as pipe:
+            if not known:
+                pipe.hset(self.key, mapping=self.serialize())
+                register(self, pipe)
+            self.heartbeat(pipeline=pipe)
+            pipe.execute()
+        self._announce()
+        self._known_at = time.monotonic()
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Be alive for `HEARTBEAT_TTL_S` more seconds: a host that died is seen soon. Raises where it is piped only."""
+        with nullcontext() if pipeline is not None else suppress(*REDIS_AWAY):
+            super().heartbeat(HEARTBEAT_TTL_S, pipeline)
+
+    def register_death(self) -> None:
+        """Tell Redis that this worker ends; one that is away learns it by itself."""
+        with suppress(*REDIS_AWAY):
+            super().register_death()  # type: ignore[no-untyped-call]
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Wait while `rq suspend` says so."""
+        with suppress(*REDIS_AWAY):
+            super().check_for_suspension(burst)
+
+    def run_maintenance_tasks(self) -> None:
+        """What RQ does now and then."""
+        with suppress(*REDIS_AWAY):
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds after which a started job without a heartbeat goes to another worker."""
@@ -196,6 +264,7 @@ class BatchWorker(SimpleWorker):
         def beat() -> None:
             while not done.wait(HEARTBEAT_S):
                 try:
+                    self._be_known()
                     for (job, _), execution in zip(batch, executions, strict=True):
                         self.maintain_heartbeats(job, execution)
                 except RedisError as error:
