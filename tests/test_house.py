@@ -38,6 +38,7 @@ LATE = {
     "trainer/search/drawing.py": {"matplotlib"},
     "trainer/studies/temporal.py": {"keras", "trainer.networks.litert"},
     "trainer/training/command.py": {"trainer.training.folds", "trainer.training.loop"},
+    "trainer/training/packed_run.py": {"keras", "PIL"},
     "trainer/training/texture.py": {"trainer.networks.texture", "trainer.training.discriminant"},
     "trainer/training/run_log.py": {"matplotlib", "tensorboard"},
     "workers/monitor/traces.py": {"opentelemetry"},
