@@ -24,6 +24,32 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings(Section):
+    """A web server that is told of each verdict."""
+
+    url: str = ""  # http:// or https://; empty: none
+    secret_file: str = ""  # what requests are signed with, 16 characters or more; empty: they are not
+    timeout_s: float = 10.0  # of one attempt
+    give_up_s: float = 600.0  # after that a verdict is a dead letter
+    dead_letters: str = ""  # file that takes these, a JSON object a line
+
+    def _judge(self) -> None:
+        require((min(self.timeout_s, self.give_up_s) > 0, "webhook.timeout_s and give_up_s must be above 0"))
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings(Section):
+    """A broker that is told of each verdict, and of each stream whether one of its faces counts as fake."""
+
+    url: str = ""  # mqtt://[user:password@]host[:1883] or mqtts://; empty: none
+    topic: str = "dfd"  # what all topics begin with
+    discovery: str = "homeassistant"  # prefix of Home Assistant's discovery; empty: none
+
+    def _judge(self) -> None:
+        require((bool(self.topic), "mqtt.topic must not be empty"))
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceSettings(Section):
     """What is kept of each alarm: `dfd evidence`."""
 

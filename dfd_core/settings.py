@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dfd_core.errors import SettingsError
-from dfd_core.sections import EvidenceSettings, ServeSettings
+from dfd_core.sections import EvidenceSettings, MqttSettings, ServeSettings, WebhookSettings
 from dfd_core.sections import Section as _Section
 from dfd_core.sections import require as _require
 
@@ -230,6 +230,8 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    webhook: WebhookSettings = field(default_factory=WebhookSettings)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
 
     def __post_init__(self) -> None:
         for section in fields(self):

@@ -151,6 +151,7 @@ def fleet() -> dashboard.Dashboard:
             lines("Requests to dfd serve", [("sum by (status) (rate(dfd_serve_requests_total[5m]))", "{{status}}")]),
             lines("Time to answer (p95)", [(answer, "{{route}}")], "s"),
             lines("Who listens to events; processes of /v1/score that were replaced", listeners),
+            lines("Verdicts for others", [("increase(dfd_sink_notices_total[1h])", "{{sink}} {{outcome}}")]),
             lines("Bundles of evidence, and those lost", bundles),
             lines("Evidence on disk", [("dfd_evidence_bytes", "{{instance}}")], "bytes"),
         ],

@@ -21,6 +21,7 @@ from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue import keys
+from dfd_core.queue.alarms import AlarmBook
 from dfd_core.queue.boards import publish_boards
 from dfd_core.queue.broker import REDIS_AWAY, connect, open_client, trouble
 from dfd_core.queue.lease import Lease, new_owner
@@ -29,6 +30,7 @@ from workers.monitor.keeper import Keeper
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
 from workers.monitor.notices import Row, metrics_line, rows_line
+from workers.monitor.outside import check_outside, open_outside
 from workers.monitor.sinks import AlarmSink, JsonlSink, LineSink, RedisSink, Sink
 from workers.monitor.traces import Traces, open_traces
 
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Monitor until SIGINT or SIGTERM."""
+    check_outside(settings)
     start_logging(settings.log)
     client = connect(settings.redis, SILENT_S)
     traces = open_traces(settings.log)
@@ -92,9 +95,12 @@ class _Shift:
 
     def work(self, stop: threading.Event, lease: Lease) -> None:
         """Until `stop` is set, or the lease is another's."""
-        sinks, keeper = _open_sinks(self._args, self._client), Keeper(open_client(self._settings.redis))
+        keeper = Keeper(open_client(self._settings.redis))
+        sinks = _open_sinks(self._args, self._client)
         keeper.start()
         try:
+            lasting = AlarmBook(self._client).lasting()
+            sinks += open_outside(self._settings, lasting.keys(), self._metrics.told)
             start = partial(Monitor, self._client, self._settings, sinks, self._metrics, log.warning)
             monitor = start(traces=self._traces)
             if not monitor.run(stop, partial(_look, self._client, monitor, self._args.rows), lease.hold):

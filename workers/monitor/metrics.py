@@ -72,7 +72,14 @@ class MonitorMetrics:
             "dfd_redis_up", "1 while Redis answers and takes; what it tells is absent or 0 meanwhile", registry=registry
         )
         self._active = Gauge("dfd_monitor_active", "1 while this monitor works; 0: another one does", registry=registry)
+        self._told = Counter(
+            "dfd_sink_notices", "Verdicts for others, by what became of them", ["sink", "outcome"], registry=registry
+        )
         self._conditions = ConditionCollector(registry)
+
+    def told(self, sink: str, outcome: str) -> None:
+        """Count a notice that was on its way to somebody outside."""
+        self._told.labels(sink, outcome).inc()
 
     def window(self, result: WindowResult, now_unix_s: float) -> None:
         """Count one result at the moment of its verdict."""
