@@ -3,7 +3,6 @@
 import threading
 from functools import partial
 
-import pytest
 from prometheus_client import CollectorRegistry
 
 from dfd_core.queue import keys, records
@@ -48,9 +47,3 @@ class Rig:
 
     def sample(self, name, **labels):
         return self.registry.get_sample_value(name, labels)
-
-
-@pytest.fixture
-def rig(redis_client, monkeypatch):
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
-    return Rig(redis_client)

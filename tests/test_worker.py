@@ -17,6 +17,12 @@ from workers.windows import jobs
 from workers.windows.jobs import score_jobs
 
 
+@pytest.fixture
+def rig(redis_client, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
+    return Rig(redis_client)
+
+
 def test_windows_of_several_streams_are_scored_in_one_batch(rig):
     rig.publish(windows(3), "cam")
     rig.publish(windows(2, stream="two"), "two", live=False)

@@ -19,6 +19,12 @@ from workers.windows.jobs import score_jobs
 from workers.windows.loading import load_windows
 
 
+@pytest.fixture
+def rig(redis_client, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
+    return Rig(redis_client)
+
+
 def test_a_redis_that_was_emptied_is_told_of_the_worker_and_the_model_again(rig, monkeypatch):
     monkeypatch.setattr("workers.fleet.worker.HEARTBEAT_S", 0.05)
     told = []
