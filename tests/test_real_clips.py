@@ -226,6 +226,27 @@ def test_a_picture_on_two_sides_is_found_whatever_its_size_and_quality(
     assert [(t.one, t.other) for t in find_twins([Dataset(alone), Dataset(elsewhere)], 40)] == [((0, 0), (1, 0))]
 
 
+def test_groups_that_show_one_person_are_linked_and_kept_together(
+    tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    face = cv2.cvtColor(cv2.resize(portrait[60:360, 100:400], (160, 160)), cv2.COLOR_BGR2RGB)
+    again, other = through_jpeg(face, 60), np.ascontiguousarray(face[:, ::-1])
+    people = {("ben", "train"): face, ("ann", "train"): again, ("eve", "train"): through_jpeg(face, 80)}
+    data = pictures(tmp_path / "a.h5", {**people, ("kim", "train"): other})
+    assert main(["data", "duplicates", str(data), "--links", str(tmp_path / "links.csv")]) == 0
+    assert (tmp_path / "links.csv").read_text().split() == ["group,person", "ann,ann", "ben,ann", "eve,ann"]
+    (tmp_path / "clips.csv").write_text("\n".join((COLUMNS, *ROWS)))
+    files = layout_named("clips").files(tmp_path)
+    assert [file.identities for file in files] == [
+        ("ann", "person ann"), ("ann", "person ann"), ("s1", "GRID"), ("ben", "person ann")
+    ]  # fmt: skip
+    (tmp_path / "links.csv").write_text("group\nann\n")
+    with pytest.raises(DataError, match="needs rows, and the columns group and person"):
+        layout_named("clips").files(tmp_path)
+    assert main(["data", "duplicates", str(data), "--links", str(tmp_path / "no" / "links.csv")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_a_region_is_evaluated_alone(tmp_path: Path, portrait: np.ndarray) -> None:
     folder = manifest(tmp_path / "in", portrait).parent
     rows = ['a.mp4,real,"0,0,0.5,1"', 'b.mp4,fake,"0.5,0,1,1"', "b.mp4,fake,"]

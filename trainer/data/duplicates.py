@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ HELP = "find pictures that are in several files, and fail where these are of dif
 EXAMPLES = """examples:
   dfd data duplicates clips.h5                       # does a picture of one group show in another?
   dfd data duplicates clips.h5 --against test.h5     # does what trains show what is tested elsewhere?
+  dfd data duplicates clips.h5 --links LIST/links.csv    # people under two names, whom dfd data build then keeps together
 
 Ends with 1 where a picture is on two sides: in train and in validation or test, or in a data set and in --against."""
 
+LINKS = ("group", "person")  # columns
 Place = tuple[int, int]  # data set and file
 
 
@@ -41,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", type=Path, action="append", default=[], metavar="OTHER.h5", help="also look there")
     parser.add_argument(
         "--bits", type=int, default=SAME_PICTURE, help="of 256 that may differ in one picture (default: 40)"
+    )
+    parser.add_argument(
+        "--links", type=Path, metavar="LINKS.csv", help="write there which groups show one person, for the layout clips"
     )
 
 
@@ -64,6 +70,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.print(
             f"{'on two sides' if apart else 'two groups'}, {twins.bits} bits apart: {names[0]} and {names[1]}"
         )
+    if args.links is not None:
+        write_links(args.links, _linked(data[0], [twins for twins in found if not twins.one[0] and not twins.other[0]]))
     console.print(
         f"{len(found)} pairs of files of different groups show a picture in common, {leaks} of them on two sides."
     )
@@ -79,6 +87,26 @@ def find_twins(data: Sequence[Dataset], bits: int) -> list[Twins]:
         if one != other and not _share_a_group(data, one, other):
             nearest[one, other] = min(distance, nearest.get((one, other), distance))
     return [Twins(one, other, count) for (one, other), count in sorted(nearest.items(), key=lambda item: item[1])]
+
+
+def write_links(path: Path, links: Sequence[tuple[str, str]]) -> None:
+    """A row a group and the person whom it shows; DataError where that cannot be written."""
+    try:
+        with path.open("w", newline="", encoding="utf-8") as handle:
+            csv.writer(handle).writerows([LINKS, *links])
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _linked(data: Dataset, found: Sequence[Twins]) -> list[tuple[str, str]]:
+    """Groups of files that show a picture in common, each with the person: the first name of all that hang together."""
+    person: dict[str, str] = {}
+    for twins in found:
+        groups = {*data.files[twins.one[1]].groups, *data.files[twins.other[1]].groups}
+        names = {person.get(group, group) for group in groups}
+        for group in groups | {group for group, name in person.items() if name in names}:
+            person[group] = min(names)
+    return sorted(person.items())
 
 
 def _share_a_group(data: Sequence[Dataset], one: Place, other: Place) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dfd_core.errors import DataError
 from trainer.data.layouts import Crop, LabelledFile
-from trainer.data.layouts.manifest import is_fake, read_rows, region_of
+from trainer.data.layouts.manifest import Row, is_fake, read_rows, region_of
 
 _SPLITS = {"train": "train", "evaluate": "validation"}  # what the column use says
 _LISTS = ("manifest.csv", "clips.csv")  # beside the videos; beside crops.csv
@@ -20,7 +20,8 @@ class Clips:
     """Columns file, id, label, family, method, group, use, region, repo, pair (an id), licence and licence_where.
 
     A folder with crops.csv (columns file, clip, time_s, face_px) gives single frames, the crops; any other the videos.
-    Clips of which only evaluating is allowed validate. All of a collection whose speakers recur is one identity.
+    Clips of which only evaluating is allowed validate. All of a collection whose speakers recur is one identity, as are
+    groups that links.csv (columns group, person; see dfd data duplicates) gives to one person.
     """
 
     name = "clips"
@@ -36,6 +37,7 @@ class Clips:
         if missing:
             raise DataError(f"{path} lacks the column {', '.join(missing)}.")
         crops, file_of = _crops(path.parent / "crops.csv"), {row["id"]: row["file"] for row in rows}
+        persons = _persons(path.parent / "links.csv")
         files = []
         for number, row in enumerate(rows, start=2):
             if row["use"] not in _SPLITS:
@@ -47,7 +49,7 @@ class Clips:
                 LabelledFile(
                     path=path.parent / row["file"],
                     fake=is_fake(path, number, row),
-                    identities=(row["group"], *(name for name in _RECURRING if row["method"].startswith(name))),
+                    identities=_identities(row, persons),
                     method=row["method"],
                     split=_SPLITS[row["use"]],
                     family=row["family"],
@@ -59,6 +61,19 @@ class Clips:
                 )
             )
         return files
+
+
+def _identities(row: Row, persons: dict[str, str]) -> tuple[str, ...]:
+    recurring = (name for name in _RECURRING if row["method"].startswith(name))
+    linked = {f"person {persons[row['group']]}"} if row["group"] in persons else ()
+    return (row["group"], *recurring, *linked)
+
+
+def _persons(path: Path) -> dict[str, str]:
+    """The person of each group that is linked to others; none where there is no list of them."""
+    if not path.is_file():
+        return {}
+    return {row["group"]: row["person"] for row in read_rows(path, ("group", "person"))}
 
 
 def _crops(path: Path) -> dict[str, list[Crop]] | None:

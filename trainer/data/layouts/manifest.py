@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dfd_core.errors import DataError
@@ -30,8 +30,8 @@ class Manifest:
         return [_file(root, number, row, known) for number, row in enumerate(rows, start=2)]
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV with columns file and label, cells without spaces around them; DataError says what is wrong."""
+def read_rows(path: Path, needed: Sequence[str] = ("file", "label")) -> list[dict[str, str]]:
+    """The rows of a CSV with the columns `needed`, cells without spaces around them; DataError says what is wrong."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             rows = [
@@ -39,8 +39,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"Cannot read the manifest {path}: {error}.") from None
-    if not rows or not {"file", "label"} <= set(rows[0]):
-        raise DataError(f"The manifest {path} needs rows, and the columns file and label.")
+    if not rows or not set(needed) <= set(rows[0]):
+        raise DataError(f"The manifest {path} needs rows, and the columns {' and '.join(needed)}.")
     return rows
 
 
