@@ -21,7 +21,7 @@ HELP = "find pictures that are in several files, and fail where these are of dif
 EXAMPLES = """examples:
   dfd data duplicates clips.h5                       # does a picture of one group show in another?
   dfd data duplicates clips.h5 --against test.h5     # does what trains show what is tested elsewhere?
-  dfd data duplicates clips.h5 --links LIST/links.csv    # people under two names, whom dfd data build then keeps together
+  dfd data duplicates clips.h5 --links LIST/links.csv    # people under two names: the layout takes both for one
 
 Ends with 1 where a picture is on two sides: in train and in validation or test, or in a data set and in --against."""
 
