@@ -171,6 +171,7 @@ class VerdictSettings(_Section):
     exit: float = 0.0  # probability below which it is authentic again
     min_duration_s: float = 1.0  # for so long it must stay above `enter` before the alarm
     cooldown_s: float = 5.0  # for so long it must stay below `exit` before the alarm ends
+    jump: float = 0.85  # one that rises to above `enter` by so much, from one window to the next, is an alarm at once
     reorder_timeout_s: float = 5.0  # a live window that is missing for longer is given up
     thresholds: str = ""  # file of single streams' own `enter` and `exit`, written by dfd calibrate
 
@@ -179,6 +180,7 @@ class VerdictSettings(_Section):
         _require(
             (0 <= self.enter <= 1 and 0 <= self.exit <= 1, "verdict.enter and verdict.exit must be between 0 and 1"),
             (min(durations) >= 0, "verdict durations must not be below 0"),
+            (self.jump > 0, "verdict.jump must be above 0; above 1, nothing is"),
             (self.enter == 0 or self.exit <= self.enter, "verdict.exit must not be above verdict.enter"),
         )
 

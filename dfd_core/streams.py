@@ -32,6 +32,7 @@ NUMBERS = {  # key of a stream -> the setting that it takes the place of
     "exit": "verdict.exit",
     "min_duration_s": "verdict.min_duration_s",
     "cooldown_s": "verdict.cooldown_s",
+    "jump": "verdict.jump",
 }
 KEYS = (*ADDRESSES, *NUMBERS, "labels", "live", "enabled")
 MOST_LABELS = 8  # a stream; they become labels of a metric

@@ -22,6 +22,7 @@ _USUAL_WIDTH_PX, _USUAL_SHARPNESS, _USUAL_QUANTISER = 96.0, 0.2, 26.0
 DEFAULT_WEIGHTS = {"appearance": 1.0, "noise": 0.0, "temporal": 0.0, "texture": 0.0}
 _OTHERS = ("bias", "reliability", "own_bias")  # in the section of a card, beside the checks
 LEADING = "appearance"  # without this check nothing is scorable
+STALE = "stale"  # how the reason of a window begins that came too late to be looked at
 _LOGIT_CAP = 12.0
 
 

@@ -17,7 +17,7 @@ from dfd_core.checks.noise import Noise
 from dfd_core.checks.quality import QualityMeasure
 from dfd_core.checks.temporal import Temporal
 from dfd_core.checks.texture import Texture
-from dfd_core.judging.fusion import LEADING, Fusion, Gates, Quality
+from dfd_core.judging.fusion import LEADING, STALE, Fusion, Gates, Quality
 from dfd_core.models.runtime import LoadedModel, load_model
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array, Outcome, Segment, SegmentFeatures, Thresholds, WindowResult, WindowScore
@@ -124,7 +124,7 @@ class Scorer:
         scores: tuple[WindowScore, ...] = ()
         reason: str | None = NO_FACE
         if max_age_s is not None and now_s - newest.captured_at_s > max_age_s:
-            reason = f"stale: its newest frame is older than {max_age_s:.0f} s"
+            reason = f"{STALE}: its newest frame is older than {max_age_s:.0f} s"
         else:
             tracks = [track for track, rows in newest.tracks.items() if np.isfinite(rows[:, _QUALITY]).any()]
             scores = tuple(self._score_track(track, window, now_s) for track in tracks)

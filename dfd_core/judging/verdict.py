@@ -1,20 +1,23 @@
 """From ordered window results to the state of every face: a state machine with hysteresis, in media time only.
 
     unknown ──scorable──▶ authentic ──p ≥ enter──▶ suspect ──for min_duration──▶ fake
-                              ▲                       │ p < enter                  │ p < exit for cooldown
+                              ▲  │                    │ p < enter                 ▲│ p < exit for cooldown
+                              │  └────────────────────┼─p ≥ enter, jump above last┘│
                               └───────────────────────┴────────────────────────────┘
 
 Time counts as the windows show it: `min_duration` and `cooldown` run from the end of the first window that asks for
-the change, and only over what later scorable windows add. A window that cannot be scored moves neither clock, and a
-face that is not seen for `cooldown` ends. Equal results give equal verdicts, in the monitor and in a scan alike.
+the change, and only over what later scorable windows add. Nothing follows from what is absent: a window that is
+missing, late or cannot be scored moves no clock. A face that windows look for and do not find for `cooldown` has left.
+A cut begins new tracks, so no clock runs across one. Equal results give equal verdicts, in the monitor and in a scan alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from dfd_core.judging.fusion import STALE
 from dfd_core.names import format_time
 from dfd_core.settings import VerdictSettings
 from dfd_core.types import Outcome, State, Thresholds, Verdict, WindowResult, WindowScore
@@ -70,6 +73,7 @@ class _Track:
     probability: float | None = None
     checks: dict[str, float | None] = field(default_factory=dict)
     clock_s: float = _STOPPED  # media seconds above `enter` while suspect, below `exit` while fake
+    absent_s: float = 0.0  # media seconds of windows that looked, and did not show it any more
     evidence: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum and count since it became suspect
     life: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum and count of all its probabilities
 
@@ -96,10 +100,9 @@ class VerdictMachine:
             changed.extend(self._end(list(self._tracks.values())))
             self._time_s = result.start_s
         changed.extend(verdict for score in result.scores for verdict in self._see(score))
-        self._time_s = result.end_s
-        if result.outcome in (Outcome.SCORED, Outcome.NOT_SCORABLE):  # the others say nothing of who is there
-            gone_s = self._time_s - self._settings.cooldown_s
-            changed.extend(self._end([t for t in self._tracks.values() if t.seen_s < gone_s]))
+        news_s, self._time_s = self._news_s(result.start_s, result.end_s), result.end_s
+        if _looked(result):
+            changed.extend(self._end(self._gone({score.track for score in result.scores}, news_s)))
         return changed
 
     def verdicts(self) -> list[Verdict]:
@@ -154,15 +157,15 @@ class VerdictMachine:
         )
         before = track.state
         if score.fake_probability is not None:
-            track.probability, track.checks = score.fake_probability, dict(score.checks)
             self._judge(track, score, score.fake_probability)
-        track.seen_s = score.end_s
+            track.probability, track.checks = score.fake_probability, dict(score.checks)
+        track.seen_s, track.absent_s = score.end_s, 0.0
         if track.state is not before:
             yield replace(self._verdict(track), time_s=score.end_s)
 
     def _judge(self, track: _Track, score: WindowScore, probability: float) -> None:
         """Move one track by one scorable window."""
-        news_s = max(0.0, score.end_s - max(score.start_s, self._time_s))  # what earlier windows had not shown
+        news_s = self._news_s(score.start_s, score.end_s)
         _add(track.life, probability)
         if track.state is State.FAKE:
             self._clear(track, probability, news_s)
@@ -183,7 +186,8 @@ class VerdictMachine:
         else:
             track.clock_s += news_s
         _add(track.evidence, probability)
-        if track.clock_s >= self._settings.min_duration_s - _ROUNDING_S:
+        jumped = track.probability is not None and probability - track.probability >= self._settings.jump
+        if jumped or track.clock_s >= self._settings.min_duration_s - _ROUNDING_S:
             track.state, track.clock_s = State.FAKE, _STOPPED
 
     def _clear(self, track: _Track, probability: float, news_s: float) -> None:
@@ -195,6 +199,17 @@ class VerdictMachine:
         if track.clock_s >= self._settings.cooldown_s - _ROUNDING_S:
             self._close(track)
             track.state, track.since_s = State.AUTHENTIC, track.high_s
+
+    def _news_s(self, start_s: float, end_s: float) -> float:
+        """How much of that time earlier windows had not shown."""
+        return max(0.0, end_s - max(start_s, self._time_s))
+
+    def _gone(self, seen: Set[int], news_s: float) -> list[_Track]:
+        """The faces that have left, once more time without them was looked at."""
+        absent = [track for track in self._tracks.values() if track.id not in seen]
+        for track in absent:
+            track.absent_s += news_s
+        return [track for track in absent if track.absent_s > self._settings.cooldown_s + _ROUNDING_S]
 
     def _end(self, tracks: Iterable[_Track]) -> Iterator[Verdict]:
         for track in tracks:
@@ -216,6 +231,12 @@ class VerdictMachine:
         return Verdict(
             self._stream, track.id, track.state, track.since_s, self._time_s, track.probability, dict(track.checks)
         )
+
+
+def _looked(result: WindowResult) -> bool:
+    """Whether somebody has looked who is there; of a window that came too late, and of others, nobody has."""
+    late = result.reason is not None and result.reason.startswith(STALE)
+    return result.outcome in (Outcome.SCORED, Outcome.NOT_SCORABLE) and (bool(result.scores) or not late)
 
 
 def _interval(track: _Track, *, is_open: bool) -> Interval:
