@@ -8,7 +8,7 @@
 Time counts as the windows show it: `min_duration` and `cooldown` run from the end of the first window that asks for
 the change, and only over what later scorable windows add. Nothing follows from what is absent: a window that is
 missing, late or cannot be scored moves no clock. A face that windows look for and do not find for `cooldown` has left.
-A cut begins new tracks, so no clock runs across one. Equal results give equal verdicts, in the monitor and in a scan alike.
+A cut begins new tracks, so no clock runs across one. Equal results give equal verdicts, in the monitor and in a scan.
 """
 
 from __future__ import annotations
