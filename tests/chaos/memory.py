@@ -21,8 +21,8 @@ MORE, MORE_BYTES = 1.1, 16e6  # at the end than at the beginning, and it counts 
 class Memory(threading.Thread):
     """Looks at a system until `stop`; `held` has, by role, the seconds and bytes of each look.
 
-    A role is a command with all processes that it started; shared pages count in parts (PSS). `redis data` is what
-    Redis says that its data take.
+    A role is a command with all processes that it started, and its memory what is theirs alone: no pages of files, which
+    they share with others. `redis data` is what Redis says that its data take.
     """
 
     def __init__(self, system: System) -> None:
@@ -33,7 +33,7 @@ class Memory(threading.Thread):
     def run(self) -> None:
         while not self._stop_it.wait(EVERY_S):
             for role, pid in self._system.pids().items():
-                if held := sum(map(pss, tree(pid))):
+                if held := sum(map(own, tree(pid))):
                     self._note(role, held)
             with suppress(RedisError):
                 self._note("redis data", self._system.redis.client.info("memory")["used_memory"])
@@ -41,6 +41,11 @@ class Memory(threading.Thread):
     def stop(self) -> None:
         self._stop_it.set()
         self.join()
+
+    def write(self, path: Path) -> None:
+        """Every look, as CSV."""
+        lines = [f"{role},{at_s:.0f},{held:.0f}\n" for role, looks in self.held.items() for at_s, held in looks]
+        path.write_text("role,seconds,bytes\n" + "".join(lines))
 
     def rows(self) -> list[tuple[str, float, float, bool]]:
         """Role, bytes at the beginning and at the end (medians of `SHARE` of the run), and whether that is flat."""
@@ -64,10 +69,10 @@ def tree(pid: int) -> Sequence[int]:
     return [pid, *(one for child in children for one in tree(child))]
 
 
-def pss(pid: int) -> int:
-    """Bytes of a process; 0 where it is gone."""
+def own(pid: int) -> int:
+    """Bytes of a process that no file backs; 0 where it is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith("Anonymous:"):
                 return int(line.split()[1]) * 1024
     return 0
