@@ -21,8 +21,8 @@ MORE, MORE_BYTES = 1.1, 16e6  # at the end than at the beginning, and it counts 
 class Memory(threading.Thread):
     """Looks at a system until `stop`; `held` has, by role, the seconds and bytes of each look.
 
-    A role is a command with all processes that it started, and its memory what is theirs alone: no pages of files, which
-    they share with others. `redis data` is what Redis says that its data take.
+    A role is a command with all processes that it started, and its memory what is theirs alone: no pages of files,
+    which they share. `redis data` is what Redis says that its data take.
     """
 
     def __init__(self, system: System) -> None:
