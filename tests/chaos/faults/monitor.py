@@ -61,6 +61,7 @@ class TwoMonitors(Fault):
 class DiskFull(Fault):
     name = "no room for verdicts on the disk"
     soaks = False
+    deaths = ("monitor",)  # it says so and ends; started again, it goes on where it was
 
     def missing(self) -> str:
         return "" if os.geteuid() == 0 and os.access("/bin/mount", os.X_OK) else "mounting a small disk needs root"

@@ -13,7 +13,7 @@ from dfd_core.types import Window
 from ingest.publisher import Publisher
 from tests.chaos.fault import Fault
 from tests.chaos.metrics import wait_until
-from tests.chaos.system import System
+from tests.chaos.system import HANG_S, System
 from tests.standins import POISON, segment
 
 
@@ -43,8 +43,8 @@ class Killed(Fault):
 
 
 class Hung(Fault):
-    name = "worker hangs in mid-batch (worker.hang_timeout_s = 8)"
-    recovered_s = 20.0  # from when it hung: found out, killed, and another one has loaded its model
+    name = f"worker hangs in mid-batch (worker.hang_timeout_s = {HANG_S:g})"
+    recovered_s = HANG_S + 10.0  # it is found out, killed, and another one has loaded its model
 
     def broken(self, system: System) -> None:
         os.kill(worker_pid(system, busy=True), signal.SIGSTOP)
