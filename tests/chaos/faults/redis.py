@@ -37,6 +37,7 @@ class Killed(Away):
 
 class Emptied(Away):
     name = "Redis killed, and back empty"
+    brief = True
     soaks = False
 
     def broken(self, system: System) -> None:
@@ -74,6 +75,7 @@ class Frozen(Away):
 
 class Full(Away):
     name = "Redis full (noeviction)"
+    brief = True
 
     def broken(self, system: System) -> None:
         system.redis.client.config_set("maxmemory", 1)
