@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pillow_heif
-from PIL import Image
+from PIL import ExifTags, Image
 
 pillow_heif.register_heif_opener()
 TURNS = {1: (0, None), 2: (0, 1), 3: (2, None), 4: (0, 0), 5: (1, 0), 6: (3, None), 7: (3, 0), 8: (1, None)}
@@ -29,11 +29,8 @@ def write_grid(path: Path, image: np.ndarray, columns: int, rows: int, orientati
         for c in range(columns)
     ]
     grid = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, image.shape[1], image.shape[0])
-    turns, mirror = TURNS[orientation]
     settings = _box(b"av1C" if kind == b"av01" else b"hvcC", tiles[0][1])
-    shown = [_full(b"ispe", struct.pack(">II", image.shape[1], image.shape[0])), _PIXI]
-    shown += [_box(b"irot", bytes([turns]))] if turns else []
-    shown += [_box(b"imir", bytes([mirror]))] if mirror is not None else []
+    shown = [_full(b"ispe", struct.pack(">II", image.shape[1], image.shape[0])), _PIXI, *_turned(orientation)]
     colours = [_box(b"colr", b"nclx", struct.pack(">HHHB", 9, curve or 13, 6, 0x80))]
     properties = [_full(b"ispe", struct.pack(">II", width, height)), settings, *colours, *shown]
     ftyp = _box(b"ftyp", brand + bytes(4) + b"mif1miaf" + brand)
@@ -41,6 +38,50 @@ def write_grid(path: Path, image: np.ndarray, columns: int, rows: int, orientati
     meta = _meta(kind, [data for data, _ in tiles], grid, properties, len(ftyp) + len(meta) + 8)
     path.write_bytes(ftyp + meta + _box(b"mdat", b"".join(data for data, _ in tiles)))
     return path
+
+
+def write_single(path: Path, image: np.ndarray, orientation: int = 1, exif: int | None = None) -> Path:
+    """`image` uint8 (H, W, 3) as one item, AV1 in an .avif, HEVC in a .heic; `exif` is what EXIF says beside it."""
+    kind, brand = (b"av01", b"avif") if path.suffix == ".avif" else (b"hvc1", b"heic")
+    data, extra = _coded(image, path.suffix)
+    told = Image.Exif()
+    told[ExifTags.Base.Orientation] = exif or 1
+    items = [(kind, data)] + ([] if exif is None else [(b"Exif", struct.pack(">I", 6) + told.tobytes())])
+    size = _full(b"ispe", struct.pack(">II", image.shape[1], image.shape[0]))
+    properties = [size, _box(b"av1C" if kind == b"av01" else b"hvcC", extra), _PIXI, *_turned(orientation)]
+    used = bytes(n + 1 | 0x80 * (n == 1 or n > 2) for n in range(len(properties)))
+
+    def meta(start: int) -> bytes:
+        places = _place(1, 0, start, len(data)) + (
+            _place(2, 0, start + len(data), len(items[-1][1])) * (len(items) - 1)
+        )
+        listed = b"".join(_item(n + 1, name, n) for n, (name, _) in enumerate(items))
+        refers = _full(b"iref", _box(b"cdsc", struct.pack(">HHH", 2, 1, 1))) if exif is not None else b""
+        return _full(
+            b"meta",
+            _full(b"hdlr", bytes(4) + b"pict" + bytes(13)),
+            _full(b"pitm", struct.pack(">H", 1)),
+            _full(b"iloc", struct.pack(">BBH", 0x44, 0, len(items)) + places, version=1),
+            _full(b"iinf", struct.pack(">H", len(items)) + listed),
+            refers,
+            _box(
+                b"iprp",
+                _box(b"ipco", *properties),
+                _full(b"ipma", struct.pack(">IHB", 1, 1, len(used)) + used),
+            ),
+        )
+
+    ftyp = _box(b"ftyp", brand + bytes(4) + b"mif1miaf" + brand)
+    place = len(ftyp) + len(meta(0)) + 8
+    path.write_bytes(ftyp + meta(place) + _box(b"mdat", b"".join(content for _, content in items)))
+    return path
+
+
+def _turned(orientation: int) -> list[bytes]:
+    """The properties irot and imir of one of EXIF's orientations."""
+    turns, mirror = TURNS[orientation]
+    properties = [_box(b"irot", bytes([turns]))] if turns else []
+    return properties + ([_box(b"imir", bytes([mirror]))] if mirror is not None else [])
 
 
 def _coded(image: np.ndarray, suffix: str) -> tuple[bytes, bytes]:

@@ -15,7 +15,7 @@ from dfd_core.media import read_frames
 from dfd_core.media.tonemap import to_bt709
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
-from tests.heif import write_grid
+from tests.heif import write_grid, write_single
 from tests.pictures import MATRICES, as_shown, four_corners, portrait, write_film, write_hdr
 
 SETTINGS = VideoSettings()
@@ -50,6 +50,14 @@ def test_quantisers_go_with_the_picture(tmp_path: Path, orientation: int) -> Non
     assert turned is not None
     assert np.ptp(stored) > 0
     assert np.array_equal(turned, as_shown(stored.astype(np.uint8), orientation))
+
+
+def test_quantisers_are_the_same_at_each_run(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 90, (144, 176, 3), dtype=np.uint8)
+    path = write_film(tmp_path / "a.mp4", [np.roll(noise, 3 * n, axis=1) for n in range(100)])
+    every = replace(SETTINGS, sample_fps=25.0)
+    runs = [[frame.quantisers for frame in read_frames(str(path), "s", every)] for _ in range(4)]
+    assert all(np.array_equal(run, runs[0]) for run in runs)
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -107,6 +115,29 @@ def test_many_tiles_are_put_together(tmp_path: Path, suffix: str) -> None:
     assert difference(first(write_grid(tmp_path / f"a{suffix}", image, 4, 3)).image, image) < 4
 
 
+@EVERY
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+@pytest.mark.parametrize("exif", [None, 1, 6])
+def test_single_pictures_are_turned_as_the_container_says_whatever_exif_says(
+    tmp_path: Path, orientation: int, suffix: str, exif: int | None
+) -> None:
+    path = write_single(tmp_path / f"a{suffix}", four_corners(), orientation, exif)
+    assert difference(first(path).image, as_shown(four_corners(), orientation)) < 2
+
+
+@EVERY
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_moving_pictures_are_turned_and_mirrored(tmp_path: Path, orientation: int, suffix: str) -> None:
+    pictures = [Image.fromarray(np.roll(four_corners(), n, axis=1)) for n in range(3)]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    more = {"lossless": True} if suffix == "webp" else {}
+    pictures[0].save(
+        tmp_path / f"a.{suffix}", save_all=True, append_images=pictures[1:], duration=100, exif=exif, **more
+    )
+    assert difference(first(tmp_path / f"a.{suffix}").image, as_shown(four_corners(), orientation)) == 0
+
+
 SHAPES = {(1, 2): (192, 160), (2, 1): (96, 320), (4, 3): (96, 213), (8, 9): (108, 160), (1, 1): (96, 160)}
 
 
@@ -150,6 +181,23 @@ def test_hlg_by_luminance_is_not_far_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("curve", [16, 18], ids=["PQ", "HLG"])
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_hdr_of_which_only_the_container_tells(tmp_path: Path, curve: int, suffix: str) -> None:
+    plain = write_hdr(tmp_path / "plain.mp4", portrait(), curve)
+    nothing = "hevc_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
+    with av.open(str(plain)) as source, av.open(str(tmp_path / f"a{suffix}"), "w") as sink:
+        copy = sink.add_stream_from_template(source.streams.video[0])
+        silent = av.BitStreamFilterContext(nothing, source.streams.video[0], copy)
+        for packet in source.demux(video=0):
+            for changed in silent.filter(packet if packet.size else None):
+                changed.stream = copy
+                sink.mux(changed)
+    with av.open(str(tmp_path / f"a{suffix}")) as container:
+        assert int(next(container.decode(video=0)).colorspace) == 2  # the picture itself says nothing
+    assert difference(first(tmp_path / f"a{suffix}").image, first(plain).image) < 1
+
+
+@pytest.mark.parametrize("curve", [16, 18], ids=["PQ", "HLG"])
 def test_brighter_light_is_never_darker(tmp_path: Path, curve: int) -> None:
     ramp = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
     shown = first(write_hdr(tmp_path / "ramp.mp4", ramp, curve)).image.mean(axis=(0, 2))
@@ -186,5 +234,5 @@ def test_what_is_encoded_again_is_shown_alike(tmp_path: Path, kind: str) -> None
         write_film(
             path, [image] * 3, orientation=5 if kind == "mirrored" else 1, pixel=Fraction(1, 1 + (kind != "mirrored"))
         )
-    again = reencode.reencode(path, tmp_path / "again.mp4", reencode.Reencoding(crf=12), 9.0)
+    again = reencode.reencode(path, tmp_path / "again.mp4", reencode.Reencoding(crf=12), 9.0, SETTINGS)
     assert difference(first(again).image, first(path).image) < 3

@@ -6,18 +6,19 @@ import av
 import numpy as np
 import pytest
 
+from tests.pictures import four_corners, write_film
 from tests.test_reach import KINDS, film, read
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".flv"])
-@pytest.mark.parametrize("count", [24, 100])
+@pytest.mark.parametrize("count", [12, 24, 100])
 def test_a_piece_that_is_gone_from_the_middle_of_a_short_film_is_told(tmp_path: Path, suffix: str, count: int) -> None:
     codec, options = KINDS[suffix]
     times = [40 * n for n in range(count)]
     whole = film(tmp_path / f"whole{suffix}", codec, pts_ms=times, options={**options, "g": "6", "b": "400000"})
     (every, partial, _), data = read(whole, fps=25), whole.read_bytes()
     assert (len(every), partial) == (count, None)
-    for tenth in range(2, 7):
+    for tenth in range(1, 8):
         path = tmp_path / f"{tenth}{suffix}"
         path.write_bytes(data[: len(data) * tenth // 10] + data[len(data) * (tenth + 2) // 10 :])
         frames, partial, _ = read(path, fps=25)
@@ -36,6 +37,23 @@ def test_packets_that_were_lost_up_to_a_key_frame_are_told(tmp_path: Path, suffi
     _, partial, _ = read(tmp_path / f"a{suffix}")
     assert partial is not None
     assert partial.read_s == pytest.approx(119 / 25, abs=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 20])
+@pytest.mark.parametrize(("suffix", "codec"), [(".mpg", "mpeg1video"), (".vob", "mpeg2video"), (".m2ts", "libx264")])
+def test_what_containers_pad_the_end_of_a_small_film_with_is_no_loss(
+    tmp_path: Path, suffix: str, codec: str, count: int
+) -> None:
+    pictures = [np.roll(four_corners(), n, axis=1) for n in range(count)]
+    frames, partial, _ = read(write_film(tmp_path / f"a{suffix}", pictures, codec=codec), fps=25)
+    assert (len(frames), partial) == (count, None)
+
+
+def test_a_bare_stream_says_that_nobody_can_tell(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.h264", [four_corners()] * 10)
+    _, partial, notes = read(path)
+    assert partial is None
+    assert notes == ["it is a bare h264 stream, of which nobody can tell whether any is missing"]
 
 
 def evenly(pictures: int, *starts_ms: int) -> list[int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from av.sidedata.encparams import VideoEncParamsType
 from av.video.frame import VideoFrame
 
+from dfd_core.media.side_data import side_data_of
 from dfd_core.types import Float32Array
 
 _KEY = "VIDEO_ENC_PARAMS"  # FFmpeg's, once the decoder was opened with export_side_data=venc_params
@@ -15,10 +14,7 @@ _KEY = "VIDEO_ENC_PARAMS"  # FFmpeg's, once the decoder was opened with export_s
 
 def quantisers_of(picture: VideoFrame) -> Float32Array | None:
     """What the encoder rounded by, on H.264's scale, float32 (h, w) of macroblocks as stored; None for other codecs."""
-    try:
-        told: Any = picture.side_data.get(_KEY)
-    except ValueError:  # FFmpeg tells of more than PyAV has names for
-        return None
+    told = side_data_of(picture, _KEY)
     if told is None or not told.nb_blocks:
         return None
     if told.codec_type not in (VideoEncParamsType.H264, VideoEncParamsType.MPEG2):

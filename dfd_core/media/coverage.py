@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-import mmap
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import av
@@ -15,6 +12,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from dfd_core.media.endings import BARE, LEAST_HOLE, lacks_end, told_size
 from dfd_core.media.opening import length_of, start_of
 
 ENOUGH = 0.9  # of a file; what was read of less is told as a part
@@ -28,13 +26,12 @@ _TAIL_SHARE = 0.05  # of what was read, but at most:
 _TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
 _BACK_S = 1.0  # a jump back by more is a stream that begins anew
 _HOLE = 64 * 1024  # bytes between packets in which there should have been some
+_LEAST_HEAD = 4096  # bytes before the first packet, if that comes late: headers seldom are longer
 _LENGTH_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # of others FFmpeg guesses it
 _TS_PACKETS = (188, 192, 204)  # bytes
-_LEAST_HOLE = 8192  # bytes; metadata are padded with less
-DAMAGED = "{} is cut off or damaged: a part of the picture could not be read."
-_TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}
+_BROADCAST = ("mpegts", "mpeg")  # recordings of these begin between two key frames
 _INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
-_HEADERS = {"matroska": 128, "flv": 48}  # bytes at most between two packets of containers that pack them close
+_HEADERS = {"matroska": 80, "flv": 48}  # bytes at most between two packets of containers that pack them close
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +60,24 @@ class Coverage:
         self._kind = container.format.name.split(",")[0]
         self._size = container.size
         self._attached = len(container.streams) > len(container.streams.video) + len(container.streams.audio)
-        self._lacks_trailer = self._kind in _TRAILERS and not _ending(container).endswith(_TRAILERS[self._kind])
+        self._lacks_trailer, self._told_size = lacks_end(container), told_size(container)
         self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
         self._declared_s = _declared_end_s(container, video)
         says_length = self._kind in _LENGTH_IN_HEADER and length_of(video) is not None
         self._least_tail_s = 0.0 if says_length else _LEAST_TAIL_S
         self._waiting: list[float] = []  # times of packets whose pictures have not come
         self._packets_end_s = self._others_end_s = 0.0
+        self._earliest_s = math.inf
         self._last_packet_s = 0.0, 0.0  # when it begins and ends
         self._bytes_start: int | None = None
         self._bytes_end = 0
         self._block: tuple[int, int] | None = None  # where the last packet of pictures or sound began and ended
         self._packet_s = -math.inf
         self._tears: list[tuple[float, float]] = []  # times of the packets around bytes that are gone
-        self._is_tearing = False
-        self._begins_whole: bool | None = None  # recordings of broadcasts begin between two key frames
-        self._damaged = self._restarted = self._ends_in_damage = False
+        self._is_tearing = self._is_adrift = False  # after a tear Matroska's times are wrong up to the next cluster
+        self._begins_whole: bool | None = None
+        self._damaged = self._told_size > self._size > 0
+        self._restarted = self._ends_in_damage = self._breaks_off = False
         self._last_s: float | None = None
         self._first_s = self._spent_s = self._lost_s = 0.0
         self._pictures = self._keys = self._uneven = self._pauses = 0
@@ -102,6 +101,7 @@ class Coverage:
             if tick_s is None:  # a fraction, which takes long to multiply
                 tick_s = self._ticks_s[index] = float(packet.time_base or 0)
             start_s = packet.pts * tick_s
+            self._earliest_s = min(self._earliest_s, start_s)
             end_s = start_s + (packet.duration or 0) * tick_s
             if ours:
                 heapq.heappush(self._waiting, start_s)
@@ -109,11 +109,14 @@ class Coverage:
                     self._packets_end_s, self._last_packet_s = start_s + self._step_s, (start_s, end_s)
                 if self._is_tearing:
                     self._tears.append((self._packet_s, start_s))
+                    self._is_adrift = True
                 self._packet_s, self._is_tearing = start_s, False
             else:
                 self._others_end_s = max(self._others_end_s, end_s)
         if ours:
-            self._begins_whole = bool(packet.is_keyframe) if self._begins_whole is None else self._begins_whole
+            if self._begins_whole is None:
+                self._begins_whole = bool(packet.is_keyframe) or self._kind not in _BROADCAST
+            self._breaks_off = bool(packet.is_corrupt)
         self._damaged |= bool(packet.is_corrupt)
 
     def _place(self, packet: Packet[Any]) -> None:
@@ -180,8 +183,9 @@ class Coverage:
         self._tears = [tear for tear in self._tears if max(tear) > start_s + _ROUNDING_S]
         torn = any(min(tear) < end_s - _ROUNDING_S for tear in self._tears)
         missing_s, is_long = end_s - start_s - self._step_s, end_s - start_s > _GAP_STEPS * self._step_s
+        torn |= self._is_adrift and is_long and is_key
         if torn or self._ends_in_damage or passed > _GAP_STEPS or (self._damaged and (is_long or passed)):
-            self._lost_s += missing_s
+            self._lost_s, self._is_adrift = self._lost_s + missing_s, self._is_adrift and not is_key
         elif is_long and is_key and self._group != self._longest_group and self._kind not in _INDEXED:
             self._pauses, self._pauses_s = self._pauses + 1, self._pauses_s + missing_s
 
@@ -206,12 +210,14 @@ class Coverage:
         """Whether a stream that does not say how long it is breaks off: within a packet, as no recorder ends one."""
         if self._kind == "mpegts":
             return all(self._size % length for length in _TS_PACKETS)
-        return (self._kind == "mpeg" and self._ends_in_damage) or self._lacks_trailer
+        breaks_off = self._kind in ("mpeg", *BARE) and (self._ends_in_damage or self._breaks_off)
+        return breaks_off or self._lacks_trailer
 
     def _head_s(self, spent_s: float) -> float:
         """What is missing before the first packet, by the bytes there."""
-        head = self._bytes_start or 0
-        if self._kind in _INDEXED or self._attached or head < max(_HOLE, (1 - ENOUGH) * self._size):
+        head, begins_late = self._bytes_start or 0, self._earliest_s > _GAP_STEPS * self._step_s
+        least = _LEAST_HEAD if begins_late and self._kind in _HEADERS else _HOLE
+        if self._kind in _INDEXED or self._attached or head < max(least, (1 - ENOUGH) * self._size):
             return 0.0
         return spent_s * head / max(1, self._size - head)
 
@@ -220,37 +226,23 @@ class Coverage:
         if self._restarted:
             return 0.0
         until_s, slack_s = self._packets_end_s, self._slack_s(end_s)
-        if self._last_packet_s[0] < end_s:  # it was shown, and may be shown for long
+        if self._last_packet_s[0] < end_s - _ROUNDING_S:  # it was shown, and may be shown for long
             end_s = max(end_s, min(self._last_packet_s[1], self._declared_s or math.inf))
         if self._declared_s is not None and self._others_end_s < self._declared_s - slack_s:
             until_s = max(until_s, self._declared_s)
+        elif self._told_size > self._size > 0 and not self._lost_s:
+            until_s = max(until_s, self._first_s + (end_s - self._first_s) * self._told_size / self._size)
         elif self._kind not in _LENGTH_IN_HEADER and self._bytes_end and self._size > 0:
             beyond = self._size - self._bytes_end
-            if beyond > (1 - ENOUGH) * self._size:
+            if beyond > max(LEAST_HOLE, (1 - ENOUGH) * self._size):
                 until_s = max(until_s, self._first_s + (end_s - self._first_s) * self._size / self._bytes_end)
         return until_s - end_s if until_s - end_s > slack_s else 0.0
 
     def _slack_s(self, end_s: float) -> float:
         """What may be missing at the end of a whole file."""
-        if self._ends_in_damage:
+        if self._ends_in_damage or self._breaks_off:
             return _MISSING_STEPS * self._step_s
         return min(_TAIL_S, max(self._least_tail_s, _GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
-
-
-def path_of(container: InputContainer) -> Path | None:
-    """The file on this machine that was opened; None of another."""
-    path = Path(container.name.removeprefix("file:"))
-    return path if path.is_file() else None
-
-
-def _ending(container: InputContainer) -> bytes:
-    """The last bytes of a file on this machine, but for zeros; none of others."""
-    path = path_of(container)
-    if path is None:
-        return _TRAILERS[container.format.name]
-    with path.open("rb") as file:
-        file.seek(-min(container.size, 512), os.SEEK_END)
-        return file.read().rstrip(b"\0")
 
 
 def _declared_end_s(container: InputContainer, video: VideoStream) -> float | None:
@@ -265,17 +257,3 @@ def _declared_end_s(container: InputContainer, video: VideoStream) -> float | No
     if container.duration is None:
         return None
     return float(((container.start_time or 0) + container.duration) / av.time_base)
-
-
-def has_hole(file: Path | bytes) -> bool:
-    """Whether a tenth of a file is zeros in one run: space that was kept free for what never came."""
-    data = content_of(file)
-    return data.find(bytes(max(_LEAST_HOLE, len(data) // 10))) >= 0
-
-
-def content_of(file: Path | bytes) -> bytes | mmap.mmap:
-    """What can be searched of a file, without reading it all."""
-    if isinstance(file, bytes):
-        return file
-    with file.open("rb") as handle:
-        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)

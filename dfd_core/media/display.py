@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
 
+from dfd_core.media.side_data import side_data_of
 from dfd_core.media.tonemap import ToneMapper, is_hdr
 from dfd_core.types import UInt8Array
 
@@ -42,10 +43,7 @@ EXIF = (  # the values 1 to 8 of EXIF's tag 0x0112
 
 def orientation_of(picture: VideoFrame) -> Orientation:
     """As the display matrix says, to the nearest quarter turn; its determinant tells what is mirrored."""
-    try:
-        matrix: Any = picture.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # FFmpeg tells of more than PyAV has names for
-        return Orientation(False, round(picture.rotation / 90) % 4)
+    matrix = side_data_of(picture, "DISPLAYMATRIX")
     if matrix is None:
         return UPRIGHT
     (a, b, _), (c, d, _), _ = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3).tolist()

@@ -15,14 +15,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from dfd_core.errors import PartialError, StreamLostError, VideoError
-from dfd_core.media.coverage import DAMAGED, Coverage, has_hole, path_of
+from dfd_core.media.coverage import Coverage
 from dfd_core.media.display import Orientation
+from dfd_core.media.endings import BARE, DAMAGED, has_hole, path_of
 from dfd_core.media.opening import error_of, others_than, reason_of
 from dfd_core.media.urls import scheme_of
 from dfd_core.names import format_time
 from dfd_core.settings import VideoSettings
 
 _log = logging.getLogger("dfd.video")
+_COLOURS = {"color_trc": 2, "color_primaries": 2, "colorspace": 2, "color_range": 0}  # what says nothing: ITU-T H.273
 
 
 class Film:
@@ -46,11 +48,17 @@ class Film:
         self._damaged = 0
         self.start_s = None if live or container.start_time is None else container.start_time / av.time_base
         video.codec_context.options = {"export_side_data": "venc_params"}  # for quantisers_of
-        video.thread_type = "SLICE" if live else "AUTO"  # threads by frame are faster, but each holds a frame back
+        by_slice = live or video.codec_context.name == "h264"
+        # Threads by frame are faster, but each holds a frame back, and of H.264 FFmpeg then tells quantisers that are
+        # still being decoded: others at each run.
+        video.thread_type = "SLICE" if by_slice else "AUTO"
+        self._colours = {name: int(getattr(video.codec_context, name)) for name in _COLOURS}  # as the container says
         self._first_pixel = video.codec_context.sample_aspect_ratio  # broadcasts change it on the way
         others = None if live else others_than(container, video)
         if others is not None:
             note(others)
+        if not live and container.format.name in BARE:
+            note(f"it is a bare {container.format.name} stream, of which nobody can tell whether any is missing")
 
     @property
     def pixel(self) -> Fraction | None:
@@ -82,7 +90,8 @@ class Film:
         """PartialError where pictures are missing for more than a tenth of the film, or for more than ten seconds."""
         if self._coverage is None:
             return
-        path = path_of(self._container) if self._coverage.is_picture else None
+        is_picture = self._coverage.is_picture or self._container.format.name == "gif"
+        path = path_of(self._container) if is_picture else None
         if path is not None and has_hole(path):
             raise PartialError(DAMAGED.format(self._name))
         reach = self._coverage.result()
@@ -111,9 +120,16 @@ class Film:
             if picture.is_corrupt:
                 self._damage()
                 continue
+            self._colour(picture)
             if self._coverage is not None and picture.time is not None:
                 self._coverage.picture(picture.time, bool(picture.key_frame))
             yield picture
+
+    def _colour(self, picture: VideoFrame) -> None:
+        """Let a picture that does not say its colours have those that the container says."""
+        for name, value in self._colours.items():
+            if int(getattr(picture, name)) == _COLOURS[name]:
+                setattr(picture, name, value)
 
     def _damage(self) -> None:
         self._damaged += 1

@@ -23,8 +23,8 @@ from av.video.stream import VideoStream
 from PIL import ExifTags, Image, ImageOps, ImageSequence
 
 from dfd_core.errors import PartialError, VideoError
-from dfd_core.media.coverage import DAMAGED, content_of, has_hole
 from dfd_core.media.display import EXIF, UPRIGHT, Orientation
+from dfd_core.media.endings import DAMAGED, content_of, has_hole
 from dfd_core.media.opening import is_picture
 from dfd_core.names import format_time
 

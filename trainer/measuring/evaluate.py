@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
 from dfd_core.detector import scan_file
-from dfd_core.errors import DataError, VideoError
+from dfd_core.errors import DataError, PartialError, VideoError
 from dfd_core.judging import manifests
 from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import CHECKS, Scorer, load_scorer
@@ -163,13 +163,17 @@ def _scan(part: _Part, settings: Settings, scorer: Scorer, look: _Look) -> Repor
     if look.reencoding is None or path.suffix.lower() in STILL_SUFFIXES:
         return scan_file(path, settings, scorer, seconds=look.seconds, region=region)
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
+        again, cut = Path(folder) / "again.mp4", None
         try:
-            again = reencode(path, Path(folder) / "again.mp4", look.reencoding, look.seconds)
+            reencode(path, again, look.reencoding, look.seconds, settings.video)
+        except PartialError as error:
+            cut = error
         except VideoError as error:
             return _nothing(path, str(error))
-        report = scan_file(again, settings, scorer, seconds=look.seconds, region=region)
-        reason = report.reason and report.reason.replace(str(again), str(path))
-        return replace(report, file=str(path), reason=reason)
+        report = scan_file(again, settings, scorer, seconds=look.seconds, region=region).named(str(path))
+        if cut is None:
+            return report
+        return replace(report, reason=str(cut), partial=True, read_s=cut.read_s, of_s=cut.of_s)
 
 
 def _nothing(path: Path, reason: str) -> Report:
