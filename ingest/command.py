@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +16,6 @@ from contextlib import contextmanager
 from multiprocessing import connection
 from types import FrameType
 from typing import Any
-from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
 
@@ -32,6 +29,7 @@ from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, connect, told, trouble
+from dfd_core.queue.lease import new_owner
 from dfd_core.queue.streams import StreamRegistry
 from dfd_core.settings import Settings
 from ingest.metrics import StreamCollector
@@ -45,6 +43,10 @@ EXAMPLES = """examples:
 """
 TICK_S = 0.5
 FORGET_S = 86400.0
+_REFUSED = (
+    "Another ingest ({}) reads a stream of this name: stop that one, or give this one a name of its own, as the table "
+    "[streams.NAME] of a settings file."
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +71,8 @@ class Ingest:
         self._serves = not args.sources  # reads what comes and goes, until it is stopped
         own = self._own(settings)
         self._redis = connect(settings.redis)
-        owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         with told(settings.redis):
-            self._wanted = Wanted(self._redis, own, settings, takes=self._serves, owner=owner)
+            self._wanted = Wanted(self._redis, own, settings, takes=self._serves, owner=new_owner())
         self._readers: dict[str, Reader] = {}
         self._told_paused: frozenset[str] = frozenset()
         self._failed: set[str] = set()  # of which that was said
@@ -94,9 +95,10 @@ class Ingest:
                 self._stop_readers()
         if self._serves:
             return 0
-        failed = [reader for reader in self._readers.values() if reader.error is not None]
-        for reader in failed:
-            print(one_line(f"dfd: {reader.name}: {reader.error}"), file=sys.stderr)
+        failed = {name: reader.error for name, reader in self._readers.items() if reader.error is not None}
+        failed |= {name: _REFUSED.format(holder) for name, holder in self._wanted.claims.refused.items()}
+        for name, error in failed.items():
+            print(one_line(f"dfd: {name}: {error}"), file=sys.stderr)
         return 1 if failed else 0
 
     def _own(self, settings: Settings) -> Own:
@@ -127,7 +129,7 @@ class Ingest:
         if self._hung_up:
             self._hung_up = False
             self._read_again()
-        tasks = self._wanted.look()
+        tasks = self._wanted.look({name for name, reader in self._readers.items() if reader.done})
         for name, reader in list(self._readers.items()):
             if tasks.get(name) != reader.task:
                 reader.stop()
@@ -144,7 +146,7 @@ class Ingest:
                 self._readers[name].look()
 
     def _all_done(self) -> bool:
-        if self._serves or self._wanted.paused:
+        if self._serves or self._wanted.paused or self._wanted.claims.may_change:
             return False
         return all(reader.done for reader in self._readers.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dfd_core.queue.streams import Order, StreamRegistry, Wishes
 from dfd_core.settings import Settings
 from dfd_core.streams import StreamSpec
 from dfd_core.types import STOPPED, StreamState, StreamStatus
+from ingest.claims import Claims
 from ingest.reader import Task
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Wanted:
         self._client, self._registry = client, StreamRegistry(client)
         self._settings, self._takes, self._owner = settings, takes, owner
         self._own = own
+        self.claims = Claims(client, owner)  # of our own streams
         self._taken: dict[str, Task] = {}
         self._added: dict[str, StreamSpec] = {}  # of those taken
         self._paused: frozenset[str] = frozenset()
@@ -76,8 +78,8 @@ class Wanted:
         self._registry.announce(own.specs)
         self._registry.forget_orders(self._removed(self._registry.look()))
 
-    def look(self) -> dict[str, Task]:
-        """What is to be read now, by stream."""
+    def look(self, done: Collection[str] = ()) -> dict[str, Task]:
+        """What is to be read now, by stream; those in `done` were read to their end and need no claim any more."""
         try:
             wishes = self._registry.look()
             if self._lost(wishes):
@@ -85,10 +87,12 @@ class Wanted:
             self._taken = dict(self._take(wishes))
             self._added = {name: wishes.specs[name] for name in self._taken}
             self._obey(wishes)
+            self.claims.hold(name for name in self._own.tasks if name not in self._paused and name not in done)
         except REDIS_AWAY as error:
             log.debug("Redis %s: the streams stay as they are.", trouble(error))
         tasks = self._own.tasks | self._taken
-        return {name: task for name, task in tasks.items() if name not in self._paused}
+        ours = self.claims.held | self._taken.keys() | set(done)
+        return {name: task for name, task in tasks.items() if name in ours and name not in self._paused}
 
     def forget(self, name: str) -> None:
         """A stream of which nothing was heard for long is wished for no more, unless it is ours or was added."""
@@ -97,8 +101,9 @@ class Wanted:
             self._registry.withdraw([name], orders=True)
 
     def release(self) -> None:
-        """Let others take what was added."""
+        """Let others take what was ours."""
         try:
+            self.claims.release(self.claims.held)
             for name in self._taken:
                 self._registry.release(name, self._owner)
         except REDIS_AWAY:

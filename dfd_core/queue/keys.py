@@ -6,13 +6,12 @@
     dfd:streams                         hash: stream -> JSON of StreamStatus, renewed each second by ingest
     dfd:wanted                          hash: stream -> JSON of StreamSpec: what is to be read (`streams.py`)
     dfd:orders                          hash: stream -> JSON: paused or removed, by `dfd streams`
-    dfd:owner:{stream}                  TTL; which ingest reads a stream that `dfd streams` added
+    dfd:owner:{stream}                  TTL; which ingest reads a stream of this name
     dfd:model                           JSON of ModelInfo, written by each worker that starts
     dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
     dfd:verdicts                        capped stream of JSON verdicts
     dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
     dfd:lease:monitor                   who is the monitor; TTL
-    dfd:lease:stream:{stream}           which ingest reads a stream; TTL
     dfd:probe:{random}                  what `connect` writes and reads back; TTL
     dfd:boards                          hash: stream -> JSON of StreamBoard, renewed twice a second by the monitor
     dfd:alarms                          sorted set: the ids of the newest alarms by the Unix time at which they began
@@ -94,11 +93,6 @@ def owner_key(stream: str) -> str:
 def job_id(stream: str, run: str, seq: int) -> str:
     """RQ job id of a window: letters, digits, '-' and '_' only."""
     return f"{stream}-{run}-{seq}"
-
-
-def stream_lease_key(stream: str) -> str:
-    """Key of the lease of the ingest that reads a stream."""
-    return f"dfd:lease:stream:{stream}"
 
 
 def probe_key(nonce: str) -> str:

@@ -17,15 +17,10 @@ from redis import Redis
 
 from dfd_core.errors import SettingsError, WireError
 from dfd_core.queue import keys, records
+from dfd_core.queue.lease import Lease
 from dfd_core.streams import StreamSpec
 
 CLAIM_S = 10.0  # an ingest that is not heard of for so long has lost the streams that were added
-_CLAIM = """
-local owner = redis.call('GET', KEYS[1])
-if owner and owner ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
 
 
 class Order(StrEnum):
@@ -123,12 +118,11 @@ class StreamRegistry:
 
     def claim(self, name: str, owner: str) -> bool:
         """Whether `owner` is the one that reads an added stream, for `CLAIM_S` from now."""
-        return bool(self._client.eval(_CLAIM, 1, keys.owner_key(name), owner, int(CLAIM_S * 1000)))
+        return Lease(self._client, keys.owner_key(name), owner, CLAIM_S).hold()
 
     def release(self, name: str, owner: str) -> None:
         """Let others take an added stream at once."""
-        if self._client.get(keys.owner_key(name)) == owner.encode():
-            self._client.delete(keys.owner_key(name))
+        Lease(self._client, keys.owner_key(name), owner).release()
 
 
 def _json(spec: StreamSpec) -> str:
