@@ -12,11 +12,13 @@ labels = {site = "north", floor = "2"}
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from dfd_core.errors import SettingsError
 from dfd_core.settings import Settings, convert, kind_of
@@ -47,6 +49,7 @@ class StreamSpec:
     """One stream as it is wished for: one of three addresses, `numbers` in place of settings, what it is called.
 
     `live`: a camera or a file, None: found out from the source. `added`: by `dfd streams add`, not by a file.
+    `canary`: of each so many seconds of media time (the first number) the last so many are fake, on purpose.
     """
 
     name: str
@@ -58,6 +61,7 @@ class StreamSpec:
     live: bool | None = None
     enabled: bool = True
     added: bool = False
+    canary: tuple[float, float] | None = None
 
     def settings(self, settings: Settings, section: str = "") -> Settings:
         """`settings` with this stream's own numbers, those of one section if it is named; SettingsError."""
@@ -105,6 +109,17 @@ def read_stream(name: str, table: Mapping[str, object], settings: Settings, wher
     except SettingsError as error:
         raise SettingsError(f"In {where}, {error}") from None
     return spec
+
+
+def canary_of(url: str) -> tuple[float, float] | None:
+    """When a synthetic:// stream with a schedule is fake (see `StreamSpec`); None for any other address."""
+    scheme, _, rest = url.partition("://")
+    given = dict(parse_qsl(rest.partition("?")[2])) if scheme.lower() == "synthetic" else {}
+    try:
+        every_s, fake_s = float(given["every"]), float(given["fake_for"])
+    except (KeyError, ValueError):
+        return None
+    return (every_s, fake_s) if 0 < fake_s < every_s < math.inf else None
 
 
 def checked_name(name: str) -> str:

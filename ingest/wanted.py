@@ -18,7 +18,7 @@ from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, trouble
 from dfd_core.queue.streams import Order, StreamRegistry, Wishes
 from dfd_core.settings import Settings
-from dfd_core.streams import StreamSpec
+from dfd_core.streams import StreamSpec, canary_of
 from dfd_core.types import STOPPED, StreamState, StreamStatus
 from ingest.claims import Claims
 from ingest.reader import Task
@@ -36,14 +36,19 @@ class Own:
 
 def of_arguments(urls: Sequence[str], settings: Settings) -> Own:
     """The sources of a command line."""
-    specs = tuple(StreamSpec(name, url=url) for name, url in zip(stream_names(urls), urls, strict=True))
-    return Own(specs, {spec.name: task_of(spec, settings) for spec in specs})
+    specs = [StreamSpec(name, url=url) for name, url in zip(stream_names(urls), urls, strict=True)]
+    return _own(specs, settings)
 
 
 def of_file(path: Path | None, settings: Settings) -> Own:
     """The streams of a settings file; SettingsError for the first thing that is wrong, addresses not to be had too."""
-    specs = () if path is None else tuple(load_streams(path, settings))
-    return Own(specs, {spec.name: task_of(spec, settings) for spec in specs if spec.enabled})
+    return _own([] if path is None else load_streams(path, settings), settings)
+
+
+def _own(specs: Sequence[StreamSpec], settings: Settings) -> Own:
+    tasks = {spec.name: task_of(spec, settings) for spec in specs if spec.enabled}
+    canaries = {name: canary_of(task.url) for name, task in tasks.items()}
+    return Own(tuple(replace(spec, canary=canaries.get(spec.name)) for spec in specs), tasks)
 
 
 def task_of(spec: StreamSpec, settings: Settings) -> Task:

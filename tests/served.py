@@ -30,6 +30,7 @@ def by_the_monitor() -> dict[str, set[str]]:
     metrics.window(WindowResult("cam", 1, Outcome.NOT_SCORABLE, 0.0, 1.0, 1.0, (), "too small: 9 px"), 2.0)
     metrics.alarm("cam", Verdict("cam", 0, State.FAKE, 0.0, 1.0, 0.9))
     metrics.alarm_began("cam")
+    metrics.canary("cam", 1.0, 0)
     metrics.told("webhook", "dropped")
     metrics.queue("cam", 1, 1.0)
     metrics.fleet(1, 1, 1)

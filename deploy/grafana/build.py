@@ -27,6 +27,7 @@ MEAN = (
 P95 = "dfd:window_latency_seconds:p95_1m"
 UP = 'dfd_stream_up{job="dfd-monitor"}'  # ingest serves it too
 ONE = '{stream=~"$stream"}'
+UNLESS_CANARY = "unless on (stream) dfd_canary_missed_total"  # canaries raise alarms on purpose
 
 
 def page(title: str, uid: str, panels: Iterable[Any], *, of_stream: bool = False) -> dashboard.Dashboard:
@@ -48,8 +49,8 @@ def overview() -> dashboard.Dashboard:
         "dfd: overview",
         "dfd-overview",
         [
-            number("Alarms now", "sum(dfd_alarm_active) or vector(0)", bad_from=1),
-            number("Alarms today", "sum(increase(dfd_alarms_total[24h])) or vector(0)"),
+            number("Alarms now", f"sum(dfd_alarm_active {UNLESS_CANARY}) or vector(0)", bad_from=1),
+            number("Alarms today", f"sum(increase(dfd_alarms_total[24h]) {UNLESS_CANARY}) or vector(0)"),
             number("Streams up", f"sum({UP}) or vector(0)"),
             number("Streams down", f"count({UP} == 0) or vector(0)", bad_from=1),
             number("Workers", "max(dfd_workers)"),
@@ -161,6 +162,9 @@ def fleet() -> dashboard.Dashboard:
 def detector() -> dashboard.Dashboard:
     """What the model says on the whole, where it abstains, and whether that moves."""
     drift = [("dfd:fake_probability:mean_1h", "{{stream}}, hour"), ("dfd:fake_probability:mean_1w", "{{stream}}, week")]
+    canary, missed = "dfd_canary_detection_seconds", "dfd_canary_missed_total"
+    found = f"histogram_quantile(0.95, sum by (stream, le) (rate({canary}_bucket[1h])))"
+    told, lost = (f"sum by (stream) (increase({name}[1h]))" for name in (f"{canary}_count", missed))
     model = [('dfd_model_info{job="dfd-monitor"}', "{{name}} on {{runtime}}")]
     return page(
         "dfd: detector",
@@ -171,6 +175,8 @@ def detector() -> dashboard.Dashboard:
             lines("Mean of the last hour and week", drift, "percentunit", top=1),
             lines("Not scorable, by reason", [("sum by (reason) (rate(dfd_abstentions_total[5m]))", "{{reason}}")]),
             lines("Windows by outcome", [("sum by (outcome) (rate(dfd_windows_total[5m]))", "{{outcome}}")]),
+            lines("From a canary's fake to its alarm (p95)", [(found, "{{stream}}")], "s"),
+            lines("Canaries' fakes in the last hour", [(told, "{{stream}} found"), (lost, "{{stream}} missed")]),
             lines("Alarms begun", [("sum by (stream) (increase(dfd_alarms_total[1h]))", "{{stream}}, last hour")]),
         ],
     )
@@ -211,7 +217,8 @@ def rule(uid: str, title: str, expr: str, above: float, *, lasts: str, severity:
 
 def alerts() -> dict[str, Any]:
     """For installations that alert by Grafana instead of by Prometheus's rules, which say more."""
-    alarm, down = "max by (stream) (dfd_alarm_active)", 'min by (stream) (dfd_stream_up{job="dfd-monitor"} == bool 0)'
+    alarm = f"max by (stream) (dfd_alarm_active) {UNLESS_CANARY}"
+    down = 'min by (stream) (dfd_stream_up{job="dfd-monitor"} == bool 0)'
     name = "{{ $labels.stream }}"
     rules = [
         rule("dfd-fake", "Fake detected", alarm, 0, lasts="0s", severity="critical", summary=f"{name}: a face is fake"),

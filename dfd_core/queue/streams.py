@@ -18,7 +18,7 @@ from redis import Redis
 from dfd_core.errors import SettingsError, WireError
 from dfd_core.queue import keys, records
 from dfd_core.queue.lease import Lease
-from dfd_core.streams import StreamSpec
+from dfd_core.streams import StreamSpec, canary_of
 
 CLAIM_S = 10.0  # an ingest that is not heard of for so long has lost the streams that were added
 
@@ -87,7 +87,9 @@ class StreamRegistry:
     def add(self, spec: StreamSpec) -> None:
         """Wish for a new stream; SettingsError where one of that name is wished for already."""
         self.forget_removed(spec.name)
-        if not self._client.hsetnx(keys.WANTED_KEY, spec.name, _json(replace(spec, added=True))):
+        if not self._client.hsetnx(
+            keys.WANTED_KEY, spec.name, _json(replace(spec, added=True, canary=canary_of(spec.url)))
+        ):
             raise SettingsError(f"There is a stream {spec.name} already: remove it first, or choose another name.")
 
     def order(self, name: str, order: Order | None) -> None:

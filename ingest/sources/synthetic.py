@@ -1,10 +1,12 @@
 """A stream made on the spot, authentic first and fake from a known second on: for demos, tests and canaries.
 
     synthetic://[name]?duration=24&fake_from=12&live=1&size=1280x720&fps=25&seed=0
+    synthetic://canary?every=60&fake_for=15&live=1&size=640x360&fps=8
 
 A public-domain portrait (matplotlib's sample picture of Grace Hopper) under a virtual camera with sensor noise; from
 `fake_from` on its face is self-blended (dfd_core.faces.blending) and flickers between slightly different blends. It is
-encoded to H.264 and decoded again, so that it is video like any other.
+encoded to H.264 and decoded again, so that it is video like any other. With `every` it is fake for the last `fake_for`
+of each so many seconds, and goes on for ever unless a `duration` is given.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -53,6 +55,12 @@ class Scene:
     size: tuple[int, int] = (1280, 720)
     fps: int = 25
     seed: int = 0
+    every: float = 0.0
+    fake_for: float = 0.0
+
+    def is_fake(self, time_s: float) -> bool:
+        """Whether the face is, at that media time."""
+        return time_s % self.every >= self.every - self.fake_for if self.every else time_s >= self.fake_from
 
 
 def parse_scene(url: str) -> Scene:
@@ -66,12 +74,16 @@ def parse_scene(url: str) -> Scene:
             given[key] = tuple(int(side) for side in text.split("x")) if key == "size" else known[key](text)
         except ValueError:
             raise SettingsError(f"'{text}' is no {key} for synthetic://.") from None
+    if given.get("every"):
+        given.setdefault("duration", math.inf)
     scene = Scene(**given)  # type: ignore[arg-type]
     sides = scene.size
     if len(sides) != 2 or not all(64 <= side <= 8192 and side % 2 == 0 for side in sides):
         raise SettingsError("size of synthetic:// must be two even numbers from 64 to 8192, as 1280x720.")
     if scene.duration <= 0 or not 1 <= scene.fps <= 240:
         raise SettingsError("duration of synthetic:// must be above 0, fps from 1 to 240.")
+    if (scene.every or scene.fake_for) and not 0 < scene.fake_for < scene.every:
+        raise SettingsError("fake_for of synthetic:// must be above 0 and below every.")
     return scene
 
 
@@ -100,9 +112,11 @@ def _pictures(scene: Scene) -> Iterator[UInt8Array]:
     camera = _Camera(scene, rng)
     reach = _NOISE_REACH
     noise = rng.normal(0, _NOISE, (height + reach, width + reach)).round().astype(np.int16)
-    for index in range(round(scene.duration * scene.fps)):
+    for index in count():
         time_s = index / scene.fps
-        still = real if time_s < scene.fake_from else fakes[int(rng.integers(_VARIANTS))]
+        if index >= scene.duration * scene.fps - 0.5:
+            return
+        still = fakes[int(rng.integers(_VARIANTS))] if scene.is_fake(time_s) else real
         planes = camera.shoot(still, time_s)
         y, x = rng.integers(0, reach, 2)
         luma = planes[:height]
@@ -222,7 +236,7 @@ class SyntheticSource:
         """Take after take, each rendered by a thread while the one before it is watched: no wait for a long scene."""
         scene, pictures = self._scene, _pictures(self._scene)
         size = _TAKE_S * scene.fps
-        takes = math.ceil(round(scene.duration * scene.fps) / size)
+        last = math.inf if math.isinf(scene.duration) else math.ceil(round(scene.duration * scene.fps) / size) - 1
         with tempfile.TemporaryDirectory(prefix="dfd-") as folder, ThreadPoolExecutor(1, "studio") as studio:
 
             def shoot(take: int) -> Future[Path]:
@@ -230,13 +244,15 @@ class SyntheticSource:
                 return studio.submit(_encode, path, scene, islice(pictures, size))
 
             coming = shoot(0)
-            for take in range(takes):
+            for take in count():
                 path = coming.result()
-                if take + 1 < takes:
+                if take < last:
                     coming = shoot(take + 1)
                 for frame in read_frames(str(path), self.name, self._settings):
                     yield replace(frame, time_s=frame.time_s + take * _TAKE_S)
                 path.unlink()
+                if take >= last:
+                    return
 
     def _paced(self, stop: threading.Event) -> Iterator[Frame]:
         started: float | None = None

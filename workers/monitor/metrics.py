@@ -16,6 +16,7 @@ from workers.monitor.conditions import ConditionCollector
 
 MISSING = "missing"  # outcome of a window of which nobody ever heard
 _LATENCY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+_CANARY_BUCKETS = (1, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 30, 60)
 _SCORE_BUCKETS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
 
@@ -44,6 +45,13 @@ class MonitorMetrics:
             "since_s": Gauge("dfd_alarm_since_seconds", "Media time from which it is, likewise", **by_stream),
             "fake_probability": Gauge("dfd_alarm_fake_probability", "Its newest probability, likewise", **by_stream),
         }
+        self._canary_s = Histogram(
+            "dfd_canary_detection_seconds",
+            "From when a canary turned fake to its alarm",
+            buckets=_CANARY_BUCKETS,
+            **by_stream,
+        )
+        self._canary_missed = Counter("dfd_canary_missed", "Fakes of a canary that raised no alarm", **by_stream)
         self._tell_of_sources(by_stream, by_reason)
         self._tell_of_all(registry)
         self._by_stream = [value for value in vars(self).values() if "stream" in getattr(value, "_labelnames", ())]
@@ -76,6 +84,13 @@ class MonitorMetrics:
             "dfd_sink_notices", "Verdicts for others, by what became of them", ["sink", "outcome"], registry=registry
         )
         self._conditions = ConditionCollector(registry)
+
+    def canary(self, stream: str, detected_s: float | None, missed: int) -> None:
+        """Count what became of a canary's fakes: one was found after so many seconds, so many were not."""
+        self._canary_missed.labels(stream).inc(missed)
+        found = self._canary_s.labels(stream)
+        if detected_s is not None:
+            found.observe(detected_s)
 
     def told(self, sink: str, outcome: str) -> None:
         """Count a notice that was on its way to somebody outside."""

@@ -26,6 +26,7 @@ from dfd_core.queue.broker import REDIS_AWAY, redact_redis, trouble
 from dfd_core.settings import Settings, VerdictSettings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
 from workers.monitor.boards import board_of
+from workers.monitor.canaries import Canaries
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.notices import Notice, Row
 from workers.monitor.poller import Overview
@@ -62,6 +63,7 @@ class Monitor:
         self._own_thresholds: Thresholds | None = None
         self._overview = Overview(client, metrics, settings.metrics.forget_s, clock)
         self._overview.look()
+        self._canaries = Canaries(metrics)
         patience_s = settings.queue.file_ttl_s
         self._by_calibration = settings_by_stream(settings.verdict)
         statuses = self._overview.statuses
@@ -177,6 +179,7 @@ class Monitor:
             self._metrics.alarm_began(stream)
         for stream, verdict in turn.lasting.items():
             self._metrics.alarm(stream, verdict)
+        self._canaries.take(turn, now_unix_s, self._clock())
         return turn.notices
 
     def _store(self) -> None:
@@ -236,6 +239,7 @@ class Monitor:
             self._note_loss()
             self._say("Redis was emptied; going on with what comes.")
         self._overview.look([run.stream for run in self._book.runs.values()])
+        self._canaries.look(self._overview.specs, self._overview.statuses, self._clock())
         self._book.thresholds = self._thresholds()
         forgotten = self._overview.forgotten
         if forgotten:
