@@ -23,6 +23,7 @@ def by_the_monitor() -> dict[str, set[str]]:
     metrics = MonitorMetrics(registry)
     metrics.source(_STATUS, heard=True)
     metrics.redis(up=True)
+    metrics.poison(1)
     metrics.active(active=True)
     metrics.streams({"cam": StreamSpec("cam")}, {"cam": _STATUS}, silent=())
     score = WindowScore("cam", 0, 0, 0.0, 1.0, 0.9, {}, None, "m", 1.0, 1.0)

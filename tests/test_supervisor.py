@@ -14,6 +14,7 @@ from dfd_core.errors import QueueError
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY
+from dfd_core.queue.poison import kept_windows
 from dfd_core.settings import Settings
 from dfd_core.types import Outcome, Window
 from ingest.publisher import Publisher
@@ -100,6 +101,18 @@ def test_a_hanging_worker_is_killed_and_only_the_poisoned_window_fails(redis_cli
     assert outcomes == {("cam", seq): Outcome.SCORED for seq in range(3)} | {("bad", 0): Outcome.FAILED}
     reason = next(result.reason for result in results(redis_client) if result.stream == "bad")
     assert reason == "every worker that scored it died or hung"
+    assert [header.stream for header, _, _ in kept_windows(redis_client).values()] == ["bad"]
+
+
+def test_a_window_that_workers_die_of_is_set_aside_and_its_neighbours_are_scored(redis_client, redis_url):
+    publish(redis_client, windows(5))
+    publish(redis_client, [Window((segment(0, stream="bad", value=POISON),))], "bad")
+    everything = lambda: wait_for(lambda: len(results(redis_client)) == 6)  # noqa: E731
+    supervise(redis_url, "DyingScorer", everything)
+    outcomes = {(result.stream, result.seq): result.outcome for result in results(redis_client)}
+    assert outcomes == {("cam", seq): Outcome.SCORED for seq in range(5)} | {("bad", 0): Outcome.FAILED}
+    ((header, reason, kept),) = kept_windows(redis_client).values()
+    assert (header.stream, reason, list(kept)) == ("bad", "every worker that scored it died or hung", ["segment:0"])
 
 
 def test_a_worker_that_hangs_while_it_starts_is_replaced(redis_client, redis_url, tmp_path):

@@ -7,7 +7,9 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from dfd_core.queue import keys, records
+from dfd_core.queue.arrays import unpack_segment
 from dfd_core.queue.broker import rq_queue
+from dfd_core.queue.poison import KEPT, kept_windows, set_aside
 from dfd_core.settings import QueueSettings, Settings, WorkerSettings
 from dfd_core.types import Outcome
 from tests.fixtures_worker import Rig
@@ -15,6 +17,7 @@ from tests.standins import POISON, RaisingScorer, segment, windows
 from workers.fleet.recovery import Recovery
 from workers.windows import jobs
 from workers.windows.jobs import score_jobs
+from workers.windows.scoring import empty_result
 
 
 @pytest.fixture
@@ -125,9 +128,28 @@ def test_what_raises_is_retried_alone_and_fails_alone(redis_client, rig):
     assert results["bad", 0].outcome == Outcome.FAILED
     assert results["bad", 0].reason == "RuntimeError: a poisoned crop"
     assert rig.sample("dfd_worker_errors_total") == 1 + keys.RETRIES
+    ((_, reason, kept),) = kept_windows(redis_client).values()
+    assert reason == "RuntimeError: a poisoned crop"
+    assert unpack_segment(kept["segment:0"]).tracks[0].crops.max() == POISON
+    assert redis_client.get(keys.POISON_COUNT_KEY) == b"1"
     failed = FailedJobRegistry(queue=rq_queue(redis_client, live=True))
     assert len(failed.get_job_ids()) == 1
     assert redis_client.keys("dfd:segment:*") == []
+
+
+def test_what_is_kept_of_windows_set_aside_is_bounded(rig):
+    publisher = rig.publish(windows(KEPT + 3, side=8))
+    for seq in range(KEPT + 3):
+        job = Job.fetch(keys.job_id("cam", publisher.run, seq), rig.redis, JSONSerializer)
+        header = records.parse_header(job.kwargs["header"])
+        failed = empty_result(header, Outcome.FAILED, "why")
+        assert set_aside(rig.redis, header, failed)
+        assert not set_aside(rig.redis, header, failed)
+    assert [header.seq for header, _, _ in kept_windows(rig.redis).values()] == list(range(3, KEPT + 3))
+    assert len(rig.redis.keys("dfd:poison:cam-*")) == KEPT
+    assert rig.redis.get(keys.POISON_COUNT_KEY) == str(KEPT + 3).encode()
+    assert all(rig.redis.ttl(key) > 0 for key in rig.redis.keys("dfd:poison:cam-*"))
+    assert rig.results()[1] == KEPT + 3
 
 
 def test_a_window_that_is_scored_twice_has_one_result(rig):

@@ -143,6 +143,7 @@ def fleet() -> dashboard.Dashboard:
             lines(
                 "Windows settled", [("rate(dfd_worker_windows_total[$__rate_interval])", "{{instance}} {{outcome}}")]
             ),
+            lines("Windows set aside", [("increase(dfd_poison_windows_total[1h])", "last hour")]),
             lines("Scoring that raised", [("rate(dfd_worker_errors_total[$__rate_interval])", "{{instance}}")]),
             lines("GPU", [("dfd_worker_gpu_utilization_ratio", "{{instance}} {{gpu}}")], "percentunit", top=1),
             lines("GPU memory", [*gpu, *gpu_limit], "bytes"),

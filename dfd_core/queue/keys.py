@@ -13,6 +13,9 @@
     dfd:monitor                         hash: where the monitor goes on after a restart (its own business)
     dfd:lease:monitor                   who is the monitor; TTL
     dfd:probe:{random}                  what `connect` writes and reads back; TTL
+    dfd:poison                          sorted set: windows that were set aside, by Unix time; newest 20
+    dfd:poison:{stream}-{run}-{seq}     hash of one: header, reason, bytes of its segments; TTL
+    dfd:poison:count                    how many there ever were
     dfd:boards                          hash: stream -> JSON of StreamBoard, renewed twice a second by the monitor
     dfd:alarms                          sorted set: the ids of the newest alarms by the Unix time at which they began
     dfd:alarms:open                     hash: `{stream}/{run}/{track}` -> id of the alarm that lasts
@@ -42,6 +45,8 @@ MODEL_KEY = "dfd:model"
 RESULTS_KEY = "dfd:results"
 VERDICTS_KEY = "dfd:verdicts"
 MONITOR_KEY = "dfd:monitor"
+POISON_KEY = "dfd:poison"
+POISON_COUNT_KEY = "dfd:poison:count"
 MONITOR_LEASE_KEY = "dfd:lease:monitor"
 BOARDS_KEY = "dfd:boards"
 ALARMS_KEY = "dfd:alarms"
@@ -67,7 +72,7 @@ BULK_REPORTS_KEY = "dfd:bulk:reports"
 BULK_PICTURES_KEY = "dfd:bulk:pictures"
 BULK_PROGRESS_KEY = "dfd:bulk:progress"
 BULK_BACKOFF_S = (5, 30, 120)  # before each further attempt at a file
-RETRIES = 2  # of a window whose worker died or whose scoring raised
+RETRIES = 1  # of a window whose worker died or whose scoring raised: then it is set aside
 
 
 def segment_key(stream: str, run: str, seq: int) -> str:
@@ -93,6 +98,11 @@ def owner_key(stream: str) -> str:
 def job_id(stream: str, run: str, seq: int) -> str:
     """RQ job id of a window: letters, digits, '-' and '_' only."""
     return f"{stream}-{run}-{seq}"
+
+
+def poison_key(name: str) -> str:
+    """Key of a window that was set aside; `name` is that of its job."""
+    return f"dfd:poison:{name}"
 
 
 def probe_key(nonce: str) -> str:

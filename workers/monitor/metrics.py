@@ -76,6 +76,10 @@ class MonitorMetrics:
         self._bulk = Gauge("dfd_bulk_files", "Files of the bulk queue by state", ["state"], registry=registry)
         self._redis_used = Gauge("dfd_redis_used_bytes", "Memory that Redis uses", registry=registry)
         self._redis_limit = Gauge("dfd_redis_limit_bytes", "Its maxmemory; 0: none", registry=registry)
+        self._poison = Counter(
+            "dfd_poison_windows", "Windows that were set aside: no worker survives them", registry=registry
+        )
+        self._poisoned = 0  # of which that many were counted
         self._redis_up = Gauge(
             "dfd_redis_up", "1 while Redis answers and takes; what it tells is absent or 0 meanwhile", registry=registry
         )
@@ -124,6 +128,11 @@ class MonitorMetrics:
                 _forget(gauge, stream)
             else:
                 gauge.labels(stream).set(getattr(verdict, name) or 0.0)
+
+    def poison(self, count: int) -> None:
+        """How many windows were ever set aside; less than before where Redis was emptied."""
+        self._poison.inc(count - self._poisoned if count >= self._poisoned else count)
+        self._poisoned = count
 
     def redis(self, up: bool) -> None:
         """Whether it answers; while it does not, nothing is told of what it knew."""

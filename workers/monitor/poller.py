@@ -66,7 +66,8 @@ class Overview:
             pipe.get(keys.MODEL_KEY)
             pipe.smembers(WORKERS_BY_QUEUE_KEY % keys.LIVE_QUEUE)  # a killed one stays, without a key
             pipe.info("memory")
-            stored, model, workers, memory = pipe.execute()
+            pipe.get(keys.POISON_COUNT_KEY)
+            stored, model, workers, memory, poison = pipe.execute()
         self.specs = self._registry.look().specs
         now_s = self._clock()
         found = self._current(stored, now_s)
@@ -75,6 +76,7 @@ class Overview:
         current = {name: self.statuses[name] for name in found if name in self.statuses}
         self._metrics.streams(self.specs, current, self.silent)
         self._take_model(model)
+        self._metrics.poison(int(poison or 0))
 
     def _current(self, stored: dict[bytes, bytes], now_s: float) -> dict[str, StreamStatus]:
         """The statuses that are not of the past."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from types import TracebackType
@@ -16,11 +17,14 @@ from dfd_core.environment import load_settings
 from dfd_core.errors import WireError
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.queue import records
-from dfd_core.queue.broker import argument_of, settle
+from dfd_core.queue.broker import argument_of
+from dfd_core.queue.poison import set_aside
 from dfd_core.queue.records import WindowHeader
-from dfd_core.types import Outcome, WindowEvent
+from dfd_core.types import Outcome
 from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer, empty_result
+
+log = logging.getLogger(__name__)
 
 
 def score_window(header: dict[str, Any]) -> None:
@@ -56,15 +60,14 @@ def window_failed(
     error: BaseException,
     traceback: TracebackType | None,
 ) -> None:
-    """RQ's failure callback: when no retry is left, the window's outcome is `failed` with what was raised."""
+    """RQ's failure callback: when no retry is left, the window is set aside, `failed` with what was raised."""
     if job.retries_left:
         return
     header = records.parse_header(argument_of(job, "header"))
     said = str(error).strip().splitlines()
     reason = f"{kind.__name__}: {said[0]}" if said else _REASONS.get(kind.__name__, kind.__name__)
-    with connection.pipeline() as pipe:
-        settle(pipe, header.pending, WindowEvent(header.run, empty_result(header, Outcome.FAILED, reason)))
-        pipe.execute()
+    if set_aside(connection, header, empty_result(header, Outcome.FAILED, reason)):
+        log.warning("Window %d of %s is set aside: %s.", header.seq, header.stream, reason)
 
 
 _REASONS = {"AbandonedJobError": "every worker that scored it died or hung"}
