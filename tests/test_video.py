@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.media import probe, read_frames
@@ -212,3 +214,16 @@ def test_an_abandoned_iterator_closes_its_file(tmp_path: Path) -> None:
 
 def _open_files() -> set[str]:
     return {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+
+
+def test_no_picture_outlives_its_turn(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=50, fps=25)
+    gc.collect()
+    gc.disable()  # it would find them, after minutes
+    try:
+        frames = [frame.index for frame in read_frames(str(path), "s", SETTINGS)]
+        kept = [held for held in gc.get_objects() if isinstance(held, VideoFrame)]
+    finally:
+        gc.enable()
+    assert len(frames) == 16
+    assert kept == []

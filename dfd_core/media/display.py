@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from dfd_core.media.side_data import side_data_of
 from dfd_core.media.tonemap import ToneMapper, is_hdr
@@ -65,6 +66,7 @@ class Display:
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
         self._tone_mapper = ToneMapper()
+        self._converter = VideoReformatter()  # a picture's own would be made anew for each
 
     def image(self, picture: VideoFrame, pixel: Fraction | None, orientation: Orientation) -> UInt8Array:
         """The picture as uint8 (H, W, 3) RGB; `pixel` is width over height of one of its pixels, None if unknown."""
@@ -73,10 +75,13 @@ class Display:
             rgb: npt.NDArray[Any] = self._tone_mapper.rgb(picture, width, height)
         elif (width, height) != (picture.width, picture.height):
             how = "AREA" if shrinks else "BICUBIC"
-            rgb = picture.reformat(width=width, height=height, format="rgb24", interpolation=how).to_ndarray()
+            rgb = self._rgb(picture, width=width, height=height, interpolation=how)
         else:
-            rgb = picture.to_ndarray(format="rgb24")
+            rgb = self._rgb(picture)
         return np.ascontiguousarray(oriented(rgb, orientation), np.uint8)
+
+    def _rgb(self, picture: VideoFrame, **how: Any) -> npt.NDArray[Any]:
+        return self._converter.reformat(picture, format="rgb24", **how).to_ndarray()
 
     def _size(self, picture: VideoFrame, pixel: Fraction | None) -> tuple[int, int, bool]:
         """Width and height with square pixels, longer than stored and never shorter unless there are too many."""

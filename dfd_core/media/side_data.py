@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
 
@@ -19,5 +19,8 @@ Type._missing_ = classmethod(_unnamed)  # type: ignore[assignment]
 
 
 def side_data_of(picture: VideoFrame, name: str) -> Any:
-    """What is told under FFmpeg's `name` (DISPLAYMATRIX, VIDEO_ENC_PARAMS); None where nothing is."""
-    return picture.side_data.get(name)
+    """What is told under FFmpeg's `name` (DISPLAYMATRIX, VIDEO_ENC_PARAMS); None where nothing is.
+
+    `picture.side_data` would close a circle, and keep the picture until Python looks for such, which may be minutes.
+    """
+    return SideDataContainer(picture).get(name)
