@@ -2,7 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -80,11 +82,44 @@ def test_a_torn_last_line_is_closed(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Cannot write verdicts to .*: No such file or directory"):
         JsonlSink(tmp_path / "none" / "v.jsonl")
-    if Path("/dev/full").exists():
-        sink = JsonlSink(Path("/dev/full"))
-        with pytest.raises(DataError, match="No space left"):
-            sink.write([notice("a")])
-        sink.close()
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond `size` bytes: the kernel then takes a part, and nothing after that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 400])
+def test_a_full_disk_costs_the_lines_that_it_does_not_take_and_is_told(room: int, tmp_path: Path, caplog) -> None:  # type: ignore[no-untyped-def]
+    path, counted = tmp_path / "v.jsonl", []
+    sink = JsonlSink(path, lambda *what: counted.append(what))
+    with room_for(room):
+        sink.write([notice("a"), notice("b")])
+        sink.write([notice("c")])
+    assert counted == [("file", "dropped")] * 3
+    assert caplog.text.count("Verdicts are lost") == 1
+    sink.write([notice("d")])
+    sink.close()
+    lines = path.read_text().splitlines()
+    assert json.loads(lines[-1])["key"] == "d"
+    assert len(lines) <= 3
+    assert "are written to" in caplog.text
+    assert "3 were lost" in caplog.text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is of Linux")
+def test_standard_output_on_a_full_disk_ends_nothing(caplog) -> None:  # type: ignore[no-untyped-def]
+    counted: list[tuple[str, str]] = []
+    with suppress(OSError), open("/dev/full", "w") as full:
+        LineSink(full, count=lambda *what: counted.append(what)).write([notice("a"), notice("b")])
+        assert counted == [("file", "dropped")] * 2
+        assert "standard output: No space left on device" in caplog.text
 
 
 def test_reorder_gives_each_item_once_in_order() -> None:

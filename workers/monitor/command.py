@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.monitor import Monitor
 from workers.monitor.notices import Row, metrics_line, rows_line
 from workers.monitor.outside import check_outside, open_outside
-from workers.monitor.sinks import AlarmSink, JsonlSink, LineSink, RedisSink, Sink
+from workers.monitor.sinks import AlarmSink, Count, JsonlSink, LineSink, RedisSink, Sink
 from workers.monitor.traces import Traces, open_traces
 
 EXAMPLES = """examples:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     traces = open_traces(settings.log)
     lease = Lease(client, keys.MONITOR_LEASE_KEY, new_owner())
     try:
-        _open_sinks(args, client, close=True)  # what cannot be written is told before anybody waits
+        _close(_open_sinks(args, client, _no_count))  # what cannot be written is told before anybody waits
         registry = CollectorRegistry()
         metrics = MonitorMetrics(registry)
         port = serve_metrics(registry, settings.metrics.host, settings.metrics.monitor_port)
@@ -96,7 +96,7 @@ class _Shift:
     def work(self, stop: threading.Event, lease: Lease) -> None:
         """Until `stop` is set, or the lease is another's."""
         keeper = Keeper(open_client(self._settings.redis))
-        sinks = _open_sinks(self._args, self._client)
+        sinks = _open_sinks(self._args, self._client, self._metrics.told)
         keeper.start()
         try:
             lasting = AlarmBook(self._client).lasting()
@@ -111,8 +111,7 @@ class _Shift:
             stop.wait(START_AGAIN_S)
         finally:
             keeper.stop()
-            for sink in sinks:
-                sink.close()
+            _close(sinks)
 
 
 def wait_for_turn(lease: Lease, stop: threading.Event, metrics: MonitorMetrics, say: Callable[[str], None]) -> bool:
@@ -138,12 +137,18 @@ def wait_for_turn(lease: Lease, stop: threading.Event, metrics: MonitorMetrics, 
     return False
 
 
-def _open_sinks(args: argparse.Namespace, client: Redis, close: bool = False) -> list[Sink]:
-    sinks: list[Sink] = [JsonlSink(args.verdicts)] if args.verdicts else []
-    sinks += [RedisSink(client), AlarmSink(client), LineSink(as_json=args.json or args.rows)]
-    for sink in sinks if close else ():
+def _open_sinks(args: argparse.Namespace, client: Redis, count: Count) -> list[Sink]:
+    sinks: list[Sink] = [JsonlSink(args.verdicts, count)] if args.verdicts else []
+    return [*sinks, RedisSink(client), AlarmSink(client), LineSink(as_json=args.json or args.rows, count=count)]
+
+
+def _close(sinks: Iterable[Sink]) -> None:
+    for sink in sinks:
         sink.close()
-    return sinks
+
+
+def _no_count(sink: str, outcome: str) -> None:
+    pass
 
 
 def _chat(args: argparse.Namespace) -> TextIO:

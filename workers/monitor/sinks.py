@@ -7,8 +7,10 @@ one that lost Redis in between. Each notice has a key that does not change, and 
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -25,6 +27,10 @@ from workers.monitor.notices import Notice
 TAIL_BYTES = 256 * 1024  # of a file: how far back a sink looks for what it wrote before
 TAIL_ENTRIES = 1000  # of a Redis stream
 
+Count = Callable[[str, str], None]  # called with "file" and "dropped" for each notice that is lost
+
+log = logging.getLogger(__name__)
+
 
 class Sink(Protocol):
     """Takes the notices of one turn, in order; may get the same again, and then skips them."""
@@ -36,38 +42,62 @@ class Sink(Protocol):
         """Let go of files and connections that are the sink's own."""
 
 
-class JsonlSink:
-    """Appends one JSON object a line to a file; DataError when it cannot be written."""
+class _Losses:
+    """What a sink cannot write because of the disk: dropped, counted, and said once until it can again."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, name: str, count: Count) -> None:
+        self._name, self._count, self._lost = name, count, 0
+
+    @contextmanager
+    def drop(self, number: int) -> Iterator[None]:
+        """Within, `number` notices are written, or lost."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise  # nobody reads them any more
+        except OSError as error:
+            if not self._lost:
+                log.warning("Verdicts are lost, not written to %s: %s.", self._name, error.strerror)
+            self._lost += number
+            for _ in range(number):
+                self._count("file", "dropped")
+            return
+        if self._lost and number:
+            log.warning("Verdicts are written to %s again; %d were lost.", self._name, self._lost)
+            self._lost = 0
+
+
+class JsonlSink:
+    """Appends one JSON object a line to a file; DataError when it cannot be opened. What a full disk takes is lost."""
+
+    def __init__(self, path: Path, count: Count = lambda sink, outcome: None) -> None:
         try:
             tail = _tail(path) if path.is_file() else b""
             self._file = path.open("ab", buffering=0)
-            if tail and not tail.endswith(b"\n"):  # a writer died within a line
-                self._file.write(b"\n")
         except OSError as error:
-            raise self._error(error) from None
+            raise DataError(f"Cannot write verdicts to {path}: {error.strerror}. Name another file.") from None
+        self._torn = bool(tail) and not tail.endswith(b"\n")  # a writer died within a line
+        self._losses = _Losses(str(path), count)
         self._found = set(_keys(tail.splitlines()))
         self._last: set[str] = set()
 
     def write(self, notices: Sequence[Notice]) -> None:
         """Append; nothing stays in a buffer."""
         fresh = [notice for notice in notices if notice.key not in self._found | self._last]
-        try:
-            rest = "".join(notice.json() + "\n" for notice in fresh).encode()
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            raise self._error(error) from None
+        with self._losses.drop(len(fresh)):
+            self._append("".join(notice.json() + "\n" for notice in fresh).encode())
         self._last = {notice.key for notice in notices}  # only the last turn can come again
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _error(self, error: OSError) -> DataError:
-        return DataError(f"Cannot write verdicts to {self._path}: {error.strerror}. Name another file.")
+    def _append(self, rest: bytes) -> None:
+        rest = b"\n" + rest if self._torn and rest else rest
+        while rest:
+            written = self._file.write(rest)
+            self._torn = rest[:written][-1:] != b"\n"
+            rest = rest[written:]
 
 
 class RedisSink:
@@ -137,15 +167,19 @@ def _opened(notice: Notice) -> Alarm:
 class LineSink:
     """Prints a line a notice, for people or as JSON."""
 
-    def __init__(self, out: TextIO | None = None, as_json: bool = False) -> None:
-        self._out = out or sys.stdout
+    def __init__(
+        self, out: TextIO | None = None, as_json: bool = False, count: Count = lambda sink, outcome: None
+    ) -> None:
+        self._out, self._losses = out or sys.stdout, _Losses("standard output", count)
         self._as_json = as_json
         self._last: set[str] = set()
 
     def write(self, notices: Sequence[Notice]) -> None:
         """Print and flush."""
         for notice in notices:
-            if notice.key not in self._last:
+            if notice.key in self._last:
+                continue
+            with self._losses.drop(1):
                 print(notice.json() if self._as_json else one_line(notice.line()), file=self._out, flush=True)
         self._last = {notice.key for notice in notices}
 
