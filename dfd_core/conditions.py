@@ -61,10 +61,9 @@ class ConditionMachine:
         self._face_s = now_s
 
     def waits(self, now_s: float) -> None:
-        """Nobody asks for frames now, so none are missed."""
-        if self._frame_s is not None:
-            self._face_s += max(0.0, now_s - self._frame_s)
-            self._frame_s = now_s
+        """No frames are due now, so none are missed, and no faces."""
+        self._face_s += max(0.0, now_s - self._frame_s) if self._frame_s is not None else now_s
+        self._frame_s = now_s
 
     def ended(self, failed: bool) -> None:
         """Nothing follows."""

@@ -20,7 +20,9 @@ class StreamCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The families, one sample a stream."""
-        up = GaugeMetricFamily("dfd_stream_up", "1 while frames come.", labels=["stream"])
+        up = GaugeMetricFamily(
+            "dfd_stream_up", "1 while frames come; absent once a source ended as it should.", labels=["stream"]
+        )
         last = GaugeMetricFamily(
             "dfd_stream_last_frame_timestamp_seconds", "Unix time of the last frame.", labels=["stream"]
         )
@@ -33,8 +35,9 @@ class StreamCollector(Collector):
         )
         for status in self._statuses():
             name = [status.stream]
-            up.add_metric(name, float(status.state is StreamState.LIVE))
-            if status.last_frame_at_s is not None:
+            if not status.over:
+                up.add_metric(name, float(status.state is StreamState.LIVE))
+            if status.live and not status.over and status.last_frame_at_s is not None:
                 last.add_metric(name, status.last_frame_at_s)
             fps.add_metric(name, status.fps)
             frames.add_metric(name, status.frames)

@@ -100,12 +100,16 @@ class Pump:
         )
 
     def _look(self) -> Condition:
-        """The condition now. A file that waits for room does not stall: nobody asks it for frames."""
-        if self._publisher.waiting:
+        """The condition now. What waits on purpose does not stall: a file for room, a folder for files."""
+        if self._publisher.waiting or self._idle:
             self._conditions.waits(time.monotonic())
         trouble = self._source.trouble
         refused = isinstance(trouble, RefusedError)
         return self._conditions.look(time.monotonic(), time.time(), trouble is not None, refused)
+
+    @property
+    def _idle(self) -> bool:
+        return self._source.resting and self._source.trouble is None
 
     def _next(self, frames: Iterator[Frame]) -> Frame | None:
         if self._stop.is_set():
@@ -136,7 +140,7 @@ class Pump:
     def _state(self) -> StreamState:
         if self._ended:
             return StreamState.ENDED
-        if self._frames == 0:
+        if self._frames == 0 and not self._idle:
             return StreamState.CONNECTING
         return StreamState.LOST if self._source.trouble else StreamState.LIVE
 

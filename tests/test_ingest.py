@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from dfd_core.cli.main import main
+from dfd_core.conditions import Condition
 from dfd_core.process.children import SPAWN
 from dfd_core.queue import keys, records
 from dfd_core.settings import Settings
@@ -142,6 +143,46 @@ def test_redis_down_at_start_is_one_sentence(capsys):
         "dfd: Redis at redis://127.0.0.1:1 does not answer (ConnectionError): "
         "start it, or name another with --redis or DFD_REDIS_URL.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("live", "state", "error", "up"),
+    [
+        (False, StreamState.LIVE, None, 1),
+        (False, StreamState.ENDED, None, None),
+        (False, StreamState.ENDED, "stopped", None),
+        (True, StreamState.ENDED, "stopped", None),
+        (True, StreamState.ENDED, "its process gave up", 0),
+        (True, StreamState.LOST, "it ended its stream", 0),
+    ],
+)
+def test_what_ended_as_it_should_is_not_down(live, state, error, up):
+    status = StreamStatus("cam", "r1", state, live, "x", 9.0, 8.0, error=error)
+    registry = CollectorRegistry()
+    StreamCollector(lambda: [status], registry)
+    assert registry.get_sample_value("dfd_stream_up", {"stream": "cam"}) == up
+    shown = live and up is not None  # "no frames for long" is news of a camera that should send some
+    assert (registry.get_sample_value("dfd_stream_last_frame_timestamp_seconds", {"stream": "cam"}) == 8.0) == shown
+
+
+def test_a_folder_that_waits_for_files_is_not_down(redis_client, tmp_path):
+    source, stop = open_source(f"watch://{tmp_path}", Settings().video, "folder"), threading.Event()
+    pump = Pump(source, Publisher(redis_client, "folder", False, Settings(), stop), Settings(), stop)
+    assert pump.status().state is StreamState.CONNECTING
+    running = threading.Thread(target=pump.run)
+    running.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not source.resting and time.monotonic() < deadline:
+            time.sleep(0.05)
+        status = pump.status()
+        assert (status.state, status.condition, status.over) == (StreamState.LIVE, Condition.LIVE, False)
+    finally:
+        stop.set()
+        while running.is_alive() and time.monotonic() < deadline:  # a frame lets it look whether to stop
+            write_video(tmp_path / f"{time.monotonic_ns()}.mp4", seconds=1)
+            running.join(3)
+    assert not running.is_alive()
 
 
 def test_statuses_become_metrics():

@@ -60,7 +60,9 @@ class MonitorMetrics:
 
     def _tell_of_sources(self, by_stream: dict[str, Any], by_reason: dict[str, Any]) -> None:
         self._last_frame = Gauge(
-            "dfd_stream_last_frame_timestamp_seconds", "Unix time of the last frame that was looked at", **by_stream
+            "dfd_stream_last_frame_timestamp_seconds",
+            "Unix time of the last frame that was looked at; of live sources",
+            **by_stream,
         )
         self._up = Gauge("dfd_stream_up", "1 while frames come; absent once a source ended as it should", **by_stream)
         self._fps = Gauge("dfd_stream_frames_per_second", "Frames that are looked at", **by_stream)
@@ -170,7 +172,7 @@ class MonitorMetrics:
     def source(self, status: StreamStatus, heard: bool) -> None:
         """Take over what ingest says of a source; `heard`: it has said something lately."""
         stream = status.stream
-        if status.over:
+        if status.over or not status.live:  # a file waits for room, a folder for files
             _forget(self._last_frame, stream)
         elif status.last_frame_at_s is not None:
             self._last_frame.labels(stream).set(status.last_frame_at_s)
