@@ -13,7 +13,8 @@ import sys
 from typing import Any
 
 ESCAPED = "backslashreplace"  # for `errors` of files that we write
-_UNSEEN = "\x7f-\x9f\u2028\u2029\ud800-\udfff"  # control characters above ASCII, ends of lines, surrogates
+_TURNED = "\u202a-\u202e\u2066-\u2069"  # let what follows be shown from right to left: gpj.exe is exe.jpg then
+_UNSEEN = "\x7f-\x9f\u2028\u2029\ud800-\udfff" + _TURNED  # control characters, ends of lines, surrogates
 _NO_TEXT = re.compile(f"[\x00-\x1f{_UNSEEN}]")
 _NOT_IN_JSON = re.compile(f"[{_UNSEEN}]")
 
@@ -24,7 +25,7 @@ def utf8(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with control characters and what is no UTF-8 as escapes, so that no name moves a terminal's cursor."""
+    """`text` with control characters and what is no UTF-8 as escapes: no name moves a cursor, or looks like another."""
     return _NO_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

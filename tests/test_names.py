@@ -34,6 +34,7 @@ NAMES = [
     "-rf.mp4",
     " lead and trail .mp4",
     "'\"`$(x);&|<>.mp4",
+    "\u202egnp.exe.mp4",
     LATIN,
 ]
 
@@ -90,7 +91,7 @@ def test_a_console_takes_nothing_for_markup():
 @given(st.text() | st.binary().map(os.fsdecode))
 def test_a_name_is_one_line_and_json_gives_it_back(name):
     assert len(one_line(name + "x").splitlines()) == 1
-    assert not re.search("[\\x00-\\x1f\\x7f-\\x9f]", one_line(name))
+    assert not re.search("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]", one_line(name))
     line = json_line({"file": name})
     assert json.loads(line) == {"file": name}
     assert line.splitlines() == [line]

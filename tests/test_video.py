@@ -162,8 +162,8 @@ def _half(path: Path) -> None:
 
 
 BAD = {
-    "missing": (lambda path: None, "There is no file"),
-    "folder": (lambda path: path.mkdir(), "is not a file"),
+    "missing": (lambda path: None, "is not there"),
+    "folder": (lambda path: path.mkdir(), "is a folder, a pipe"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "garbage": (lambda path: path.write_bytes(np.random.default_rng(0).bytes(100_000)), "damaged, cut off or not"),
     "truncated": (_half, "damaged, cut off or not"),

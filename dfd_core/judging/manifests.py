@@ -22,10 +22,23 @@ OWN_COLUMNS = frozenset({field.name for field in fields(Report)} - {FILE}) | {
 def read_manifest(
     path: Path, needed: Collection[str] = (FILE,), wrong: Callable[[Row], str | None] = lambda row: None
 ) -> list[Row]:
-    """Its rows, each with every column; bytes that are no UTF-8 are kept, as names of files keep them.
+    """Its rows, as `read_table` reads them; DataError too for a row without a file, and for columns that results have.
 
-    DataError, with the line, unless it has rows and the columns `needed`, each column once and each cell below one,
-    and none that results of dfd have: nobody's column is written over. `wrong` says what is wrong with a row.
+    So nobody's column is written over. `wrong` says what is wrong with a row.
+    """
+    table = read_table(path, needed, OWN_COLUMNS)
+    for line, row in table:
+        complaint = wrong(row) if row[FILE] else "it names no file"
+        if complaint:
+            raise DataError(f"Line {line} of {path}: {complaint}.")
+    return [row for _, row in table]
+
+
+def read_table(path: Path, needed: Collection[str], own: Collection[str] = frozenset()) -> list[tuple[int, Row]]:
+    """The rows of a CSV and the lines that they end in, each with every column; bytes that are no UTF-8 are kept.
+
+    DataError, with the line, unless it has rows and the columns `needed`, each column once, none of `own`, and each
+    cell below one.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle:
@@ -35,21 +48,16 @@ def read_manifest(
     except (OSError, csv.Error) as error:
         raise DataError(f"The manifest {path} cannot be read ({error}).") from None
     kept = [n for n, name in enumerate(names) if name or any(cell for _, cells in lines for cell in cells[n : n + 1])]
-    _check_header(path, [names[n] for n in kept], needed)
+    _check_header(path, [names[n] for n in kept], needed, own)
     if not lines:
         raise DataError(f"The manifest {path} has no rows.")
     for line, cells in lines:
         if any(cells[len(names) :]):
             raise DataError(f"Line {line} of {path} has more cells than the header has columns.")
-    rows = [{names[n]: cells[n] if n < len(cells) else "" for n in kept} for _, cells in lines]
-    for row, (line, _) in zip(rows, lines, strict=True):
-        complaint = wrong(row) if row[FILE] else "it names no file"
-        if complaint:
-            raise DataError(f"Line {line} of {path}: {complaint}.")
-    return rows
+    return [(line, {names[n]: cells[n] if n < len(cells) else "" for n in kept}) for line, cells in lines]
 
 
-def _check_header(path: Path, names: list[str], needed: Collection[str]) -> None:
+def _check_header(path: Path, names: list[str], needed: Collection[str], own: Collection[str]) -> None:
     missing = sorted(set(needed) - set(names))
     if missing:
         wanted = " and ".join(f"a column '{name}'" for name in needed)
@@ -59,8 +67,8 @@ def _check_header(path: Path, names: list[str], needed: Collection[str]) -> None
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"The manifest {path} has the column '{twice[0]}' more than once: rename one.")
-    own = sorted(OWN_COLUMNS.intersection(names))
-    if own:
+    taken = sorted(set(own).intersection(names))
+    if taken:
         raise DataError(
-            f"The manifest {path} has {', '.join(own)} as a column, which dfd writes beside files itself: rename it."
+            f"The manifest {path} has {', '.join(taken)} as a column, which dfd writes beside files itself: rename it."
         )

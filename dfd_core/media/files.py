@@ -87,6 +87,6 @@ def _inside(top: Path, deep: bool, seen: set[tuple[int, int]], left_out: Counter
                 elif entry.is_file():
                     yield inside
                 else:
-                    left_out["broken links, sockets or pipes"] += 1
+                    left_out["broken links, pipes, sockets or devices"] += 1
             except OSError:  # a link that leads to itself
-                left_out["broken links, sockets or pipes"] += 1
+                left_out["broken links, pipes, sockets or devices"] += 1

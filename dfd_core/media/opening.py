@@ -135,9 +135,9 @@ def _described(stream: VideoStream) -> str:
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        raise VideoError(f"There is no file {path}.")
+        raise VideoError(f"{path} is not there: check its name.")
     if not path.is_file():
-        raise VideoError(f"{path} is not a file.")
+        raise VideoError(f"{path} is a folder, a pipe or a device: give a file.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path} is empty.")
 

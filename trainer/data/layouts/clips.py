@@ -7,13 +7,14 @@ from collections import defaultdict
 from pathlib import Path
 
 from dfd_core.errors import DataError
+from dfd_core.judging.manifests import Row
 from trainer.data.layouts import Crop, LabelledFile
-from trainer.data.layouts.manifest import Row, is_fake, read_rows, region_of
+from trainer.data.layouts.manifest import is_fake, read_rows, region_of
 
 _SPLITS = {"train": "train", "evaluate": "validation"}  # what the column use says
 _LISTS = ("manifest.csv", "clips.csv")  # beside the videos; beside crops.csv
 _RECURRING = ("GRID",)  # how the method of a collection begins whose speakers recur from one repository to the next
-_NEEDED = ("id", "method", "family", "group", "use", "repo", "pair", "licence", "licence_where")
+_NEEDED = ("file", "label", "id", "method", "family", "group", "use", "repo", "pair", "licence", "licence_where")
 
 
 class Clips:
@@ -32,14 +33,11 @@ class Clips:
         path = root if root.is_file() else next((root / name for name in _LISTS if (root / name).is_file()), None)
         if path is None:
             raise DataError(f"{root} holds neither clips.csv nor manifest.csv.")
-        rows = read_rows(path)
-        missing = [name for name in _NEEDED if name not in rows[0]]
-        if missing:
-            raise DataError(f"{path} lacks the column {', '.join(missing)}.")
-        crops, file_of = _crops(path.parent / "crops.csv"), {row["id"]: row["file"] for row in rows}
+        rows = read_rows(path, _NEEDED)
+        crops, file_of = _crops(path.parent / "crops.csv"), {row["id"]: row["file"] for _, row in rows}
         persons = _persons(path.parent / "links.csv")
         files = []
-        for number, row in enumerate(rows, start=2):
+        for number, row in rows:
             if row["use"] not in _SPLITS:
                 raise DataError(f"Line {number} of {path}: use must be train or evaluate, not '{row['use']}'.")
             if crops is not None and not crops[row["id"]]:
@@ -73,7 +71,7 @@ def _persons(path: Path) -> dict[str, str]:
     """The person of each group that is linked to others; none where there is no list of them."""
     if not path.is_file():
         return {}
-    return {row["group"]: row["person"] for row in read_rows(path, ("group", "person"))}
+    return {row["group"]: row["person"] for _, row in read_rows(path, ("group", "person"))}
 
 
 def _crops(path: Path) -> dict[str, list[Crop]] | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
 from dfd_core.errors import DataError
-from trainer.data.layouts import LabelledFile, videos_in
+from dfd_core.media.files import search_files
+from trainer.data.layouts import LabelledFile
 
+_log = logging.getLogger("dfd.data")
 _SWAP = re.compile(r"(\d{3})_(\d{3})")  # FaceForensics++: the video 000 with the face of 003
 
 
@@ -25,13 +29,17 @@ class Folders:
 
     def files(self, root: Path) -> list[LabelledFile]:
         """All files below both folders."""
-        found = []
-        for folder in sorted(p for p in root.glob("*") if p.is_dir()):
-            if folder.name.lower() in {"real", "fake"}:
-                for path in videos_in(folder, "**/*"):
-                    inner = path.relative_to(folder)
-                    identity = inner.parts[0] if len(inner.parts) > 1 else path.stem
-                    found.append(LabelledFile(path, folder.name.lower() == "fake", (identity,)))
+        found, seen = [], dict[str, bool]()
+        for folder in sorted(p for p in root.glob("*") if p.is_dir() and p.name.lower() in {"real", "fake"}):
+            is_fake, inside = folder.name.lower() == "fake", search_files([folder])
+            if inside.left_out:
+                _log.warning("%s: %s", folder, inside.sentence())
+            for path in sorted(inside.files):
+                inner = path.relative_to(folder)
+                identity = inner.parts[0] if len(inner.parts) > 1 else path.stem
+                found.append(LabelledFile(path, is_fake, (identity,)))
+                if seen.setdefault(os.path.realpath(path), is_fake) is not is_fake:
+                    raise DataError(f"{path} is among the real files and, by a link, among the fakes: remove one.")
         if not found:
             raise DataError(f"{root} has no video or picture in folders called Real and Fake.")
         people = {identity for file in found if not file.fake for identity in file.identities}

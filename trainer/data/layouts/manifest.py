@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from dfd_core.errors import DataError
+from dfd_core.judging.manifests import Row, read_table
 from dfd_core.media.region import Region, parse_region
 from trainer.data.layouts import SPLITS, LabelledFile
 
-Row = Mapping[str, str]
+_NEEDED = ("file", "label")
+_NAMES = ("file", "pair")  # columns of names of files
 
 
 class Manifest:
@@ -26,21 +28,28 @@ class Manifest:
     def files(self, root: Path) -> list[LabelledFile]:
         """The files of the CSV `root`, relative to its folder."""
         rows = read_rows(root)
-        known = {row["file"] for row in rows}
-        return [_file(root, number, row, known) for number, row in enumerate(rows, start=2)]
+        known = {row["file"] for _, row in rows}
+        files = [_file(root, number, row, known) for number, row in rows]
+        lines = dict[tuple[str, Region | None], int]()
+        for (number, _), file in zip(rows, files, strict=True):
+            first = lines.setdefault((os.path.realpath(file.path), file.region), number)
+            if first != number:
+                raise DataError(f"Line {number} of {root} names {file.path} again, as line {first} does: name it once.")
+        return files
 
 
-def read_rows(path: Path, needed: Sequence[str] = ("file", "label")) -> list[dict[str, str]]:
-    """The rows of a CSV with the columns `needed`, cells without spaces around them; DataError says what is wrong."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = [
-                {name: (cell or "").strip() for name, cell in row.items() if name} for row in csv.DictReader(handle)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"Cannot read the manifest {path}: {error}.") from None
-    if not rows or not set(needed) <= set(rows[0]):
-        raise DataError(f"The manifest {path} needs rows, and the columns {' and '.join(needed)}.")
+def read_rows(path: Path, needed: Sequence[str] = _NEEDED) -> list[tuple[int, Row]]:
+    """The rows of a CSV with the columns `needed`, and their lines; DataError says what is wrong.
+
+    Spaces around cells do not count, but for those of names of files that are there.
+    """
+    rows = read_table(path, needed)
+    for number, row in rows:
+        for name, cell in row.items():
+            if name not in _NAMES or not os.path.lexists(path.parent / cell):
+                row[name] = cell.strip()
+        if "file" in needed and not row["file"]:
+            raise DataError(f"Line {number} of {path}: it names no file.")
     return rows
 
 
@@ -64,11 +73,11 @@ def _file(manifest: Path, number: int, row: Row, known: set[str]) -> LabelledFil
     split, pair = row.get("split", "").lower() or None, row.get("pair", "")
     if split not in {None, *SPLITS}:
         raise DataError(f"Line {number} of {manifest}: the split must be one of {', '.join(SPLITS)}, not '{split}'.")
-    group = row.get("group", "")
+    people = tuple(name for name in row.get("group", "").split("+") if name)
     return LabelledFile(
         path=manifest.parent / row["file"],
         fake=is_fake(manifest, number, row),
-        identities=tuple(group.split("+")) if group else (Path(row["file"]).with_suffix("").as_posix(),),
+        identities=people or (Path(row["file"]).with_suffix("").as_posix(),),
         method=row.get("method", ""),
         compression=row.get("compression", ""),
         split=split,
