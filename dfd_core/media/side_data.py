@@ -23,4 +23,4 @@ def side_data_of(picture: VideoFrame, name: str) -> Any:
 
     `picture.side_data` would close a circle, and keep the picture until Python looks for such, which may be minutes.
     """
-    return SideDataContainer(picture).get(name)
+    return SideDataContainer(picture).get(name)  # type: ignore[call-arg]
