@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +17,13 @@ from rq.serializers import JSONSerializer
 from dfd_core.errors import WireError
 from dfd_core.queue import arrays, keys, records
 from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.jobs import OwnJob
 from dfd_core.queue.submitted import parse_file
 from dfd_core.types import Outcome
+from tests.fixtures_worker import Rig
 from tests.standins import windows
 from tests.test_wire import segment
-from tests.test_worker import Rig
+from workers.fleet.recovery import Recovery
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -86,7 +91,8 @@ def test_records_of_arbitrary_values_are_ours_or_foreign(kind, data):
     ("field", "value"),
     [
         ("stream", 1), ("run", None), ("seq", "x"), ("seq", 1.5), ("seq", True), ("segments", 5), ("segments", []),
-        ("segments", ["1"]), ("start_s", "now"), ("end_s", float("nan")), ("captured_at_s", float("inf")),
+        ("segments", ["1"]), ("segments", [0] * 2000),
+        ("start_s", "now"), ("end_s", float("nan")), ("captured_at_s", float("inf")),
         ("live", "yes"), ("size", "big"), ("size", None), ("stream", "\ud800"), ("stream", [[]]),
     ],
 )  # fmt: skip
@@ -188,6 +194,86 @@ def test_a_job_whose_data_are_no_json_hurts_no_neighbour(rig):
     rig.redis.hset("rq:job:foreign", "data", b"\x80\x04pickle")
     rig.work()
     assert len(rig.results()[0]) == 2
+
+
+EVIL = "tests.programs.never_imported.act"
+
+
+@pytest.fixture
+def never_imported(monkeypatch):
+    """Fails where anybody imported or called what a job named."""
+    monkeypatch.delitem(sys.modules, "tests.programs.never_imported", raising=False)
+    monkeypatch.delenv("DFD_TEST_IMPORTED", raising=False)
+    yield
+    assert "DFD_TEST_IMPORTED" not in os.environ
+    assert "tests.programs.never_imported" not in sys.modules
+
+
+def enqueue_foreign(rig, job_id, function, **names):
+    """A job with our header that names whatever its writer likes."""
+    queue = rig.worker("unused").queues[0]
+    queue.enqueue_call(function, kwargs={"header": HEADER}, job_id=job_id, at_front=True)
+    webhook = json.dumps([{"url": "http://127.0.0.1:1/", "job_status": "failed"}])
+    rig.redis.hset(f"rq:job:{job_id}", mapping={**names, "webhooks": webhook})
+
+
+@pytest.mark.parametrize("function", [EVIL, "os.system", "builtins.print", "workers.windows.jobs.own_scorer"])
+@pytest.mark.usefixtures("never_imported")
+def test_a_job_that_names_another_function_is_not_run(function, rig):
+    rig.publish(windows(2))
+    enqueue_foreign(rig, "foreign", function)
+    rig.work()
+    assert {result.outcome for result in rig.results()[0].values()} == {Outcome.SCORED}
+    foreign = OwnJob.fetch("foreign", rig.redis, JSONSerializer)
+    assert foreign.is_failed
+    with pytest.raises(WireError, match="names a function that is none of dfd's"):
+        _ = foreign.func
+
+
+@pytest.mark.usefixtures("never_imported")
+def test_callbacks_that_are_none_of_ours_are_not_called_by_workers_nor_by_who_cleans_up(rig):
+    names = {f"{kind}_callback_name": EVIL for kind in ("success", "failure", "stopped")}
+    enqueue_foreign(rig, "done", keys.JOB_FUNCTION, **names)
+    rig.work()
+    enqueue_foreign(rig, "abandoned", keys.JOB_FUNCTION, **names)
+    worker = rig.worker()
+    worker._start(worker._take(8, 0.1))
+    registry = worker.queues[0].started_job_registry
+    rig.redis.zadd(registry.key, dict.fromkeys(rig.redis.zrange(registry.key, 0, -1), 1))
+    Recovery(rig.redis).sweep()
+    assert OwnJob.fetch("abandoned", rig.redis, JSONSerializer).is_failed
+
+
+HUGE = {
+    "many frames": {"n": 2**40},
+    "none": {"n": 0},
+    "negative": {"n": -1},
+    "a large crop": {"tracks": [[0, 60, 2**31, False]]},
+    "no crop": {"tracks": [[0, 60, 0, False]]},
+    "many tracks": {"tracks": [[track, 60, 1, False] for track in range(1000)]},
+    "a long header": {"stream": "x" * 100_000},
+}
+
+
+@pytest.mark.parametrize("changes", HUGE.values(), ids=HUGE)
+def test_sizes_that_no_window_has_are_refused_before_anything_is_made_of_them(changes):
+    payload = payload_with(SEGMENT, **changes)
+    tracemalloc.start()
+    try:
+        assert parsed(arrays.unpack_segment, payload) is None
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_more_is_read_than_a_payload_may_have(rig, monkeypatch):
+    monkeypatch.setattr(arrays, "MOST_BYTES", 20_000)
+    publisher = rig.publish(windows(2))
+    rig.redis.setrange(keys.segment_key("cam", publisher.run, 1), 50_000, b"x")
+    rig.work()
+    results, _ = rig.results()
+    assert [results["cam", seq].outcome for seq in range(2)] == [Outcome.SCORED, Outcome.FAILED]
+    assert "larger than" in results["cam", 1].reason
 
 
 def test_a_foreign_file_in_the_bulk_queue_hurts_no_neighbour(request):

@@ -21,6 +21,11 @@ from dfd_core.types import FaceTrack, Float64Array, Segment, SegmentFeatures
 _PREFIX = struct.Struct("<4sBBI")  # magic, version, kind, bytes of the JSON header
 _MAGIC = b"dfd\x00"
 _SEGMENT, _FEATURES = 1, 2
+MOST_BYTES = 256 * 2**20  # of a payload; more is not even read: 8 frames of 6 faces of 900 px are 117 MB
+_MOST_HEADER_BYTES = 64 * 1024
+_MOST_FRAMES = 4096
+_MOST_TRACKS = 512
+_MOST_SIDE = 8192  # px of a crop, or columns of features
 
 
 def pack_segment(segment: Segment) -> bytes:
@@ -85,15 +90,28 @@ class _Header:
     follows: bool
     n: int
 
+    def check(self, sizes: Sequence[int] = (), tracks: int = 0) -> None:
+        """WireError for numbers from which no array can be made, or one that is larger than any of ours."""
+        if not 1 <= self.n <= _MOST_FRAMES or tracks > _MOST_TRACKS or not all(1 <= s <= _MOST_SIDE for s in sizes):
+            raise WireError("A payload in Redis says sizes that no window has.")
+
 
 @dataclass(frozen=True, slots=True)
 class _SegmentHeader(_Header):
     tracks: tuple[tuple[int, int, int, bool], ...]  # id, side in frame px, side of the crops, upright
 
+    def check(self, sizes: Sequence[int] = (), tracks: int = 0) -> None:
+        """As above."""
+        _Header.check(self, [side for _, _, side, _ in self.tracks], len(self.tracks))
+
 
 @dataclass(frozen=True, slots=True)
 class _FeaturesHeader(_Header):
     tracks: tuple[tuple[int, int], ...]  # id, columns
+
+    def check(self, sizes: Sequence[int] = (), tracks: int = 0) -> None:
+        """As above."""
+        _Header.check(self, [columns for _, columns in self.tracks], len(self.tracks))
 
 
 _KINDS: dict[type[_Header], int] = {_SegmentHeader: _SEGMENT, _FeaturesHeader: _FEATURES}
@@ -141,13 +159,19 @@ def _pack(kind: int, record: Segment | SegmentFeatures, tracks: Sequence[Sequenc
 def _unpack(kind: type[_AnyHeader], data: bytes) -> tuple[_AnyHeader, _Reader]:
     if len(data) < _PREFIX.size or data[:4] != _MAGIC:
         raise WireError("A payload in Redis was not written by dfd.")
+    if len(data) > MOST_BYTES:
+        raise WireError(f"A payload in Redis is larger than {MOST_BYTES // 2**20} MB: it is not read.")
     _, version, found, size = _PREFIX.unpack_from(data)
     if version != VERSION:
         raise WireError(f"A payload has wire version {version}, not {VERSION}: run one version of dfd everywhere.")
     if found != _KINDS[kind]:
         raise WireError("A payload in Redis is of another kind than its key says.")
+    if size > _MOST_HEADER_BYTES:
+        raise WireError("A payload in Redis has a header that is too long.")
     try:
         header = json.loads(data[_PREFIX.size : _PREFIX.size + size])
     except (ValueError, RecursionError):
         raise WireError("A payload in Redis has a damaged header.") from None
-    return build(kind, header), _Reader(data, _PREFIX.size + size)
+    built = build(kind, header)
+    built.check()
+    return built, _Reader(data, _PREFIX.size + size)

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 from dfd_core.errors import WireError
 from dfd_core.queue import keys, records
 from dfd_core.queue.connection import REDIS_AWAY, connect, open_client, patiently, redact_redis, sentence, told, trouble
+from dfd_core.queue.jobs import OwnJob, check_function
 from dfd_core.types import WindowEvent
 
 __all__ = [
@@ -58,11 +59,14 @@ return 1
 
 def rq_queue(client: Redis, live: bool) -> Queue:
     """The RQ queue of live windows or of files."""
-    return Queue(keys.LIVE_QUEUE if live else keys.FILE_QUEUE, connection=client, serializer=JSONSerializer)
+    return Queue(
+        keys.LIVE_QUEUE if live else keys.FILE_QUEUE, connection=client, serializer=JSONSerializer, job_class=OwnJob
+    )
 
 
 def argument_of(job: Job, name: str) -> object:
-    """A keyword argument of a job; WireError where the job has none of that name, or is not JSON."""
+    """A keyword argument of a job; WireError where the job has none of that name, or is none of dfd's."""
+    check_function(job)
     try:
         return job.kwargs[name]
     except (DeserializationError, KeyError, TypeError):

@@ -19,6 +19,7 @@ from rq.serializers import JSONSerializer
 from dfd_core.names import utf8
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import delete_job
+from dfd_core.queue.jobs import OwnJob
 from dfd_core.queue.submitted import BulkFile, BulkState, Entry, Progress, load_file
 
 REASON = "reason"  # in a job's meta: why its last attempt failed, in one sentence
@@ -32,7 +33,7 @@ class BulkQueue:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self.queue = Queue(keys.BULK_QUEUE, connection=redis, serializer=JSONSerializer)
+        self.queue = Queue(keys.BULK_QUEUE, connection=redis, serializer=JSONSerializer, job_class=OwnJob)
 
     def submit(self, files: Sequence[BulkFile]) -> int:
         """Queue those whose content the model has neither scored nor waiting; how many that were.
@@ -65,7 +66,7 @@ class BulkQueue:
         self, new: Mapping[str, BulkFile], rows: Sequence[BulkFile], contents: Mapping[str, bytes], ttl_s: float
     ) -> None:
         """All or nothing: jobs of those `new` (by id) in place of older ones, `rows`, and `contents` by key."""
-        for job in Job.fetch_many(list(new), self._redis, JSONSerializer):
+        for job in OwnJob.fetch_many(list(new), self._redis, JSONSerializer):
             if job is not None:
                 delete_job(job)
         with self._redis.pipeline() as pipe:
@@ -224,7 +225,7 @@ class BulkQueue:
             delete_job(job)
 
     def _job(self, job_id: str) -> Job | None:
-        return Job.fetch_many([job_id], self._redis, JSONSerializer)[0]
+        return OwnJob.fetch_many([job_id], self._redis, JSONSerializer)[0]
 
     def _read(self, key: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         values: list[Any] = self._redis.hmget(key, list(ids)) if ids else []
@@ -235,7 +236,7 @@ class BulkQueue:
         open_ids = [i for i in ids if i not in done]
         for first in range(0, len(open_ids), _AT_ONCE):
             part = open_ids[first : first + _AT_ONCE]
-            for job_id, job in zip(part, Job.fetch_many(part, self._redis, JSONSerializer), strict=True):
+            for job_id, job in zip(part, OwnJob.fetch_many(part, self._redis, JSONSerializer), strict=True):
                 states[job_id] = (
                     BulkState.LOST if job is None else _STATES.get(job.get_status(False), BulkState.WAITING)
                 )

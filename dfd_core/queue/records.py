@@ -15,6 +15,7 @@ from dfd_core.names import utf8
 from dfd_core.types import EndEvent, ModelInfo, StreamStatus, Verdict, WindowEvent
 
 VERSION = 3  # of records and arrays
+MOST_SEGMENTS = 1024  # of a window
 Record = TypeVar("Record")
 Fields = dict[Any, Any]  # of str: as redis types what XADD takes
 
@@ -66,6 +67,8 @@ def header_json(header: WindowHeader) -> dict[str, Any]:
 def parse_header(data: object) -> WindowHeader:
     """The header in a job's keyword argument; WireError if it is not one of this version."""
     header = build(WindowHeader, versioned(data))
+    if len(header.segments) > MOST_SEGMENTS:
+        raise WireError(f"A window in Redis has more than {MOST_SEGMENTS} segments.")
     if not header.segments or utf8(header.stream + header.run) != header.stream + header.run:
         raise WireError("A window in Redis has no segment, or a stream whose name is no text.")
     return header

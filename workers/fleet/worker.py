@@ -31,6 +31,7 @@ from dfd_core.process.backoff import Backoff
 from dfd_core.process.guard import Parent
 from dfd_core.queue import keys
 from dfd_core.queue.broker import REDIS_AWAY, trouble
+from dfd_core.queue.jobs import OwnJob
 from dfd_core.settings import WorkerSettings
 
 HEARTBEAT_S = 5.0
@@ -70,6 +71,7 @@ class BatchWorker(SimpleWorker):
             name=name,
             connection=queues[0].connection,
             serializer=JSONSerializer,
+            job_class=OwnJob,
             worker_ttl=60,
             maintenance_interval=MAINTENANCE_S,
             log_job_description=False,
@@ -226,7 +228,7 @@ class BatchWorker(SimpleWorker):
             if job_id is None:
                 return []
             taken = [(job_id.decode(), first)]
-        jobs = Job.fetch_many([job_id for job_id, _ in taken], self.connection, self.serializer)
+        jobs = OwnJob.fetch_many([job_id for job_id, _ in taken], self.connection, self.serializer)
         for (job_id, queue), job in zip(taken, jobs, strict=True):
             if job is None:  # its TTL ran out, or its window was dropped in between
                 queue.intermediate_queue.remove(job_id)

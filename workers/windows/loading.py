@@ -37,19 +37,21 @@ def load_windows(redis: Redis, headers: Sequence[WindowHeader]) -> list[LoadedWi
     with redis.pipeline() as pipe:
         for header in headers:
             pipe.zscore(keys.pending_key(header.stream), header.pending)
-        pipe.mget([keys.features_key(*name) for name in names])
-        pipe.mget([keys.segment_key(*name) for name in names])
-        *scores, features, segments = pipe.execute()
+        for name in names:  # however much lies there, no more is read than a payload may have
+            pipe.getrange(keys.features_key(*name), 0, arrays.MOST_BYTES)
+            pipe.getrange(keys.segment_key(*name), 0, arrays.MOST_BYTES)
+        replies = pipe.execute()
+    scores, stored = replies[: len(headers)], replies[len(headers) :]
     pieces: dict[_Name, Piece | WireError] = {}
-    for name, measured, pixels in zip(names, features, segments, strict=True):
-        if measured is not None or pixels is not None:
+    for name, measured, pixels in zip(names, stored[::2], stored[1::2], strict=True):
+        if measured or pixels:
             pieces[name] = _unpack(name, measured, pixels)
     return [_window(h, score is not None, pieces) for h, score in zip(headers, scores, strict=True)]
 
 
-def _unpack(name: _Name, measured: bytes | None, pixels: bytes | None) -> Piece | WireError:
+def _unpack(name: _Name, measured: bytes, pixels: bytes) -> Piece | WireError:
     try:
-        piece = arrays.unpack_segment(pixels or b"") if measured is None else arrays.unpack_features(measured)
+        piece = arrays.unpack_features(measured) if measured else arrays.unpack_segment(pixels)
     except WireError as error:
         return error
     stream, _, seq = name
