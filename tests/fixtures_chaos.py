@@ -13,7 +13,8 @@ from tests.chaos.system import System
 def system(gstreamer: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One camera through everything, at work."""
     pytest.importorskip("matplotlib", reason="needs matplotlib's sample portrait: pip install dfd[demo]")
-    running = System(tmp_path_factory.mktemp("chaos"))
+    patient = {"queue__stale_s": 300.0, "queue__payload_ttl_s": 300.0}  # a busy machine scores late
+    running = System(tmp_path_factory.mktemp("chaos"), **patient)
     try:
         running.start()
         yield running

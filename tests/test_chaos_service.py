@@ -6,7 +6,7 @@ from tests.chaos.fault import Fault, tried
 from tests.chaos.faults import monitor, redis, workers
 from tests.chaos.system import System
 
-PATIENCE = 6.0  # other tests run at the same time: here a fault must be survived, in time or not
+PATIENCE = 12.0  # other tests run at the same time: here a fault must be survived, in time or not
 BRIEF = [fault for fault in (*redis.FAULTS, *workers.FAULTS, *monitor.FAULTS) if fault.brief]
 
 pytestmark = pytest.mark.slow
