@@ -118,7 +118,7 @@ class System:
     def lost(self) -> float:
         """Windows of the camera that nobody scored, for another reason than what is in them."""
         grown = (self.watch.grown("dfd_windows_total", stream=self.stream, outcome=outcome) for outcome in LOST)
-        return sum(grown)
+        return sum(grown) + self.watch.grown("dfd_abstentions_total", stream=self.stream, reason="stale")
 
     def settle(self) -> None:
         """Wait until all is well; RuntimeError, with what was printed, where it does not become so."""
