@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import pytest
 from rq import SimpleWorker, Worker
@@ -11,7 +12,7 @@ from dfd_core.queue.arrays import unpack_segment
 from dfd_core.queue.broker import rq_queue
 from dfd_core.queue.poison import KEPT, kept_windows, set_aside
 from dfd_core.settings import QueueSettings, Settings, WorkerSettings
-from dfd_core.types import Outcome
+from dfd_core.types import Outcome, Window
 from tests.fixtures_worker import Rig
 from tests.standins import POISON, RaisingScorer, segment, windows
 from workers.fleet.recovery import Recovery
@@ -40,6 +41,22 @@ def test_windows_of_several_streams_are_scored_in_one_batch(rig):
     assert rig.redis.keys("dfd:segment:*") == []
     assert rig.redis.keys("dfd:pending:*") == []
     assert len(rig.redis.keys("dfd:features:*")) == 5
+
+
+def test_a_stale_window_costs_no_scoring_and_the_next_is_scored_on_what_remains(rig):
+    old, new = windows(2)[0], Window(tuple(segment(seq) for seq in range(2)))
+    long_ago = replace(old.segments[0], captured_at_s=time.time() - QueueSettings().stale_s - 1)
+    publisher = rig.publish([Window((long_ago,))])
+    rig.work()
+    publisher.publish(new)
+    rig.work()
+    results, count = rig.results()
+    assert count == 2
+    assert results["cam", 0].outcome == Outcome.NOT_SCORABLE
+    assert results["cam", 0].reason == "stale: its newest frame is older than 15 s"
+    assert rig.scorer.batches == [[1]]
+    assert results["cam", 1].scores[0].fake_probability == pytest.approx(1 / 255)
+    assert rig.redis.keys("dfd:segment:*") == []
 
 
 def test_the_life_of_a_job_is_that_of_rq(rig):

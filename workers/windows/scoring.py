@@ -11,6 +11,7 @@ from typing import Protocol
 from redis import Redis
 
 from dfd_core.errors import WireError
+from dfd_core.judging.fusion import STALE
 from dfd_core.queue import arrays, records
 from dfd_core.queue.broker import settle
 from dfd_core.queue.records import WindowHeader
@@ -52,7 +53,7 @@ class BatchScorer:
         """Score and settle; for each header None, or what its scoring raised: that window waits on."""
         self._metrics.batch_windows.observe(len(headers))
         windows = load_windows(self._redis, headers)
-        lost = [(window, _lost(window)) for window in windows]
+        lost = [(window, _lost(window, self._settings.stale_s)) for window in windows]
         settled = [(w.header, result, b"") for w, result in lost if w.waits and result is not None]
         scorable = [w for w, result in lost if w.waits and result is None]
         errors: dict[WindowHeader, Exception] = {}
@@ -116,13 +117,19 @@ def _first(scored: list[Scored] | Exception) -> Scored | Exception:
     return scored if isinstance(scored, Exception) else scored[0]
 
 
-def _lost(window: LoadedWindow) -> WindowResult | None:
-    """The result of a window that cannot be scored any more; None for one that can."""
+def _lost(window: LoadedWindow, stale_s: float) -> WindowResult | None:
+    """The result of a window that cannot be scored any more; None for one that can.
+
+    A stale one is not measured either: where too much comes, its time is for those that can still be scored.
+    """
+    waited_s = time.time() - window.header.captured_at_s
     if window.error is not None:
         return empty_result(window.header, Outcome.FAILED, window.error)
     if not window.has_newest:
-        waited = time.time() - window.header.captured_at_s
-        return empty_result(window.header, Outcome.EXPIRED, f"no worker came within {waited:.0f} s")
+        return empty_result(window.header, Outcome.EXPIRED, f"no worker came within {waited_s:.0f} s")
+    if window.header.live and waited_s > stale_s:
+        reason = f"{STALE}: its newest frame is older than {stale_s:.0f} s"
+        return empty_result(window.header, Outcome.NOT_SCORABLE, reason)
     return None
 
 
