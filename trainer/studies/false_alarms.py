@@ -40,9 +40,9 @@ def main(words: Sequence[str] | None = None) -> None:
     print(f"{scorer.model_name}, thresholds {scorer.thresholds.enter} and {scorer.thresholds.exit}")
     for folder in args.videos:
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        _tell(folder.name, [_alarms(path, settings, scorer) for path in files])
+        _print(folder.name, [_alarms(path, settings, scorer) for path in files])
     if args.data:
-        _tell("filmed portraits", _filmed(args.data, args.minutes, Clip(seconds=args.seconds), settings, scorer))
+        _print("filmed portraits", _filmed(args.data, args.minutes, Clip(seconds=args.seconds), settings, scorer))
 
 
 def _filmed(
@@ -65,7 +65,7 @@ def _alarms(path: Path, settings: Settings, scorer: Scorer) -> tuple[int, float]
     return sum(verdict.state is State.FAKE for verdict in report.verdicts), report.duration_s / 3600
 
 
-def _tell(name: str, found: list[tuple[int, float]]) -> None:
+def _print(name: str, found: list[tuple[int, float]]) -> None:
     alarms, hours = sum(a for a, _ in found), sum(h for _, h in found)
     files, most = sum(a > 0 for a, _ in found), chi2.ppf(0.95, 2 * alarms + 2) / 2 / max(hours, 1e-9)
     rate = f"{alarms / max(hours, 1e-9):.1f} an hour (at most {most:.1f})"

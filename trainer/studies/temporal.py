@@ -81,11 +81,11 @@ def main(words: Sequence[str] | None = None) -> None:
             head = _train(_features(training, axes, in_order), _labels(training))
             score = _scorer(head, axes, in_order)
         scores[name] = [score(training), score(held_out), score(videos[0])]
-        _tell(name, scores[name][1:], held_out, videos)
+        _print(name, scores[name][1:], held_out, videos)
     both = LogisticRegression().fit(np.stack([scores[n][0] for n in list(rows)[:2]], axis=1), _labels(training))
     pairs = list(zip(*list(scores.values())[:2], strict=True))[1:]
     mixed = [both.decision_function(np.stack(pair, axis=1)) for pair in pairs]
-    _tell("median and head", mixed, held_out, videos)
+    _print("median and head", mixed, held_out, videos)
 
 
 def _with_embedding(model: Path, folder: Path) -> tuple[Path, int]:
@@ -207,7 +207,7 @@ def _groups(videos: Videos) -> list[str]:
     return [*sorted({row["dataset"] for row in videos[1] if row["label"] == "fake"}), "all"] if videos[1] else []
 
 
-def _tell(name: str, scores: Sequence[np.ndarray], held_out: Sequence[Sequence16], videos: Videos) -> None:
+def _print(name: str, scores: Sequence[np.ndarray], held_out: Sequence[Sequence16], videos: Videos) -> None:
     cells = [roc_auc_score(_labels(held_out), scores[0])]
     for group in _groups(videos):
         of = [n for n, r in enumerate(videos[1]) if r["label"] == "real" or group in ("all", r["dataset"])]

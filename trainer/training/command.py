@@ -86,16 +86,16 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     def train(faces: FacePool, out: Path) -> Any:
         out.mkdir(parents=True, exist_ok=True)
         write_run_card(out, facts)
-        say = _teller(console, out)
-        return fit(faces, recipe, out, args.seed, say, machine=machine, initial=initial)
+        report = _reporter(console, out)
+        return fit(faces, recipe, out, args.seed, report, machine=machine, initial=initial)
 
     if args.folds or args.without:
         from trainer.training.folds import folds_of, run_folds, scoring_of, without_family
 
         folds = folds_of(pool, args.folds, args.seed) if args.folds else []
         folds += [without_family(pool, family) for family in args.without]
-        say = _teller(console, args.out)
-        run_folds(pool, folds, args.out, args.seed, train=lambda *part: scoring_of(train(*part)), say=say)
+        report = _reporter(console, args.out)
+        run_folds(pool, folds, args.out, args.seed, train=lambda *part: scoring_of(train(*part)), report=report)
         console.print(f"Done: see {args.out / 'report.json'}.")
         return 0
     train(pool, args.out)
@@ -103,16 +103,16 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _teller(console: Console, out: Path) -> Callable[[str], None]:
+def _reporter(console: Console, out: Path) -> Callable[[str], None]:
     """What prints a line and adds it to the log of a folder."""
 
-    def say(line: str) -> None:
+    def report(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
         out.mkdir(parents=True, exist_ok=True)
         with (out / "log.txt").open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
-    return say
+    return report
 
 
 def _pool(data: Sequence[Path], out: Path, recipe: Recipe, console: Console) -> FacePool:

@@ -70,7 +70,7 @@ def run_folds(
     seed: int,
     *,
     train: Callable[[FacePool, Path], Scoring],
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train each fold into a folder of `out` by `train`, which gives what scores; the report, which is also written.
 
@@ -89,11 +89,11 @@ def run_folds(
             _write(scores, own)
         with scores.open(newline="", encoding="utf-8") as handle:
             rows += csv.DictReader(handle)
-        say(f"{fold.name}: {_line([row for row in rows if row['fold'] == fold.name])}")
-    report = fold_report(rows, seed)
+        report(f"{fold.name}: {_line([row for row in rows if row['fold'] == fold.name])}")
+    summary = fold_report(rows, seed)
     _write(out / SCORES, rows)
-    (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return report
+    (out / REPORT).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return summary
 
 
 def fold_report(rows: Sequence[Row], seed: int) -> dict[str, Any]:

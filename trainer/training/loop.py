@@ -38,7 +38,7 @@ def fit(
     recipe: Recipe,
     run: Path,
     seed: int,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     machine: Machine | None = None,
     checkpoint_s: float = 300.0,
@@ -60,8 +60,8 @@ def fit(
         learner.take_weights(initial)
     steps = range(learner.steps, plan.all_steps)
     faces = f"{len(training.pool)} faces ({kinds} fakes), {len(held_out.pool)} held out"
-    say(f"{faces}, from step {steps.start} of {steps.stop}")
-    log = RunLog(run, recipe, steps, validation_set(held_out, plan.steps, seed), say)
+    report(f"{faces}, from step {steps.start} of {steps.stop}")
+    log = RunLog(run, recipe, steps, validation_set(held_out, plan.steps, seed), report)
     if not log.is_over() and steps:
         with closing(batches(training, seed, steps, feeders=machine.feeders)) as drawn:
             _train(learner, drawn, log, checkpoint_s)

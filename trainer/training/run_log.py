@@ -32,9 +32,9 @@ class RunLog:
         recipe: Recipe,
         steps: range,
         validation: tuple[UInt8Array, Float32Array],
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        self.run, self.recipe, self.steps, self.validation, self.say = run, recipe, steps, validation, say
+        self.run, self.recipe, self.steps, self.validation, self.report = run, recipe, steps, validation, report
         self.losses: list[float] = []
         self.started = time.monotonic()
 
@@ -43,7 +43,7 @@ class RunLog:
         self.losses.append(loss)
         if step % 10 == 0 or step == self.steps.stop:
             mean = np.mean(self.losses[-50:])
-            self.say(f"step {step}/{self.steps.stop}  loss {mean:.4f}  {self._rate(step):.1f} images/s")
+            self.report(f"step {step}/{self.steps.stop}  loss {mean:.4f}  {self._rate(step):.1f} images/s")
 
     def end_epoch(self, step: int, averaged: keras.Model) -> bool:
         """Measure the averaged weights on the held-out pairs, and keep a row of it; whether they are the best yet."""
@@ -54,7 +54,7 @@ class RunLog:
         _append(self.run / HISTORY, (step, epoch, loss, auc, self._rate(step)))
         draw_curves(self.run)
         write_events(self.run, step, {"loss": loss, "validation_auc": auc})
-        self.say(f"epoch {epoch}/{self.recipe.optimisation.epochs}  loss {loss:.4f}  held-out AUC {auc:.4f}")
+        self.report(f"epoch {epoch}/{self.recipe.optimisation.epochs}  loss {loss:.4f}  held-out AUC {auc:.4f}")
         self.losses.clear()
         return best
 
@@ -64,14 +64,14 @@ class RunLog:
         patience = self.recipe.optimisation.patience
         over = bool(patience) and len(aucs) > patience and max(aucs[-patience:]) <= max(aucs[:-patience])
         if over:
-            self.say(f"no better held-out AUC in {patience} epochs: this is the end")
+            self.report(f"no better held-out AUC in {patience} epochs: this is the end")
         return over
 
     def close(self, served: keras.Model, reals: UInt8Array) -> None:
         """Keep the thresholds of the trained model, as it serves, on held-out real pictures (N, S, S, 3)."""
         thresholds = thresholds_from(scores_of(served, reals))
         (self.run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
-        self.say(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
+        self.report(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
 
     def _rate(self, step: int) -> float:
         images = (step - self.steps.start) * self.recipe.sampling.faces_a_step

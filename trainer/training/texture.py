@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         )
 
     if args.folds:
-        run_folds(pool, folds_of(pool, args.folds, args.seed), args.out, args.seed, train=fit, say=print)
+        run_folds(pool, folds_of(pool, args.folds, args.seed), args.out, args.seed, train=fit, report=print)
         print(f"Done: see {args.out / 'report.json'}. Next: dfd fuse --folds {args.out}")
         return 0
     fit(pool, args.out)
