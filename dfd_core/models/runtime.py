@@ -1,4 +1,4 @@
-"""One seam between LiteRT and Keras: a network in, a dictionary of outputs out, equal within 1e-3."""
+"""One seam between LiteRT, OpenVINO and Keras: a network in, a dictionary of outputs out, equal within 1e-3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfd_core.errors import ModelError
-from dfd_core.models.network import Runtime
+from dfd_core.models.network import BATCH, FEW, Runtime
 from dfd_core.models.store import (
     KERAS_FILE,
     LITERT_FILE,
@@ -49,17 +49,22 @@ def load_model(settings: ModelSettings, threads: int = 0) -> LoadedModel:
 
 
 def open_runtime(folder: Path, kind: str, threads: int = 0, *, texture: bool = False) -> Runtime:
-    """The network in `folder`, or that of its texture, on the runtime `kind` (litert or keras).
+    """The network in `folder`, or that of its texture, on the runtime `kind` (litert, openvino or keras).
 
     ModelError where that cannot be.
     """
     card = read_card(folder)
     try:
-        if kind == "litert":
-            from dfd_core.models.litert import BATCH, FEW, LiteRuntime
-
+        if kind != "keras":
             file = verified_file(folder, card, TEXTURE_LITERT_FILE if texture else LITERT_FILE)
-            return LiteRuntime(file, card.input, threads, FEW if texture else BATCH)
+            batch = FEW if texture else BATCH
+            if kind == "openvino":
+                from dfd_core.models.openvino_runtime import OpenVinoRuntime
+
+                return OpenVinoRuntime(file, card.input, threads, batch)
+            from dfd_core.models.litert import LiteRuntime
+
+            return LiteRuntime(file, card.input, threads, batch)
         from dfd_core.models.keras_runtime import KerasRuntime
 
         return KerasRuntime(verified_file(folder, card, TEXTURE_KERAS_FILE if texture else KERAS_FILE), card.input)
@@ -70,7 +75,7 @@ def open_runtime(folder: Path, kind: str, threads: int = 0, *, texture: bool = F
 
 
 def choose_runtime(wanted: str, card: ModelCard) -> str:
-    """`litert` or `keras` for the setting `wanted`; auto takes Keras where a GPU, Keras and its file are present."""
+    """What scores under the setting `wanted`; auto takes Keras where a GPU, Keras and its file are present."""
     if wanted != "auto":
         return wanted
     has_keras = importlib.util.find_spec("keras") is not None and importlib.util.find_spec("tensorflow") is not None

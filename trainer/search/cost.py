@@ -11,7 +11,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dfd_core.models.litert import BATCH, LiteRuntime
+from dfd_core.models.litert import LiteRuntime
+from dfd_core.models.network import BATCH
 from dfd_core.models.store import ModelInput
 from trainer.networks.found import as_detector
 from trainer.networks.litert import to_litert
