@@ -12,6 +12,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from dfd_core.media import read_frames
+from dfd_core.media.compression import quantisers_of
 from dfd_core.media.tonemap import to_bt709
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
@@ -50,6 +51,19 @@ def test_quantisers_go_with_the_picture(tmp_path: Path, orientation: int) -> Non
     assert turned is not None
     assert np.ptp(stored) > 0
     assert np.array_equal(turned, as_shown(stored.astype(np.uint8), orientation))
+
+
+def test_quantisers_are_those_of_each_block(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (90, 150, 3), dtype=np.uint8)
+    noise[:50] = 90
+    path = write_film(tmp_path / "a.mp4", [np.roll(noise, 3 * n, axis=1) for n in range(10)])
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.options = {"export_side_data": "venc_params"}
+        container.streams.video[0].thread_type = "SLICE"
+        for picture in container.decode(video=0):
+            wanted = picture.side_data["VIDEO_ENC_PARAMS"].qp_map()
+            assert np.ptp(wanted) > 0
+            assert np.array_equal(quantisers_of(picture), wanted)
 
 
 def test_quantisers_are_the_same_at_each_run(tmp_path: Path) -> None:
