@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --prefer-binary
 
-.PHONY: demo up test chaos soak check format lock model benchmarks clean
+.PHONY: demo console up test chaos soak check format lock model benchmarks clean
 
 demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with everything embedded
 	@mkdir -p build
@@ -12,6 +12,12 @@ demo: $(VENV)/.demo          ## watch a sample stream that turns fake, with ever
 
 up: $(VENV)/.demo            ## from a camera that turns fake to a delivered alert, with the system's Prometheus
 	$(BIN)/python deploy/up.py
+
+console: $(VENV)/.console    ## the console over a camera that turns fake each minute: http://127.0.0.1:8470
+	@mkdir -p build
+	$(BIN)/dfd watch --console --set evidence.folder=build/evidence \
+	  'synthetic://camera?live=1&every=60&fake_for=25&size=960x540&fps=16' \
+	  'synthetic://film?duration=24&fake_from=14&size=960x540&fps=16'
 
 MARKS ?= not slow
 test: $(VENV)/.dev           ## all tests but slow ones; with MARKS= these too
@@ -75,6 +81,10 @@ $(BIN)/python:
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[demo]'
 	touch $@
+
+$(VENV)/.console: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[demo,serve]'
+	touch $@ $(VENV)/.demo
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[demo,trainer,dev]'

@@ -73,6 +73,7 @@ class EvidenceSettings(Section):
 class ServeSettings(Section):
     """The HTTP API and the console, `dfd serve`."""
 
+    console: str = "on"  # or off: pages for people at /, beside the API
     host: str = "127.0.0.1"  # any address but loopback needs serve.tokens
     port: int = 8470  # 0 takes a free one
     tokens: str = ""  # file of hashes, a line a token: dfd serve --new-token ROLE makes one
@@ -87,6 +88,7 @@ class ServeSettings(Section):
     def _judge(self) -> None:
         counts = self.body_bytes, self.requests_per_minute, self.event_clients, self.score_processes
         require(
+            (self.console in ("on", "off"), "serve.console must be on or off"),
             (-1 < self.port <= 65535, "serve.port must be between 0 and 65535"),
             (min(counts) >= 1, "limits of [serve] must be at least 1"),
             (min(self.score_seconds, self.score_timeout_s) > 0, "times of [serve] must be above 0"),

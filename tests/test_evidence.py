@@ -22,7 +22,7 @@ from dfd_core.models.store import SHIPPED, read_card
 from dfd_core.queue import arrays, keys
 from dfd_core.queue.alarms import Alarm, AlarmBook
 from dfd_core.queue.broker import settle
-from dfd_core.queue.kept import ask_for_pixels, kept_segment
+from dfd_core.queue.kept import ask_for_pixels, kept_segment, latest_segments, watch
 from dfd_core.sections import EvidenceSettings
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Segment, WindowEvent
@@ -75,6 +75,19 @@ def test_pixels_stay_while_somebody_asks_and_where_a_window_is_suspicious(redis_
     redis_client.delete(keys.EVIDENCE_KEY)
     score(redis_client, window("cam", 7, 0.99))
     assert 7 not in kept(redis_client)
+
+
+def test_the_newest_pixels_of_each_stream_stay_while_somebody_looks(redis_client):
+    score(redis_client, window("cam", 0, 0.1))
+    assert latest_segments(redis_client, ["cam"]) == {}
+    watch(redis_client)
+    score(redis_client, window("cam", 1, 0.1), window("cam", 2, None), window("door", 7, 0.1))
+    redis_client.set(keys.latest_key("strange"), b"x")
+    found = latest_segments(redis_client, ["cam", "door", "strange", "none"])
+    assert {stream: segment.seq for stream, segment in found.items()} == {"cam": 2, "door": 7}
+    assert kept(redis_client) == []
+    assert 0 < redis_client.pttl(keys.latest_key("cam")) <= 30_000
+    assert latest_segments(redis_client, []) == {}
 
 
 def test_pixels_that_stay_have_a_bound(redis_client):

@@ -31,10 +31,14 @@ __all__ = [
 ]
 
 # Who takes the window out of the waiting ones, and nobody else, writes its result and removes its pixels; those of a
-# suspicious window stay a while, within bounds, where somebody keeps evidence (dfd_core/queue/kept.py).
+# suspicious window stay a while, within bounds, where somebody keeps evidence, and the newest of each stream while
+# somebody looks (dfd_core/queue/kept.py).
 _SETTLE = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'event', ARGV[3])
+if redis.call('EXISTS', KEYS[7]) == 1 and redis.call('COPY', KEYS[3], KEYS[8], 'REPLACE') == 1 then
+  redis.call('PEXPIRE', KEYS[8], 30000)
+end
 local wish = ARGV[6] ~= '' and redis.call('GET', KEYS[5])
 local least, bytes, ms = string.match(wish or '', '^(%S+) (%S+) (%S+)$')
 if least and tonumber(ARGV[6]) >= tonumber(least) then
@@ -89,13 +93,15 @@ def settle(pipe: Pipeline, pending: str, event: WindowEvent, features: bytes = b
     worst = max((s.fake_probability for s in event.result.scores if s.fake_probability is not None), default="")
     pipe.eval(
         _SETTLE,
-        6,
+        8,
         keys.pending_key(stream),
         keys.RESULTS_KEY,
         keys.segment_key(stream, run, seq),
         keys.features_key(stream, run, seq),
         keys.EVIDENCE_KEY,
         keys.EVIDENCE_KEPT_KEY,
+        keys.WATCHED_KEY,
+        keys.latest_key(stream),
         pending,
         keys.RESULTS_CAP,
         records.event_fields(event)["event"],

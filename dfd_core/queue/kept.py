@@ -5,10 +5,13 @@ Who keeps evidence asks anew each second; when nobody does, or a window is not s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
 
+from dfd_core.errors import WireError
 from dfd_core.queue import arrays, keys
 from dfd_core.types import Segment
 
@@ -19,6 +22,22 @@ _ASK_MS = 30_000  # that a wish holds
 def ask_for_pixels(redis: Redis, least: float, max_bytes: int) -> None:
     """Let pixels of windows stay whose worst face has `least` probability or more, `max_bytes` of them; RedisError."""
     redis.set(keys.EVIDENCE_KEY, f"{least} {max_bytes} {KEEP_MS}", px=_ASK_MS)
+
+
+def watch(redis: Redis) -> None:
+    """Let each stream's newest pixels stay for the next seconds; RedisError."""
+    redis.set(keys.WATCHED_KEY, 1, px=_ASK_MS)
+
+
+def latest_segments(redis: Redis, streams: Sequence[str]) -> dict[str, Segment]:
+    """The newest segment of each of `streams` that has one; those of another version of dfd not. RedisError."""
+    found: dict[str, Segment] = {}
+    values: Any = redis.mget([keys.latest_key(stream) for stream in streams]) if streams else []
+    for stream, data in zip(streams, values, strict=True):
+        with suppress(WireError):
+            if data is not None:
+                found[stream] = arrays.unpack_segment(data)
+    return found
 
 
 def kept_segment(redis: Redis, stream: str, run: str, seq: int) -> Segment | None:

@@ -24,6 +24,8 @@
     dfd:alarm:{id}:windows              list of JSON: the windows of its face before and while it lasted
     dfd:evidence                        what a keeper of evidence asks for: see kept.py; TTL, renewed each second
     dfd:evidence:kept                   list: segments whose pixels wait for it, newest first
+    dfd:watched                         there while somebody looks at the console; TTL
+    dfd:latest:{stream}                 pixels of its newest segment that was scored meanwhile; TTL
     dfd-live, dfd-file                  the RQ queues; jobs carry a WindowHeader as JSON
     dfd-bulk                            the RQ queue of whole files; jobs carry a BulkFile as JSON
     dfd:bulk:ids                        set: the ids of all files that were submitted and not cancelled
@@ -52,6 +54,7 @@ BOARDS_KEY = "dfd:boards"
 ALARMS_KEY = "dfd:alarms"
 ALARMS_OPEN_KEY = "dfd:alarms:open"
 ALARM_NEWS_KEY = "dfd:alarms:news"
+WATCHED_KEY = "dfd:watched"
 EVIDENCE_KEY = "dfd:evidence"
 EVIDENCE_KEPT_KEY = "dfd:evidence:kept"
 ALARMS_CAP = 2_000  # alarms that are remembered
@@ -93,6 +96,11 @@ def pending_key(stream: str) -> str:
 def owner_key(stream: str) -> str:
     """Key of the claim on a stream that was added."""
     return f"dfd:owner:{stream}"
+
+
+def latest_key(stream: str) -> str:
+    """Key of the newest pixels of a stream that somebody looks at."""
+    return f"dfd:latest:{stream}"
 
 
 def job_id(stream: str, run: str, seq: int) -> str:

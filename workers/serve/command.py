@@ -14,6 +14,7 @@ from dfd_core.process.logs import start_logging
 from dfd_core.sections import ServeSettings
 from dfd_core.settings import Settings
 from workers.serve.app import make_app, make_parts
+from workers.serve.console.app import mount
 from workers.serve.tokens import ROLES, is_loopback, new_token
 
 EXAMPLES = """examples:
@@ -45,7 +46,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             f"serve.host {settings.serve.host} can be reached by others: make tokens (dfd serve --new-token operate) "
             "and name their file in serve.tokens, or serve on 127.0.0.1."
         )
-    app = make_app(make_parts(settings))
+    parts = make_parts(settings)
+    app = make_app(parts)
+    if settings.serve.console == "on":
+        mount(app, parts)
     listener = _listen(settings.serve)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -30,14 +30,14 @@ _FILE: dict[int | str, Any] = {200: {"content": {kind: {"schema": {}} for kind i
 @router.get("/v1/alarms/{id}/evidence", dependencies=READ)
 def evidence(parts: Given, id: Id) -> EvidenceOut:
     """The names of the files of an alarm's bundle, each with its SHA-256."""
-    _, files = _bundle(parts, known(parts, id))
+    _, files = bundle_of(parts, known(parts, id))
     return EvidenceOut(files=files)
 
 
 @router.get("/v1/alarms/{id}/bundle", dependencies=READ, response_class=Response, responses=_ZIP)
 def bundle(parts: Given, id: Id) -> Response:
     """The bundle as a ZIP, to be handed on and checked: `dfd evidence verify DIR`, or `sha256sum --check`."""
-    folder, files = _bundle(parts, known(parts, id))
+    folder, files = bundle_of(parts, known(parts, id))
     packed = io.BytesIO()
     try:
         with zipfile.ZipFile(packed, "w") as archive:
@@ -54,13 +54,14 @@ def file(
     parts: Given, id: Id, name: Annotated[str, InPath(description="As GET /v1/alarms/{id}/evidence names it.")]
 ) -> FileResponse:
     """One file of the bundle."""
-    folder, files = _bundle(parts, known(parts, id))
+    folder, files = bundle_of(parts, known(parts, id))
     if name not in (*files, MANIFEST):
         raise refusal(404, "The bundle has no file of that name.")
     return FileResponse(folder / name, media_type=_KINDS.get(Path(name).suffix, "text/plain"))
 
 
-def _bundle(parts: Parts, alarm: Alarm) -> tuple[Path, dict[str, str]]:
+def bundle_of(parts: Parts, alarm: Alarm) -> tuple[Path, dict[str, str]]:
+    """Its folder, and the SHA-256 of each file; 404 where there is none."""
     root = parts.settings.evidence.folder
     found = find_bundle(Path(root).expanduser(), alarm.id) if root else None
     if found is None:

@@ -110,13 +110,17 @@ def _matches(entry: Entry, state: BulkState | None, label: State | None) -> bool
 
 
 def _uploaded(parts: Parts, upload: UploadFile) -> BulkFile:
+    return submit_content(parts, upload.filename, upload.file.read(parts.settings.bulk.upload_bytes + 1))
+
+
+def submit_content(parts: Parts, filename: str | None, content: bytes) -> BulkFile:
+    """Submit what was uploaded under a name; a refusal where it is empty, too large, or Redis is full."""
     limit = parts.settings.bulk.upload_bytes
-    content = upload.file.read(limit + 1)
     if len(content) > limit:
         raise refusal(413, f"More than {limit / 1e6:.0f} MB (bulk.upload_bytes): give a path below bulk.roots instead.")
     if not content:
         raise refusal(422, "The file is empty.")
-    name = shown_name(upload.filename)
+    name = shown_name(filename)
     file = BulkFile(name, "", hashlib.sha256(content).hexdigest(), len(content), parts.model, time.time(), name)
     try:
         parts.bulk.submit_upload(file, lambda: content, parts.settings.bulk.upload_ttl_s)

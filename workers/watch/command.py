@@ -31,7 +31,7 @@ EXAMPLES = """examples:
   dfd watch rtsp://camera/stream --redis redis://host:6379/0 --duration 3600"""
 
 CHILD = "workers.watch.child"  # the module that runs each command
-EVIDENCE = "evidence"
+EVIDENCE, CONSOLE = "evidence", "console"  # without these, verdicts go on
 SERVER_START_S = 60.0
 STOP_S = 3.0  # from Ctrl-C to SIGKILL for whatever is left
 BLAME_S = 8.0  # in which a dead server is found
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = "URL (rtsp://, synthetic://, ...) or path; none: the streams of the settings file, and those that are added"
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help=what)
     parser.add_argument("--json", action="store_true", help="print verdicts as JSON lines")
+    parser.add_argument("--console", action="store_true", help="serve the console and the API too, as dfd serve does")
     parser.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
     parser.add_argument(
         "--verdicts", type=Path, metavar="FILE", help="append verdicts to this file, a JSON object a line"
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise SettingsError("--duration must be above 0 seconds.")
     if settings.redis.url:
         connect(settings.redis).close()
-    settings = settings.with_values({"worker.bulk_processes": 0, "log.format": "human"})
+    files = {} if args.console else {"worker.bulk_processes": 0}  # nobody submits any
+    settings = settings.with_values({**files, "log.format": "human"})
     with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="dfd-watch-") as folder:
         commands = Commands(CHILD, child_environment(settings))
         screen = open_screen(args.json)
@@ -77,6 +79,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             streams = frozenset(stream_names(args.sources)) if args.sources else None
             if settings.evidence.folder:
                 commands.start(EVIDENCE, "evidence")
+            if args.console:
+                commands.start(CONSOLE, "serve")
             return Watch(commands, screen, reads, streams, args.verdicts).run(stop, args.duration)
         finally:
             commands.stop(STOP_S, at_once=SERVER)
@@ -120,8 +124,9 @@ class Watch:
                 self._commands.end(self._ingest)
             if self._server is not None:
                 self._look_after(self._server)
-            if EVIDENCE in self._commands.by_name:
-                self._commands.look(self._commands.by_name[EVIDENCE])  # without it, verdicts go on
+            for name in (EVIDENCE, CONSOLE):
+                if name in self._commands.by_name:
+                    self._commands.look(self._commands.by_name[name])
             self._look_after(self._worker)
             self._look_after(self._monitor)
             if not stopped:
@@ -182,6 +187,8 @@ class Watch:
     def _take(self, line: Line) -> None:
         if line.error:
             self._take_complaint(line.text)
+        elif line.command == CONSOLE:
+            self._screen.say(line.text)
         elif line.command == self._monitor.name:
             self._take_event(line.text)
 

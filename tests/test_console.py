@@ -1,0 +1,208 @@
+"""The console in Chromium, over a real camera, workers, monitor and evidence."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from dfd_core.cli.main import main
+from dfd_core.environment import environment_of
+from dfd_core.queue.submitted import BulkState
+from dfd_core.settings import Settings
+from tests.clips import write_clip
+from tests.fixtures_redis import free_port
+from workers.serve.console.pictures import beep, curve
+from workers.serve.tokens import Role, new_token
+
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+PATIENCE_MS = int(os.environ.get("PATIENCE_MS", "240000"))  # of a busy machine
+CAMERA = "synthetic://camera?live=1&duration=900&fake_from=6&size=640x360&fps=16"
+PAGES = ("/", "/alarms", "/files", "/model")
+
+
+@contextmanager
+def site(folder: Path, *argv: str, **values: object) -> Iterator[str]:
+    """A command that serves the console, and its URL."""
+    port = free_port()
+    quiet = {f"metrics.{part}_port": 0 for part in ("ingest", "worker", "monitor", "evidence")}
+    settings = Settings().with_values({"serve.port": port, **quiet, **values})
+    environment = {**os.environ, **environment_of(settings)}
+    with (folder / "out.log").open("wb") as out:
+        command = [sys.executable, "-m", "dfd_core.cli", *argv]
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while True:
+            assert process.poll() is None, (folder / "out.log").read_text()
+            assert time.monotonic() < deadline, (folder / "out.log").read_text()
+            try:
+                httpx.get(f"{url}/readyz", trust_env=False).raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`dfd watch --console` on a camera that turns fake."""
+    folder = tmp_path_factory.mktemp("console")
+    with site(folder, "watch", "--console", CAMERA, **{"evidence.folder": str(folder / "evidence")}) as url:
+        yield url
+
+
+class Seen:
+    """What a browser asked for, and what it complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        made = browser.new_page(viewport={"width": 390, "height": 844})
+        made.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield made
+        browser.close()
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_an_alarm_appears_is_judged_by_keyboard_and_its_bundle_verifies(watched, page, tmp_path):
+    seen = Seen(page)
+    page.goto(watched)
+    tile = page.get_by_role("region", name="Stream camera")
+    expect(tile.get_by_text("▲ fake")).to_be_visible()
+    expect(tile.get_by_role("img", name="face 0: fake")).to_be_visible()
+    expect(tile.get_by_role("img", name="Probability of fake")).to_be_visible()
+    link = page.get_by_role("alert").get_by_role("link", name="camera, face 0: thought fake")
+    expect(link).to_be_visible()
+    page.keyboard.press("Tab")  # to the skip link, and on from there to the alarm
+    for _ in range(20):
+        if page.evaluate("document.activeElement.textContent").startswith("▲ camera"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/alarm/*")
+    name = page.url.rpartition("/")[2]
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while page.get_by_role("link", name="Download the bundle").count() == 0:  # evidence takes its seconds
+        assert time.monotonic() < deadline
+        time.sleep(1)
+        page.reload()
+        expect(page.get_by_role("heading", name="Evidence")).to_be_visible()
+    for words in ("The worst windows", "Where the network", "Every check"):
+        picture = page.get_by_role("img", name=words)
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    page.get_by_label("Note").fill("the poster by the door")
+    page.get_by_role("button", name="False alarm").click()
+    expect(page.get_by_text("It is a false alarm. Kept at")).to_be_visible()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text("It is confirmed. Kept at")).to_be_visible()
+    told = httpx.get(f"{watched}/v1/alarms/{name}", trust_env=False).json()
+    assert (told["review"], told["note"]) == ("confirmed", "the poster by the door")
+    packed = httpx.get(f"{watched}/v1/alarms/{name}/bundle", trust_env=False).content
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        archive.extractall(tmp_path)
+    assert main(["evidence", "verify", str(tmp_path)]) == 0
+    assert seen.hosts == {urlsplit(watched).netloc}
+    assert seen.complaints == []
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_files_are_dropped_scored_looked_at_and_taken_away(watched, page, tmp_path):
+    seen = Seen(page)
+    clip = write_clip(tmp_path / "<b>a.mp4", frames=8, size=(64, 48))
+    page.goto(f"{watched}/files")
+    page.locator("input[type=file]").set_input_files([str(clip)])
+    row = page.get_by_role("row", name="<b>a.mp4")
+    expect(row.get_by_role("cell", name=BulkState.DONE.value, exact=True)).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export as CSV").click()
+    table = Path(download.value.path()).read_text()
+    assert table.splitlines()[0] == "name,state,label,probability,length,reason"
+    assert "<b>a.mp4,done,unknown" in table
+    row.get_by_role("link").click()
+    page.wait_for_url("**/file/*")
+    expect(page.get_by_text("no face").first).to_be_visible()
+    assert seen.hosts == {urlsplit(watched).netloc}
+    assert seen.complaints == []
+
+
+@needs_chromium
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_readable_on_a_phone_and_says_what_a_verdict_is_worth(watched, page, scheme):
+    seen = Seen(page)
+    page.emulate_media(color_scheme=scheme)
+    for path in PAGES:
+        page.goto(watched + path)
+        expect(page.get_by_text("It is no basis for accusing anybody").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        lightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+        assert (lightness < 60) == (scheme == "dark"), path
+    page.get_by_role("button", name="Light or dark").click()
+    expect(page.locator("body.body--dark")).to_have_count(0 if scheme == "dark" else 1)
+    assert seen.hosts == {urlsplit(watched).netloc}
+    assert seen.complaints == []
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_who_has_no_token_sees_nothing_and_who_may_only_read_changes_nothing(page, redis_url, tmp_path):
+    tokens = {role: new_token(role) for role in Role}
+    (tmp_path / "tokens").write_text("".join(f"{line}\n" for _, line in tokens.values()))
+    with site(tmp_path, "serve", "--redis", redis_url, **{"serve.tokens": str(tmp_path / "tokens")}) as url:
+        for path in (*PAGES, f"/alarm/{'0' * 24}", "/file/x"):
+            page.goto(url + path)
+            expect(page.get_by_text("Show a token of the role")).to_be_visible()
+            assert page.get_by_role("button").count() == 1  # light or dark
+        page.get_by_role("link", name="Show a token").click()
+        page.get_by_label("Your token").fill("wrong")
+        page.get_by_role("button").click()
+        expect(page.get_by_role("alert")).to_have_text("This token is not known.")
+        page.get_by_label("Your token").fill(tokens[Role.READ][0])
+        page.get_by_role("button").click()
+        expect(page.get_by_text("No stream yet")).to_be_visible()
+        assert page.evaluate("document.cookie") == ""  # scripts do not see it
+        page.goto(f"{url}/files")
+        page.locator("input[type=file]").set_input_files([{"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"}])
+        expect(page.get_by_text("This needs a token of the role submit.")).to_be_visible()
+        reply = httpx.get(f"{url}/v1/nothing", trust_env=False)
+        assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_a_curve_says_in_words_what_it_shows_and_takes_no_markup():
+    drawn = curve({"<i>": [(0.0, 0.2), (1.0, 0.9)]}, (0.0, 2.0), (0.8, 0.7), 'a "<b>"')
+    assert "<title>a &quot;&lt;b&gt;&quot;</title>" in drawn
+    assert "<title>&lt;i&gt;</title>" in drawn
+    assert drawn.count("<polyline") == 3
+    assert curve({}, (0.0, 0.0), None, "nothing").count("<polyline") == 0
+    assert beep().startswith("data:audio/wav;base64,UklGR")

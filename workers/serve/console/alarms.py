@@ -1,0 +1,149 @@
+"""Alarms: the list, and one with its evidence, to be judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import Request
+from nicegui import ui
+
+from dfd_core.names import format_time
+from dfd_core.queue.alarms import Alarm, AlarmState, Review
+from workers.evidence.bundle import HEAT, STRIP, TIMELINE
+from workers.evidence.shelf import find_bundle
+from workers.serve.console.pictures import curve
+from workers.serve.console.shell import Console, Visitor, frame, heading
+from workers.serve.evidence import bundle_of
+from workers.serve.tokens import Role
+
+_WORDS = {Review.NONE: "not judged yet", Review.CONFIRMED: "confirmed", Review.FALSE_ALARM: "a false alarm"}
+_PICTURES = {
+    STRIP: "The worst windows: each picture with its media time and what the network says of it alone",
+    HEAT: "Where the network of the check appearance looked: red speaks for fake, blue for real",
+    TIMELINE: "Every check and the fused probability, before and during the alarm",
+}
+SIMILAR = 10
+
+
+def alarm_line(alarm: Alarm) -> None:
+    """An alarm in a list."""
+    with ui.element("div").classes("alarm"):
+        at = datetime.fromtimestamp(alarm.opened_at_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        ui.link(f"▲ {alarm.stream}, face {alarm.track}: thought fake, {at}", f"/alarm/{alarm.id}")
+        ui.label(f"{_state(alarm)}; {_probability(alarm)}; {_WORDS[alarm.review]}").classes("faint")
+
+
+def index(console: Console, request: Request) -> None:
+    """All that are remembered, newest first."""
+    with frame(console, request, "Alarms", "Alarms") as visitor:
+        if visitor is None:
+            return
+        found = console.parts.alarms.find(limit=200)
+        if not found:
+            ui.label("No alarm yet.")
+        for alarm in found:
+            alarm_line(alarm)
+
+
+def page(console: Console, request: Request, name: str) -> None:
+    """One alarm."""
+    with frame(console, request, "Alarms", "Alarm") as visitor:
+        if visitor is None:
+            return
+        alarm = console.parts.alarms.get(name)
+        if alarm is None:
+            ui.label("No alarm of that id is known, or no longer: the newest 2000 are kept.")
+            return
+        _tell(console, alarm)
+        _judge(console, visitor, alarm)
+        _show_evidence(console, alarm)
+        heading("Earlier alarms of this stream", 2)
+        others = console.parts.alarms.find(stream=alarm.stream, limit=SIMILAR + 1)
+        for other in [other for other in others if other.id != alarm.id][:SIMILAR] or []:
+            alarm_line(other)
+        if len(others) < 2:
+            ui.label("None that is remembered.")
+
+
+def facts(values: Mapping[str, str]) -> None:
+    """A list of names and values."""
+    with ui.element("dl").classes("facts"):
+        for name, value in values.items():
+            with ui.element("dt"):
+                ui.label(name)
+            with ui.element("dd"):
+                ui.label(value)
+
+
+def _tell(console: Console, alarm: Alarm) -> None:
+    checks = ", ".join(f"{name} {value:.2f}" for name, value in sorted(alarm.checks.items()) if value is not None)
+    facts(
+        {
+            "stream": f"{alarm.stream}, face {alarm.track}",
+            "state": _state(alarm),
+            "fake from": f"{format_time(alarm.since_s)} of the stream's time; told at {format_time(alarm.opened_s)}",
+            "wall time": datetime.fromtimestamp(alarm.opened_at_s).astimezone().isoformat(" ", "seconds"),
+            "worst window": f"{_probability(alarm)} ({checks or 'no checks'})",
+            "model": alarm.model or "not known",
+        }
+    )
+
+
+def _judge(console: Console, visitor: Visitor, alarm: Alarm) -> None:
+    heading("What was it?", 2)
+    said = ui.label(f"It is {_WORDS[alarm.review]}.").props("role=status")
+    note = ui.textarea("Note", value=alarm.note).props("outlined autogrow maxlength=2000").classes("w-full")
+
+    def judge(review: Review | None) -> None:
+        if visitor.refused(Role.OPERATE):
+            return
+        now = console.parts.alarms.review(alarm.id, review, (note.value or "")[:2000])
+        if now is None:
+            ui.notify("This alarm is no longer remembered.", type="negative")
+            return
+        said.set_text(f"It is {_WORDS[now.review]}. Kept at {time.strftime('%H:%M:%S')}.")
+
+    with ui.element("div").classes("row"):
+        ui.button("Confirm", on_click=lambda: judge(Review.CONFIRMED)).props("no-caps color=negative")
+        ui.button("False alarm", on_click=lambda: judge(Review.FALSE_ALARM)).props("no-caps color=primary")
+        ui.button("Keep the note only", on_click=lambda: judge(None)).props("no-caps outline")
+
+
+def _show_evidence(console: Console, alarm: Alarm) -> None:
+    heading("Evidence", 2)
+    root = console.parts.settings.evidence.folder
+    if not root or find_bundle(Path(root).expanduser(), alarm.id) is None:
+        ui.label("No bundle is here: dfd evidence keeps them in evidence.folder, which this server must see too.")
+        _draw(console, alarm)
+        return
+    _, files = bundle_of(console.parts, alarm)
+    ui.link("Download the bundle (ZIP, with hashes)", f"/v1/alarms/{alarm.id}/bundle")
+    for name, words in _PICTURES.items():
+        if name in files:
+            heading(words, 2)
+            with ui.element("div").classes("scroll").props(f'tabindex="0" role="region" aria-label="{words}"'):
+                ui.element("img").props(f'src="/v1/alarms/{alarm.id}/evidence/{name}" alt="{words}"').classes(
+                    "evidence"
+                )
+
+
+def _draw(console: Console, alarm: Alarm) -> None:
+    """The timeline from what Redis knows."""
+    windows = console.parts.alarms.windows(alarm.id)
+    points = [(w.end_s, w.fake_probability) for w in windows if w.fake_probability is not None]
+    if points:
+        lines = {"probability of fake": points}
+        for name in sorted({name for w in windows for name in w.checks}):
+            lines[name] = [(w.end_s, value) for w in windows if (value := w.checks.get(name)) is not None]
+        ui.html(curve(lines, (points[0][0], points[-1][0]), None, "Every check over the stream's time"), sanitize=False)
+
+
+def _state(alarm: Alarm) -> str:
+    return "lasts" if alarm.state is AlarmState.OPEN else f"ended at {format_time(alarm.closed_s or 0.0)}"
+
+
+def _probability(alarm: Alarm) -> str:
+    return "no probability" if alarm.worst_probability is None else f"probability up to {alarm.worst_probability:.2f}"

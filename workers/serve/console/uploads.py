@@ -1,0 +1,134 @@
+"""Files: drop some, see how far they are, sort them, look at one, take the table away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from fastapi import HTTPException, Request
+from nicegui import events, run, ui
+
+from dfd_core.names import format_time, utf8
+from dfd_core.queue.submitted import Entry
+from dfd_core.types import State
+from workers.serve.console.alarms import facts
+from workers.serve.console.pictures import curve
+from workers.serve.console.shell import Console, Visitor, badge, frame
+from workers.serve.files import file_out, submit_content
+from workers.serve.tokens import Role
+
+LIMIT = 1000
+_COLUMNS = ("name", "state", "label", "probability", "length", "reason")
+
+
+def page(console: Console, request: Request) -> None:
+    """The page."""
+    with frame(console, request, "Files", "Files") as visitor:
+        if visitor is None:
+            return
+        _uploader(console, visitor)
+        columns = [{"name": name, "label": name, "field": name, "sortable": True, "align": "left"} for name in _COLUMNS]
+        table = ui.table(columns=columns, rows=[], row_key="id", pagination=25).classes("w-full gap")
+        table.props('aria-label="Submitted files"')
+        table.add_slot(
+            "body-cell-name", '<q-td :props="props"><a :href="`/file/${props.row.id}`">{{ props.row.name }}</a></q-td>'
+        )
+
+        async def refresh() -> None:
+            rows = await run.io_bound(_rows, console)
+            if rows is not None and rows != table.rows:
+                table.rows = rows
+
+        export = ui.button("Export as CSV").props("no-caps")
+        export.on_click(lambda: ui.download.content(_csv(table.rows), "dfd-files.csv", "text/csv"))
+        ui.timer(0.1, refresh, once=True)
+        ui.timer(2.0, refresh)
+
+
+def one(console: Console, request: Request, name: str) -> None:
+    """What was found in one file."""
+    with frame(console, request, "Files", "File") as visitor:
+        if visitor is None:
+            return
+        file = console.parts.bulk.file(name)
+        if file is None:
+            ui.label("No file of that id was submitted, or it was deleted.")
+            return
+        entry = console.parts.bulk.entries_of([file])[0]
+        shown, report = file_out(entry), entry.report or {}
+        facts({"name": shown.name, "SHA-256": shown.sha256, "size": f"{shown.size:,} bytes", "model": shown.model})
+        if shown.label is not None:
+            badge(shown.label)
+        ui.label(_found(entry))
+        points = [(float(at), float(p)) for at, p in report.get("timeline", [])]
+        if points:
+            limits = tuple(report["thresholds"])
+            label = "The highest probability of a face, over the file's time"
+            ui.html(curve({label: points}, (0.0, points[-1][0]), (limits[0], limits[1]), label), sanitize=False)
+            ui.label(f"from 00:00 to {format_time(points[-1][0])}; red: an alarm begins").classes("faint")
+        ui.link("The whole report (JSON)", f"/v1/files/{name}")
+
+
+def _found(entry: Entry) -> str:
+    report = entry.report
+    if report is None:
+        return f"It is {entry.state.value}." + (f" {utf8(entry.reason)}" if entry.reason else "")
+    probability = report.get("fake_probability")
+    told = "no probability" if probability is None else f"probability {probability:.2f}"
+    return f"{report.get('verdict', '')}; {told}" + (f". {utf8(report['reason'])}" if report.get("reason") else "")
+
+
+def _uploader(console: Console, visitor: Visitor) -> None:
+    limit = min(console.parts.settings.bulk.upload_bytes, console.parts.settings.serve.body_bytes)
+
+    async def take(event: events.UploadEventArguments) -> None:
+        if visitor.refused(Role.SUBMIT):
+            return
+        content = await event.file.read()
+        try:
+            await run.io_bound(submit_content, console.parts, event.file.name, content)
+        except HTTPException as refusal:
+            ui.notify(f"{event.file.name}: {refusal.detail}", type="negative")
+        else:
+            ui.notify(f"{event.file.name} waits for its turn.")
+
+    upload = ui.upload(label="Drop videos or pictures here", multiple=True, auto_upload=True, on_upload=take)
+    upload.props(f"max-file-size={limit} bordered flat").classes("w-full")
+    upload.on(
+        "rejected", lambda: ui.notify(f"Larger than {limit / 1e6:.0f} MB: submit its path instead.", type="negative")
+    )
+
+
+def _rows(console: Console) -> list[dict[str, Any]]:
+    bulk = console.parts.bulk
+    return [_row(entry) for entry in bulk.entries_of(bulk.files()[::-1][:LIMIT])]
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    file = file_out(entry, brief=True)
+    progress = "" if file.progress_s is None else f" at {format_time(file.progress_s)}"
+    if file.progress_s is not None and file.duration_s:
+        progress = f" {100 * file.progress_s / file.duration_s:.0f} %"
+    length = None if entry.report is None else entry.report.get("duration_s")
+    reason = file.reason if entry.report is None else entry.report.get("reason")
+    return {
+        "id": file.id,
+        "name": file.name,
+        "state": f"{file.state.value}{progress}",
+        "label": (State.UNKNOWN if file.label is None else file.label).value if entry.report else "",
+        "probability": None if file.fake_probability is None else round(file.fake_probability, 3),
+        "length": None if length is None else format_time(length),
+        "reason": utf8(reason or ""),
+    }
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """The table; what a spreadsheet would take for a formula is quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        values = ["" if row[name] is None else str(row[name]) for name in _COLUMNS]
+        writer.writerow([f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value for value in values])
+    return out.getvalue()
