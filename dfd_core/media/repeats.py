@@ -19,11 +19,11 @@ from dfd_core.types import Float32Array, UInt8Array
 
 BLACK_S, DARK, DARK_SHARE = 2.0, 24.0, 0.98  # for so long so many cells are darker than that, of 255
 FROZEN_S, STILL = 15.0, 0.25  # for longer than encoders go on without a whole picture; of 255, mean over the pixels
-LOOPED_S = 20.0  # in which pictures are held against those of before
+LOOPED_S = 30.0  # in which pictures are held against those of before
 STEP_S = 0.125  # between pictures that are remembered
 LEAST_LAG, MOST_LAG = 16, 2440  # steps: loops of 2 s to 5 min; shorter ones are found by a multiple of their length
-SHARE, SHARE_LEFT = 0.5, 0.25  # of pictures match at one lag, where it is a loop; until it is the second
-ALIKE, NEARER = 0.15, 0.6  # they match: nearer than pictures about a second apart, or the one just before, times this
+SHARE, SHARE_LEFT = 0.6, 0.4  # of pictures match at one lag, where it is a loop; until it is the second
+ALIKE, NEARER = 0.15, 0.5  # they match: nearer than pictures about a second apart, or one step apart, times this
 VAGUE = 0.5  # what matches at this share of all lags tells nothing: a lamp that blinks
 _PIXELS, _CELLS = 256, 16  # a side, of what is made of a picture
 _AROUND = slice(4, 13)  # steps back to pictures about a second before: half to one and a half
@@ -89,7 +89,8 @@ class LoopFinder:
         around = distances[_AROUND][np.isfinite(distances[_AROUND])]
         change = float(around.mean()) if len(around) else 0.0
         if change > _MOVES:
-            before = min(change, float(distances[1]))
+            follows = self._steps[(step - 1) % len(self._steps)] == step - 1
+            before = min(change, float(distances[1])) if follows else 0.0
             self._note(distances < max(ALIKE * change, NEARER * before), time_s)
         row = step % len(self._steps)
         self._pictures[row], self._steps[row] = picture, step
