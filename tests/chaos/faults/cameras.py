@@ -96,7 +96,7 @@ class LossyUdp(Fault):
 
     name = "20 % of the UDP packets lost"
     soaks = False
-    unseen = "windows go on, scored, or told why not"
+    unseen = "windows go on, or the stream is told to be down"
     lasts_s = 20.0
 
     def broken(self, system: System) -> None:
@@ -110,6 +110,7 @@ class LossyUdp(Fault):
 
     def mended(self, system: System) -> None:
         self._came = self._told(system) - self._before
+        self._down = system.watch.value("dfd_stream_up", stream=self._stream) == 0
         self._way.share, self._before = 0.0, self._told(system)
 
     def recovered(self, system: System, scored: float) -> bool:
@@ -118,7 +119,7 @@ class LossyUdp(Fault):
     def after(self, system: System) -> str:
         system.stop("lossy")
         self._way.close()
-        return "" if self._came >= 5 else f"only {self._came:.0f} windows came in {self.lasts_s:.0f} s"
+        return "" if self._down or self._came >= 5 else f"only {self._came:.0f} windows came in {self.lasts_s:.0f} s"
 
     def _told(self, system: System) -> float:
         return system.watch.grown("dfd_windows_total", stream=self._stream)
