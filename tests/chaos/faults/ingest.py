@@ -13,6 +13,7 @@ from tests.chaos.system import System
 class Killed(Fault):
     name = "ingest killed and restarted"
     brief = True
+    recovered_s = 15.0  # two processes of it start, one after the other
 
     def broken(self, system: System) -> None:
         system.kill("ingest")
