@@ -105,6 +105,18 @@ STILLS = {
 }
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_tiff_of_each_compression(tmp_path: Path, compression: str, pages: int) -> None:
+    more = [Image.new("RGB", (160, 96))] * (pages - 1)
+    quality = {"quality": 95} if compression == "jpeg" else {}
+    Image.fromarray(four_corners()).save(
+        tmp_path / "a.tif", compression=compression, save_all=True, append_images=more, **quality
+    )
+    (shown,) = read_frames(str(tmp_path / "a.tif"), "s", SETTINGS)
+    assert difference(shown.image, four_corners()) < 3
+
+
 @EVERY
 @pytest.mark.parametrize("suffix", STILLS)
 def test_pictures_are_turned_and_mirrored(tmp_path: Path, orientation: int, suffix: str) -> None:

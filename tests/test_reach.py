@@ -146,6 +146,24 @@ def test_times_are_those_of_a_player(tmp_path: Path, suffix: str, start_s: float
     assert frames[-1].time_s == pytest.approx(start_s + 5.88, abs=0.2)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("sound_s", [0.0, 6.0])
+def test_what_an_edit_list_leaves_out_is_no_loss(tmp_path: Path, suffix: str, sound_s: float) -> None:
+    whole = film(tmp_path / f"whole{suffix}", sound_s=sound_s, options={"preset": "veryfast"})
+    with av.open(str(whole)) as source, av.open(str(tmp_path / f"a{suffix}"), "w") as sink:
+        copies = {stream.index: sink.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size:
+                if packet.stream.type == "video":  # 1.48 s before what is shown, in the middle of a group
+                    packet.pts, packet.dts = (round(t - 1.48 / packet.time_base) for t in (packet.pts, packet.dts))
+                packet.stream = copies[packet.stream.index]
+                sink.mux(packet)
+    frames, partial, _ = read(tmp_path / f"a{suffix}")
+    assert partial is None
+    assert frames[0].time_s == 0
+    assert frames[-1].time_s == pytest.approx(6 - 1.48 - 0.04, abs=0.13)
+
+
 def two_tracks(path: Path, first: int, second: int, *, default: int | None = None, large: int = 1) -> Path:
     """Two tracks of so many pictures, red and blue; track `large` is larger, `default` alone has the flag."""
     with av.open(str(path), "w") as container:

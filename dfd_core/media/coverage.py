@@ -96,7 +96,7 @@ class Coverage:
         index = packet.stream_index
         ours = index == self._index
         self._place(packet)
-        if packet.pts is not None:
+        if packet.pts is not None and not packet.is_discard:  # by an edit list
             tick_s = self._ticks_s.get(index)
             if tick_s is None:  # a fraction, which takes long to multiply
                 tick_s = self._ticks_s[index] = float(packet.time_base or 0)

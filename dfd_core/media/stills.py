@@ -59,7 +59,7 @@ class Still:
         self._packets = [] if has_tiles(container) else [p for p in container.demux(video) if p.size]
         self._file = path or b"".join(map(bytes, self._packets))
         self._holds = look_into(self._file)
-        self._by_pillow = has_tiles(container) or self._holds.moves
+        self._by_pillow = has_tiles(container) or self._holds.by_pillow
         if has_tiles(container) and path is None:
             raise VideoError(f"{name} is a picture in tiles, which is read from a disk only: download it first.")
         self.orientation: Orientation | None = UPRIGHT if self._by_pillow else self._holds.orientation
@@ -118,9 +118,9 @@ def _first_picture(video: VideoStream, packets: list[Packet[VideoStream]], *, st
 
 @dataclass(frozen=True, slots=True)
 class StillFile:
-    """What a picture file holds: whether it `moves`, how it is turned, and what is not read of it."""
+    """What a picture file holds: whether Pillow is to decode it, how it is turned, and what is not read of it."""
 
-    moves: bool = False
+    by_pillow: bool = False
     orientation: Orientation = UPRIGHT
     unread: str | None = None
 
@@ -132,7 +132,7 @@ def look_into(file: Path | bytes) -> StillFile:
             count = getattr(image, "n_frames", 1)
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
             return StillFile(
-                moves=count > 1 and image.format not in (_MPO, _TIFF),
+                by_pillow=_needs_pillow(image, count),
                 orientation=EXIF[turned - 1] if turned in range(1, 9) else UPRIGHT,
                 unread=_unread(file, image.format, count),
             )
@@ -145,7 +145,7 @@ def decoded(file: Path | bytes, name: str, curve: int) -> Iterator[VideoFrame]:
     time_ms = 0
     try:
         with _opened(file) as image:
-            for picture in ImageSequence.Iterator(image):
+            for picture in [image] if image.format == _TIFF else ImageSequence.Iterator(image):
                 shown = ImageOps.exif_transpose(picture).convert("RGB")
                 frame = VideoFrame.from_ndarray(np.asarray(shown), format="rgb24")
                 frame.pts, frame.time_base, frame.color_trc = time_ms, _MILLISECONDS, curve
@@ -163,6 +163,13 @@ def _opened(file: Path | bytes) -> Iterator[Image.Image]:
     source = io.BytesIO(file) if isinstance(file, bytes) else file
     with warnings.catch_warnings(action="ignore"), Image.open(source) as image:  # warnings of damaged metadata
         yield image
+
+
+def _needs_pillow(image: Image.Image, count: int) -> bool:
+    """Of pictures that move, and of JPEG in TIFF, FFmpeg makes one picture, or false colours."""
+    if image.format == _TIFF:
+        return image.info.get("compression") == "jpeg"
+    return count > 1 and image.format != _MPO
 
 
 def _unread(file: Path | bytes, kind: str | None, count: int) -> str | None:
