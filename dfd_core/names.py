@@ -7,6 +7,7 @@ as the same name.
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import re
 import sys
@@ -46,3 +47,11 @@ def print_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ESCAPED)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server on that address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

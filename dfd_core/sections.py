@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dfd_core.errors import SettingsError
+from dfd_core.names import is_loopback
 
 
 def require(*rules: tuple[bool, str]) -> None:
@@ -92,4 +93,30 @@ class ServeSettings(Section):
             (-1 < self.port <= 65535, "serve.port must be between 0 and 65535"),
             (min(counts) >= 1, "limits of [serve] must be at least 1"),
             (min(self.score_seconds, self.score_timeout_s) > 0, "times of [serve] must be above 0"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings(Section):
+    """Where /metrics is served; port 0 takes a free one, -1 serves none."""
+
+    host: str = "127.0.0.1"  # others need metrics.token_file
+    token_file: str = ""  # lines are the SHA-256 of a token that is to be sent each; empty: none is, on loopback only
+    ingest_port: int = 9461
+    worker_port: int = 9462
+    monitor_port: int = 9460
+    evidence_port: int = 9459
+    forget_s: float = 600.0  # so long after its end, or its removal, the monitor serves a stream's series no more
+
+    def _judge(self) -> None:
+        ports = self.ingest_port, self.worker_port, self.monitor_port, self.evidence_port
+        inside = max(ports) < 0 or is_loopback(self.host)
+        require(
+            (
+                inside or bool(self.token_file),
+                "metrics.host lets others reach /metrics: name a file with the hash of a token in metrics.token_file "
+                "(docs/deploy.md), or leave it at 127.0.0.1",
+            ),
+            (all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"),
+            (self.forget_s >= 0, "metrics.forget_s must not be below 0"),
         )

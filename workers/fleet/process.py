@@ -58,16 +58,16 @@ def work(settings: Settings, errand: Errand, deadline: Deadline) -> None:
     try:
         redis = connect(settings.redis)
         scorer = _resolve(errand.scorer)(settings)
+        registry, port = CollectorRegistry(), settings.metrics.worker_port
+        own_port = port + errand.index if port > 0 else port
+        served = serve_metrics(registry, settings.metrics.host, own_port, settings.metrics.token_file)
     except QueueError as error:
         log.warning("%s", error)
         sys.exit(1)
     except DfdError as error:
         print(one_line(f"dfd: {error}"), file=sys.stderr)
         sys.exit(EXIT_FATAL)
-    registry = CollectorRegistry()
-    port = settings.metrics.worker_port
     GpuCollector(registry)
-    served = serve_metrics(registry, settings.metrics.host, port + errand.index if port > 0 else port)
     make = _bulk_worker if errand.bulk else _window_worker
     busy = partial(_mark, deadline, settings.worker.hang_timeout_s)
     worker = make(_Parts(redis, errand.name, scorer, settings, registry, busy))

@@ -66,7 +66,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         _close(_open_sinks(args, client, _no_count))  # what cannot be written is told before anybody waits
         registry = CollectorRegistry()
         metrics = MonitorMetrics(registry)
-        port = serve_metrics(registry, settings.metrics.host, settings.metrics.monitor_port)
+        port = serve_metrics(
+            registry, settings.metrics.host, settings.metrics.monitor_port, settings.metrics.token_file
+        )
         if port is not None:
             url = f"http://{settings.metrics.host}:{port}/metrics"
             print(metrics_line(url) if args.rows else f"metrics at {url}", file=_chat(args), flush=True)

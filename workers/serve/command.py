@@ -10,12 +10,13 @@ import sys
 import uvicorn
 
 from dfd_core.errors import SettingsError
+from dfd_core.names import is_loopback
 from dfd_core.process.logs import start_logging
 from dfd_core.sections import ServeSettings
 from dfd_core.settings import Settings
 from workers.serve.app import make_app, make_parts
 from workers.serve.console.app import mount
-from workers.serve.tokens import ROLES, is_loopback, new_token
+from workers.serve.tokens import ROLES, new_token
 
 EXAMPLES = """examples:
   dfd serve --redis redis://host:6379/0                  # on http://127.0.0.1:8470, for this machine only

@@ -7,7 +7,6 @@ that was taken out ends that token at once.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import logging
 import os
 import re
@@ -43,14 +42,6 @@ def new_token(role: Role) -> tuple[str, str]:
     """A token that nobody has, and its line for the file."""
     token = PREFIX + secrets.token_urlsafe(32)
     return token, f"{role.word} {_digest(token)}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server on that address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class TokenBook:
