@@ -47,10 +47,9 @@ class MeanScorer:
 
     def __init__(self, settings: Settings, delay_s: float = 0.0):
         self._delay_s = delay_s
-        self.batches, self.ages = [], []
+        self.batches = []
 
-    def score(self, items, max_ages_s):
-        self.ages.append(list(max_ages_s))
+    def score(self, items):
         self.batches.append([item[-1].seq for item in items])
         time.sleep(self._delay_s)
         return [self._score([self._measure(piece) for piece in item]) for item in items]
@@ -92,26 +91,26 @@ class SlowScorer(MeanScorer):
 class HangingScorer(MeanScorer):
     """Sleeps for good on a poisoned segment, like native code that never comes back."""
 
-    def score(self, items, max_ages_s):
+    def score(self, items):
         if any(_poisoned(piece) for item in items for piece in item):
             time.sleep(3600)
-        return super().score(items, max_ages_s)
+        return super().score(items)
 
 
 class DyingScorer(MeanScorer):
     """A poisoned segment ends its process, as a fault of native code does."""
 
-    def score(self, items, max_ages_s):
+    def score(self, items):
         if any(_poisoned(piece) for item in items for piece in item):
             os.kill(os.getpid(), signal.SIGSEGV)
-        return super().score(items, max_ages_s)
+        return super().score(items)
 
 
 class RaisingScorer(MeanScorer):
-    def score(self, items, max_ages_s):
+    def score(self, items):
         if any(_poisoned(piece) for item in items for piece in item):
             raise RuntimeError("a poisoned crop\nand more")
-        return super().score(items, max_ages_s)
+        return super().score(items)
 
 
 def _poisoned(piece):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,16 +109,12 @@ def test_batching_changes_no_score(model: LoadedModel) -> None:
 
 
 def test_not_scorable_has_a_reason_and_no_probability(model: LoadedModel) -> None:
-    none, dark, stale = Scorer(model).score(
-        [[segment(0, faces=0)], [segment(1, dark=True)], [segment(2)]], max_ages_s=[None, None, 10.0]
-    )
-    assert [r.outcome for r, _ in (none, dark, stale)] == [Outcome.NOT_SCORABLE] * 3
+    none, dark = Scorer(model).score([[segment(0, faces=0)], [segment(1, dark=True)]])
+    assert [r.outcome for r, _ in (none, dark)] == [Outcome.NOT_SCORABLE] * 2
     assert none[0].reason == NO_FACE
     assert dark[0].reason is not None
     assert dark[0].reason.startswith("too dark")
     assert dark[0].scores[0].fake_probability is None
-    assert stale[0].reason is not None
-    assert stale[0].reason.startswith("stale")
 
 
 def test_a_face_counts_from_when_it_is_seen(model: LoadedModel) -> None:
@@ -130,12 +125,6 @@ def test_a_face_counts_from_when_it_is_seen(model: LoadedModel) -> None:
 
 def test_nothing_to_score(model: LoadedModel) -> None:
     assert Scorer(model).score([]) == []
-
-
-def test_fresh_live_windows_are_not_stale(model: LoadedModel) -> None:
-    now = replace(segment(0), captured_at_s=time.time())
-    ((result, _),) = Scorer(model).score([[now]], max_ages_s=[60.0])
-    assert result.outcome is Outcome.SCORED
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rq import SimpleWorker, Worker
@@ -14,7 +15,7 @@ from dfd_core.queue.poison import KEPT, kept_windows, set_aside
 from dfd_core.settings import QueueSettings, Settings, WorkerSettings
 from dfd_core.types import Outcome, Window
 from tests.fixtures_worker import Rig
-from tests.standins import POISON, RaisingScorer, segment, windows
+from tests.standins import POISON, MeanScorer, RaisingScorer, segment, windows
 from workers.fleet.recovery import Recovery
 from workers.windows import jobs
 from workers.windows.jobs import score_jobs
@@ -33,8 +34,6 @@ def test_windows_of_several_streams_are_scored_in_one_batch(rig):
     rig.work()
     results, count = rig.results()
     assert rig.scorer.batches == [[0, 1, 2, 0, 1]]
-    stale_s = QueueSettings().stale_s
-    assert rig.scorer.ages == [[stale_s, stale_s, stale_s, None, None]]  # only live windows go stale
     assert count == 5
     assert {r.outcome for r in results.values()} == {Outcome.SCORED}
     assert results["cam", 2].scores[0].fake_probability == pytest.approx(1.5 / 255)
@@ -43,20 +42,36 @@ def test_windows_of_several_streams_are_scored_in_one_batch(rig):
     assert len(rig.redis.keys("dfd:features:*")) == 5
 
 
-def test_a_stale_window_costs_no_scoring_and_the_next_is_scored_on_what_remains(rig):
-    old, new = windows(2)[0], Window(tuple(segment(seq) for seq in range(2)))
+@pytest.mark.parametrize("live", [True, False])
+def test_a_stale_live_window_costs_no_scoring_and_the_next_is_scored_on_what_remains(rig, live):
+    old, new = windows(2)
     long_ago = replace(old.segments[0], captured_at_s=time.time() - QueueSettings().stale_s - 1)
-    publisher = rig.publish([Window((long_ago,))])
+    publisher = rig.publish([Window((long_ago,))], live=live)
     rig.work()
     publisher.publish(new)
     rig.work()
     results, count = rig.results()
     assert count == 2
-    assert results["cam", 0].outcome == Outcome.NOT_SCORABLE
-    assert results["cam", 0].reason == "stale: its newest frame is older than 15 s"
-    assert rig.scorer.batches == [[1]]
-    assert results["cam", 1].scores[0].fake_probability == pytest.approx(1 / 255)
+    assert results["cam", 0].outcome == (Outcome.NOT_SCORABLE if live else Outcome.SCORED)
+    assert results["cam", 0].reason == ("stale: its newest frame is older than 15 s" if live else None)
+    assert rig.scorer.batches == ([[1]] if live else [[0], [1]])
+    assert results["cam", 1].scores[0].fake_probability == pytest.approx((1 if live else 0.5) / 255)
     assert rig.redis.keys("dfd:segment:*") == []
+
+
+def test_what_was_measured_is_told_however_long_it_took(rig, monkeypatch):
+    class Late(MeanScorer):
+        def score(self, items):
+            clock.now += QueueSettings().stale_s
+            return super().score(items)
+
+    rig = Rig(rig.redis, Late(Settings()))
+    clock = SimpleNamespace(now=time.time())
+    monkeypatch.setattr("workers.windows.scoring.time", SimpleNamespace(time=lambda: clock.now))
+    rig.publish(windows(2))
+    rig.work()
+    results, _ = rig.results()
+    assert {r.outcome for r in results.values()} == {Outcome.SCORED}
 
 
 def test_the_life_of_a_job_is_that_of_rq(rig):

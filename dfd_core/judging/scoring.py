@@ -17,7 +17,7 @@ from dfd_core.checks.noise import Noise
 from dfd_core.checks.quality import QualityMeasure
 from dfd_core.checks.temporal import Temporal
 from dfd_core.checks.texture import Texture
-from dfd_core.judging.fusion import LEADING, STALE, Fusion, Gates, Quality
+from dfd_core.judging.fusion import LEADING, Fusion, Gates, Quality
 from dfd_core.models.runtime import LoadedModel, load_model
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array, Outcome, Segment, SegmentFeatures, Thresholds, WindowResult, WindowScore
@@ -79,20 +79,16 @@ class Scorer:
         """What the model card recommends."""
         return self._model.card.thresholds
 
-    def score(
-        self, items: Sequence[ScoringItem], max_ages_s: Sequence[float | None] | None = None
-    ) -> list[tuple[WindowResult, SegmentFeatures]]:
+    def score(self, items: Sequence[ScoringItem]) -> list[tuple[WindowResult, SegmentFeatures]]:
         """For each window its result, and the features of its newest segment for the caller to keep.
 
-        All crops that were not measured before go through the network together. A window whose newest frame is older
-        than its entry of `max_ages_s` (seconds; None: any age) is not scorable, "stale".
+        All crops that were not measured before go through the network together.
         """
         features = self._measure([s for item in items for s in item if isinstance(s, Segment)])
-        ages = max_ages_s or [None] * len(items)
         scored = []
-        for item, max_age_s in zip(items, ages, strict=True):
+        for item in items:
             window = [features[id(s)] if isinstance(s, Segment) else s for s in item]
-            scored.append((self._judge(window, max_age_s), window[-1]))
+            scored.append((self._judge(window), window[-1]))
         return scored
 
     def _measure(self, segments: Sequence[Segment]) -> dict[int, SegmentFeatures]:
@@ -119,15 +115,11 @@ class Scorer:
             for s in segments
         ]
 
-    def _judge(self, window: Sequence[SegmentFeatures], max_age_s: float | None) -> WindowResult:
+    def _judge(self, window: Sequence[SegmentFeatures]) -> WindowResult:
         newest, now_s = window[-1], time.time()
-        scores: tuple[WindowScore, ...] = ()
+        tracks = [track for track, rows in newest.tracks.items() if np.isfinite(rows[:, _QUALITY]).any()]
+        scores = tuple(self._score_track(track, window, now_s) for track in tracks)
         reason: str | None = NO_FACE
-        if max_age_s is not None and now_s - newest.captured_at_s > max_age_s:
-            reason = f"{STALE}: its newest frame is older than {max_age_s:.0f} s"
-        else:
-            tracks = [track for track, rows in newest.tracks.items() if np.isfinite(rows[:, _QUALITY]).any()]
-            scores = tuple(self._score_track(track, window, now_s) for track in tracks)
         if scores:
             reason = next((None for s in scores if s.fake_probability is not None), scores[0].reason)
         return WindowResult(

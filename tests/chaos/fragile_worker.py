@@ -26,11 +26,11 @@ class Fragile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scorer, name)
 
-    def score(self, items: Sequence[Any], max_ages_s: Sequence[float | None]) -> Any:
+    def score(self, items: Sequence[Any]) -> Any:
         segments = [piece for item in items for piece in item if isinstance(piece, Segment)]
         if any(track.crops.min() == track.crops.max() == POISON for segment in segments for track in segment.tracks):
             os.kill(os.getpid(), signal.SIGSEGV)
-        return self._scorer.score(items, max_ages_s)
+        return self._scorer.score(items)
 
 
 def load_fragile_scorer(settings: Settings) -> Fragile:

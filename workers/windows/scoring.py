@@ -38,7 +38,7 @@ class WindowScorer(Protocol):
         """What the model card recommends."""
         ...
 
-    def score(self, items: Sequence[Sequence[Piece]], max_ages_s: Sequence[float | None]) -> list[Scored]:
+    def score(self, items: Sequence[Sequence[Piece]]) -> list[Scored]:
         """One result and the newest segment's features for each item of segments, oldest first."""
         ...
 
@@ -81,8 +81,7 @@ class BatchScorer:
             return [_first(_attempt(partial(self._score_now, [w]))) for w in windows]
 
     def _score_now(self, windows: Sequence[LoadedWindow]) -> list[Scored]:
-        ages = [self._settings.stale_s if w.header.live else None for w in windows]
-        return self._scorer.score([w.pieces for w in windows], ages)
+        return self._scorer.score([w.pieces for w in windows])
 
     def _settle(self, settled: Sequence[tuple[WindowHeader, WindowResult, bytes]]) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
@@ -120,7 +119,8 @@ def _first(scored: list[Scored] | Exception) -> Scored | Exception:
 def _lost(window: LoadedWindow, stale_s: float) -> WindowResult | None:
     """The result of a window that cannot be scored any more; None for one that can.
 
-    A stale one is not measured either: where too much comes, its time is for those that can still be scored.
+    A stale one is not measured: where too much comes, that time is for others. One that is measured is told, however
+    long that takes, for else a slow worker would tell of none.
     """
     waited_s = time.time() - window.header.captured_at_s
     if window.error is not None:
