@@ -138,7 +138,11 @@ def _wished(args: argparse.Namespace, settings: Settings) -> StreamSpec:
     if args.live:
         table["live"] = args.live == "true"
     table["labels"] = _labels(args.label)
-    spec = read_stream(args.name, table, settings, f"`dfd streams add {args.name}`")
+    return without_secret(read_stream(args.name, table, settings, f"`dfd streams add {args.name}`"))
+
+
+def without_secret(spec: StreamSpec) -> StreamSpec:
+    """`spec`, fit to be kept in Redis; SettingsError where its URL holds what is not for everybody."""
     if spec.url and redact(spec.url) != spec.url and not spec.url.startswith("synthetic://"):
         raise SettingsError(
             "The URL has a user, a password or a query, which all who read Redis could see: "
