@@ -11,6 +11,10 @@ import subprocess
 import pytest
 
 from dfd_core.errors import QueueError
+from dfd_core.judging.report import Report
+from dfd_core.reporting.page import PageRow, html_page
+from dfd_core.settings import Settings
+from dfd_core.types import State
 from tests.clips import write_clip
 from tests.fixtures_bulk import Rig
 from workers.bulk import results
@@ -122,3 +126,12 @@ def test_columns_of_the_manifest_come_back_in_every_format(rig, clip, tmp_path, 
     assert "needs a header with a column 'file'" in capsys.readouterr().err
     assert rig.dfd("submit") == 1
     assert "There is no video or image to submit" in capsys.readouterr().err
+
+
+def test_no_name_in_the_page_looks_like_another():
+    name = "a\u202egpj.exe\n\x1b[2J.mp4"
+    text = html_page(
+        [PageRow(name, Report(name, State.UNKNOWN, "not scorable", reason=f"{name} is empty."))], Settings()
+    )
+    assert not {"\u202e", "\x1b"} & set(text)
+    assert "a\\u202egpj.exe" in text

@@ -62,7 +62,8 @@ def _check_header(path: Path, names: list[str], needed: Collection[str], own: Co
     if missing:
         wanted = " and ".join(f"a column '{name}'" for name in needed)
         raise DataError(
-            f"The manifest {path} lacks the column {' and '.join(missing)}: it needs a header with {wanted}."
+            f"The manifest {path} lacks the column {' and '.join(missing)}: it needs a header with {wanted}, "
+            "commas between columns, and UTF-8."
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dfd_core.judging.report import Report
 from dfd_core.models.store import SHIPPED, model_folder, model_name, read_card
-from dfd_core.names import format_time
+from dfd_core.names import format_time, one_line
 from dfd_core.reporting.report import Picture, words_of
 from dfd_core.settings import Settings
 from dfd_core.types import State
@@ -103,10 +103,16 @@ def cards_of(models: Collection[str], settings: Settings) -> list[tuple[str, str
 
 
 def _environment() -> Environment:
-    made = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    loader = FileSystemLoader(Path(__file__).parent)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_text)
     made.filters["time"] = format_time
     made.filters["probability"] = lambda value: "-" if value is None else f"{value:.2f}"
     return made
+
+
+def _text(value: object) -> object:
+    """Text without control characters and what turns its direction, but with its lines."""
+    return "\n".join(map(one_line, value.split("\n"))) if isinstance(value, str) else value
 
 
 def _tiles(rows: Sequence[PageRow]) -> list[tuple[str, str]]:
