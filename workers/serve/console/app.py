@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import FastAPI, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from nicegui import app as nicegui_app
 from nicegui import ui
+from redis.exceptions import RedisError
 
 from dfd_core.queue.connection import open_client
 from workers.serve.console import alarms, model, streams, uploads
 from workers.serve.console.shell import Console
 from workers.serve.console.wall import Wall
 from workers.serve.parts import COOKIE, Parts
-from workers.serve.problems import refusal
+from workers.serve.problems import AWAY, refusal
 
 _LOGIN = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>dfd: token</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>:root{color-scheme:light dark}
@@ -53,27 +55,35 @@ def mount(app: FastAPI, parts: Parts) -> None:
     ui.run_with(app, title="dfd", dark=None, show_welcome_message=False)
 
 
+def _shown(page: Callable[..., None], *words: object) -> None:
+    """A page, or what there is of it and a sentence where Redis is away."""
+    try:
+        page(*words)
+    except RedisError:
+        ui.label(AWAY).classes("error").props("role=alert")
+
+
 def _add_pages(console: Console) -> None:
     @ui.page("/")
     def home(request: Request) -> None:
-        streams.page(console, request)
+        _shown(streams.page, console, request)
 
     @ui.page("/alarms")
     def all_alarms(request: Request) -> None:
-        alarms.index(console, request)
+        _shown(alarms.index, console, request)
 
     @ui.page("/alarm/{name}")
     def one_alarm(request: Request, name: str) -> None:
-        alarms.page(console, request, name)
+        _shown(alarms.page, console, request, name)
 
     @ui.page("/files")
     def all_files(request: Request) -> None:
-        uploads.page(console, request)
+        _shown(uploads.page, console, request)
 
     @ui.page("/file/{name}")
     def one_file(request: Request, name: str) -> None:
-        uploads.one(console, request, name)
+        _shown(uploads.one, console, request, name)
 
     @ui.page("/model")
     def the_model(request: Request) -> None:
-        model.page(console, request)
+        _shown(model.page, console, request)

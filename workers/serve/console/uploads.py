@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 from nicegui import events, run, ui
+from redis.exceptions import RedisError
 
 from dfd_core.names import format_time, utf8
 from dfd_core.queue.submitted import Entry
@@ -16,6 +17,7 @@ from workers.serve.console.alarms import facts
 from workers.serve.console.pictures import curve
 from workers.serve.console.shell import Console, Visitor, badge, frame
 from workers.serve.files import file_out, submit_content
+from workers.serve.problems import AWAY
 from workers.serve.tokens import Role
 
 LIMIT = 1000
@@ -36,7 +38,10 @@ def page(console: Console, request: Request) -> None:
         )
 
         async def refresh() -> None:
-            rows = await run.io_bound(_rows, console)
+            try:
+                rows = await run.io_bound(_rows, console)
+            except RedisError:
+                return  # what is shown is of before
             if rows is not None and rows != table.rows:
                 table.rows = rows
 
@@ -88,6 +93,8 @@ def _uploader(console: Console, visitor: Visitor) -> None:
         content = await event.file.read()
         try:
             await run.io_bound(submit_content, console.parts, event.file.name, content)
+        except RedisError:
+            ui.notify(f"{event.file.name}: {AWAY}", type="negative")
         except HTTPException as refusal:
             ui.notify(f"{event.file.name}: {refusal.detail}", type="negative")
         else:
