@@ -7,23 +7,25 @@ import sys
 import threading
 from pathlib import Path
 
+from dfd_core.media import stream_name
 from ingest.sources.synthetic import Scene, render_synthetic
 from tests.chaos.metrics import wait_until
 from tests.chaos.system import LOST, System
 
 PAUSE_S = 15.0  # between two readings
-TOLD_S = 120.0  # by when the last verdict is there
+TOLD_S = 240.0  # by when its verdict is there: live windows come first
 ALIKE = 0.02  # probabilities of one file
 
 
 class Files(threading.Thread):
-    """Reads one until `stop`; each reading that ended well must have told one verdict, the same one each time."""
+    """Reads one until `stop`, again once it has its verdict; each reading must have told one, the same one each time."""
 
     def __init__(self, system: System) -> None:
         super().__init__(daemon=True)
         self.read = self.failed = 0
         self._system, self._stop_it = system, threading.Event()
         self._path = Path(system.folder, "film.mp4")
+        self._stream = stream_name(str(self._path))
         render_synthetic(self._path, Scene(duration=12.0, fake_from=0.0, size=(480, 270), fps=8, seed=7))
 
     def run(self) -> None:
@@ -34,12 +36,12 @@ class Files(threading.Thread):
                     command, stdout=log, stderr=log, env=self._system.environment(), check=False
                 ).returncode
                 self.read, self.failed = self.read + (code == 0), self.failed + (code != 0)
+                wait_until(lambda: len(self._ends()) >= self.read, TOLD_S)
 
     def stop(self) -> None:
-        """Wait for the reading that is under way, and for what it comes to."""
+        """Wait for the reading that is under way, and for its verdict."""
         self._stop_it.set()
         self.join()
-        wait_until(lambda: len(self._ends()) >= self.read, TOLD_S)
 
     def wrong(self) -> list[str]:
         """What was lost of them."""
@@ -54,9 +56,9 @@ class Files(threading.Thread):
         if len(told) != len(whole) or (told and max(told) - min(told) > ALIKE):
             wrong.append(f"probabilities of one file differ: {sorted(told)}")
         for outcome in LOST:
-            if lost := self._system.watch.grown("dfd_windows_total", stream=self._path.stem, outcome=outcome):
+            if lost := self._system.watch.grown("dfd_windows_total", stream=self._stream, outcome=outcome):
                 wrong.append(f"{lost:.0f} windows of files {outcome}")
         return wrong
 
     def _ends(self) -> list[dict[str, object]]:
-        return [line for line in self._system.written() if line["event"] == "end" and line["stream"] == self._path.stem]
+        return [line for line in self._system.written() if line["event"] == "end" and line["stream"] == self._stream]
