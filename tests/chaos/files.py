@@ -18,7 +18,7 @@ ALIKE = 0.02  # probabilities of one file
 
 
 class Files(threading.Thread):
-    """Reads one until `stop`, again once it has its verdict; each reading must have told one, the same one each time."""
+    """Reads one until `stop`, again once it has its verdict; each reading must have told the same one."""
 
     def __init__(self, system: System) -> None:
         super().__init__(daemon=True)
