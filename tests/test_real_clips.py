@@ -241,7 +241,7 @@ def test_groups_that_show_one_person_are_linked_and_kept_together(
         ("ann", "person ann"), ("ann", "person ann"), ("s1", "GRID"), ("ben", "person ann")
     ]  # fmt: skip
     (tmp_path / "links.csv").write_text("group\nann\n")
-    with pytest.raises(DataError, match="needs rows, and the columns group and person"):
+    with pytest.raises(DataError, match="lacks the column person"):
         layout_named("clips").files(tmp_path)
     assert main(["data", "duplicates", str(data), "--links", str(tmp_path / "no" / "links.csv")]) == 1
     assert "cannot be written" in capsys.readouterr().err
