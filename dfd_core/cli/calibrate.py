@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from dfd_core.cli.false_alarms import fitted_to_false_alarms
 from dfd_core.console import PlainConsole
 from dfd_core.detector import score_source
 from dfd_core.errors import DataError, VideoError
@@ -22,6 +23,7 @@ from dfd_core.types import WindowResult
 EXAMPLES = """examples:
   dfd calibrate rtsp://lobby-cam/main --seconds 600 --out thresholds.toml
   dfd calibrate monday.mp4 --stream lobby-cam-main --out thresholds.toml
+  dfd calibrate lobby-cam-main --false-alarms --redis URL --out thresholds.toml   # what people called false alarms
   dfd watch rtsp://lobby-cam/main --set verdict.thresholds=thresholds.toml
 
 The longer the footage, and the more of what the camera sees on ordinary days is in it, the better. What the file says
@@ -35,11 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the stream, or a recording of it; real faces only")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.toml", help="where thresholds are kept")
     parser.add_argument("--stream", help="its name (default: as dfd watch names SOURCE)")
+    parser.add_argument(
+        "--false-alarms", action="store_true", help="SOURCE names a stream: raise its threshold above its false alarms"
+    )
     parser.add_argument("--seconds", type=float, help="how much of it to look at (default: all; needed for live ones)")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Score the footage, fit, and write."""
+    if args.false_alarms:
+        return _raise(args.source, args.out, settings)
     live = found_live(args.source, settings.video)
     if live and args.seconds is None:
         raise DataError("A live stream has no end: say with --seconds how much of it to look at.")
@@ -60,6 +67,21 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     )
     if length_s < _SHORT_S:
         print(f"Less than {_SHORT_S / 60:.0f} minutes say little about ordinary days: give it more.", file=sys.stderr)
+    return 0
+
+
+def _raise(stream: str, out: Path, settings: Settings) -> int:
+    """Never lower: what other footage asked for holds too."""
+    known = read_thresholds(out) if out.exists() else {}
+    own, count = fitted_to_false_alarms(stream, settings)
+    if stream in known and known[stream].enter >= own.enter:
+        print(f"{stream}: its threshold of {known[stream].enter:.3f} is above what {count} false alarms ask for.")
+        return 0
+    write_thresholds(out, {**known, stream: own})
+    print(
+        f"{stream}: an alarm begins at {own.enter:.3f} and ends below {own.exit:.3f}, above {count} false alarms. "
+        f"Written to {out}. It finds fewer fakes, too."
+    )
     return 0
 
 

@@ -58,7 +58,7 @@ def known(parts: Parts, id: str) -> Alarm:
 
 @router.patch("/v1/alarms/{id}", dependencies=OPERATE)
 def review(parts: Given, id: Id, judgement: Judgement) -> AlarmOut:
-    """Say whether it was right, and why."""
+    """Say whether it was right, and why; `dfd calibrate --false-alarms` learns from the false ones."""
     alarm = parts.alarms.review(id, judgement.review, judgement.note)
     if alarm is None:
         raise refusal(404, _GONE)
