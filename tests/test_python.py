@@ -109,7 +109,7 @@ def test_a_watched_file_gives_its_windows_and_verdicts(detector: Detector, clip:
     seen = list(detector.watch(clip))
     assert [observation.result.seq for observation in seen] == [0, 1, 2]
     assert tuple(v for observation in seen for v in observation.verdicts) == detector.score(clip).verdicts
-    with pytest.raises(VideoError, match="no file"):
+    with pytest.raises(VideoError, match="is not there"):
         list(detector.watch("missing.mp4"))
 
 
