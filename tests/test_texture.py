@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfd_core.checks.texture import STRIDE, Texture
+from dfd_core.checks.texture import STRIDE, Texture, looks, view_of
 from dfd_core.judging.scoring import Scorer
 from dfd_core.models.runtime import load_model
 from dfd_core.settings import ModelSettings
-from dfd_core.types import FaceTrack, UInt8Array
+from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 from tests.fixtures_faces import clip_set, pages_of_clips
 from tests.keras_process import KerasProcess
 from tests.test_trainer import run_commands
@@ -69,6 +69,45 @@ def test_from_windows_to_a_model_with_texture(
     assert seen == [[0, 1 + STRIDE], []]  # every fourth that is there; frame 1 is not
     assert check.score(measured[1]) is None
     assert 0 < (check.score(measured[0]) or 0) < 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "views", "expected"),
+    [
+        (0, 2, []),
+        (1, 1, [(0, 0)]),
+        (1, 2, [(0, 0), (0, 1)]),
+        (2, 2, [(0, 0), (1, 1)]),
+        (5, 2, [(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)]),
+    ],
+)
+def test_views_take_turns(frames: int, views: int, expected: list[tuple[int, int]]) -> None:
+    assert looks(frames, views) == expected
+
+
+def test_a_view_shows_the_middle_of_the_crop() -> None:
+    crop = np.arange(160 * 160 * 3, dtype=np.uint32).astype(np.uint8).reshape(160, 160, 3)
+    assert np.array_equal(view_of(crop, 0), crop)
+    assert np.array_equal(view_of(crop, 1), crop[30:130, 30:130])
+
+
+class Sides:
+    """A network of two views: it says how bright the picture is, in one view as it is, in the other doubled."""
+
+    name = "sides"
+
+    def run(self, images: UInt8Array) -> dict[str, Float32Array]:
+        means = images.reshape(len(images), -1).mean(axis=1) if len(images) else np.zeros(0)
+        return {"logit": np.stack([means, 2 * means], axis=1).astype(np.float32)}
+
+
+def test_each_look_has_the_logit_of_its_view() -> None:
+    crops = np.repeat(np.arange(1, 10, dtype=np.uint8), 64 * 64 * 3).reshape(9, 64, 64, 3)
+    track = FaceTrack(0, np.zeros((9, 4), np.float32), np.full((9, 6, 2), 40, np.float32), crops, 64)
+    picture = FaceTrack(0, np.zeros((1, 4), np.float32), np.full((1, 6, 2), 40, np.float32), crops[:1], 64)
+    film, still = Texture(Sides(), 64).features([track, picture])
+    assert film[::STRIDE, 0].tolist() == [1, 2 * 5, 9]
+    assert still[0, 0] == pytest.approx(1.5)  # both views of the one frame
 
 
 def track_of(pool: FacePool, frames: int, absent: int) -> FaceTrack:

@@ -14,38 +14,68 @@ from collections.abc import Sequence
 import numpy as np
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.errors import ModelError
 from dfd_core.models.network import LOGIT, Runtime
-from dfd_core.types import FaceTrack, Float32Array
+from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
 STRIDE = 4  # one in so many frames is looked at: neighbours look alike
+VIEWS = (
+    1.0,
+    1.0 / 1.6,
+)  # shares of the side of the crop, by turns: 1.6 face boxes, and one, which shows the face finer
+
+
+def looks(frames: int, views: int) -> list[tuple[int, int]]:
+    """Which of `frames` is looked at in which of `views`: by turns, and a frame in several where there are too few."""
+    return [(n % frames, n % views) for n in range(max(frames, views))] if frames else []
+
+
+def view_of(crop: UInt8Array, view: int) -> UInt8Array:
+    """The middle of `crop` uint8 (S, S, 3) that a view shows."""
+    side = crop.shape[0]
+    kept = round(side * VIEWS[view])
+    first = (side - kept) // 2
+    return crop[first : first + kept, first : first + kept]
 
 
 class Texture:
-    """Logit of every fourth crop; a window's score is the sigmoid of their mean."""
+    """Logit of every fourth crop, in views by turns; a window's score is the sigmoid of their mean."""
 
     name = "texture"
     columns: tuple[str, ...] = ("logit",)
 
     def __init__(self, network: Runtime, size: int) -> None:
-        """`network` takes crops of `size` px."""
+        """`network` takes crops of `size` px, and gives a logit a view; ModelError where it has too many."""
         self._network, self._size = network, size
+        self._views = self._logits([]).shape[1]
+        if self._views > len(VIEWS):
+            raise ModelError(
+                f"The texture of the model has {self._views} views, this dfd knows {len(VIEWS)}: update dfd."
+            )
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
         """The chosen crops of all tracks go through the network together."""
         chosen = [np.flatnonzero(track.present)[::STRIDE] for track in tracks]
+        looked = [[(own[n], view) for n, view in looks(len(own), self._views)] for own in chosen]
         images = [
-            network_input(track.crops[row], self._size)
-            for track, own in zip(tracks, chosen, strict=True)
-            for row in own
+            network_input(view_of(track.crops[row], view), self._size)
+            for track, own in zip(tracks, looked, strict=True)
+            for row, view in own
         ]
-        stacked = np.stack(images) if images else np.zeros((0, self._size, self._size, 3), np.uint8)
-        logits = self._network.run(stacked)[LOGIT].reshape(len(images))
-        measured = []
-        for track, own in zip(tracks, chosen, strict=True):
-            rows = np.full((len(track.boxes), 1), np.nan, np.float32)
-            rows[own, 0], logits = logits[: len(own)], logits[len(own) :]
+        logits, measured = self._logits(images), []
+        for track, own in zip(tracks, looked, strict=True):
+            found: dict[int, list[float]] = {}
+            for (row, view), given in zip(own, logits, strict=False):
+                found.setdefault(int(row), []).append(float(given[view]))
+            logits, rows = logits[len(own) :], np.full((len(track.boxes), 1), np.nan, np.float32)
+            for row, values in found.items():
+                rows[row, 0] = np.mean(values)
             measured.append(rows)
         return measured
+
+    def _logits(self, images: Sequence[UInt8Array]) -> Float32Array:
+        stacked = np.stack(images) if images else np.zeros((0, self._size, self._size, 3), np.uint8)
+        return self._network.run(stacked)[LOGIT]
 
     def score(self, features: Float32Array) -> float | None:
         """Mean logit as a probability; None where no frame was looked at."""

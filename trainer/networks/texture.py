@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from dfd_core.models.litert import LiteRuntime
@@ -31,8 +33,10 @@ class Head:
     offset: float
 
 
-def texture_network(size: int, head: Head | None = None) -> keras.Model:
-    """Float32 (B, size, size, 3) RGB in 0..255 to `logit` float32 (B, 1), 0 without a head; weights are ImageNet's.
+def texture_network(size: int, heads: Sequence[Head] = ()) -> keras.Model:
+    """Float32 (B, size, size, 3) RGB in 0..255 to `logit` float32 (B, K) of K heads, or to the statistics without one.
+
+    Weights are ImageNet's.
 
     DataError where those are not installed.
     """
@@ -41,11 +45,13 @@ def texture_network(size: int, head: Head | None = None) -> keras.Model:
     whole = keras.Model(image, trunk.features(trunk.normalise(image)))
     taps = [RegionStatistics(name=f"of_{name}")(whole.get_layer(name).output) for name in TAPS]
     statistics = layers.Concatenate(name=_STATISTICS, dtype="float32")(taps)
-    discriminant = Discriminant(name=_LOGIT)
-    model = keras.Model(image, discriminant(statistics), name="texture")
+    discriminants = [Discriminant(name=f"view_{n}") for n in range(len(heads))]
+    logits = [discriminant(statistics) for discriminant in discriminants]
+    output = layers.Concatenate(name=_LOGIT, dtype="float32")(logits) if heads else statistics
+    model = keras.Model(image, output, name="texture")
     trunk.load(model)
-    if head is not None:
-        offset = keras.ops.convert_to_numpy(keras.ops.reshape(head.offset, (1,)))
+    for discriminant, head in zip(discriminants, heads, strict=True):
+        offset = np.array([head.offset], np.float32)
         discriminant.set_weights([head.mean, head.scale, head.direction[:, None], offset])
     return model
 
@@ -55,12 +61,12 @@ def statistics_runtime(size: int, threads: int) -> LiteRuntime:
     network = texture_network(size)
     with tempfile.TemporaryDirectory(prefix="dfd-") as folder:
         path = Path(folder) / TEXTURE_LITERT_FILE
-        path.write_bytes(to_litert(keras.Model(network.input, network.get_layer(_STATISTICS).output)))
+        path.write_bytes(to_litert(network))
         return LiteRuntime(path, ModelInput(size=size), threads)
 
 
-def write_texture(folder: Path, size: int, head: Head) -> None:
-    """Put the network with this head into a model folder, whose card is then to be written anew."""
-    network = texture_network(size, head)
+def write_texture(folder: Path, size: int, heads: Sequence[Head]) -> None:
+    """Put the network with these heads, one a view, into a model folder, whose card is then to be written anew."""
+    network = texture_network(size, heads)
     network.save(folder / TEXTURE_KERAS_FILE)
     (folder / TEXTURE_LITERT_FILE).write_bytes(to_litert(network))

@@ -7,6 +7,8 @@ classes (nuisance attribute projection, softly: Solomonoff et al., ICASSP 2005).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dfd_core.models.statistics import standardised
@@ -46,6 +48,12 @@ def fit_head(statistics: Float32Array, pool: FacePool, nuisance: tuple[Float32Ar
 def logits_of(head: Head, statistics: Float32Array) -> Float32Array:
     """Logits float32 (N,) of statistics (N, D)."""
     return standardised(statistics, head.mean, head.scale) @ head.direction + np.float32(head.offset)
+
+
+def mean_logits(heads: Sequence[Head], statistics: Float32Array) -> Float32Array:
+    """Mean logit float32 (N,) of heads, each of its view's statistics (N, K, D)."""
+    voices = [logits_of(head, statistics[:, n]) for n, head in enumerate(heads)]
+    return np.asarray(np.mean(voices, axis=0), np.float32)
 
 
 def _spread_of(nuisance: tuple[Float32Array, Float32Array], mean: Float32Array, scale: Float32Array) -> Float64Array:

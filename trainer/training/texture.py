@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import Progress
 
 from dfd_core.checks.appearance import network_input
-from dfd_core.checks.texture import STRIDE, Texture
+from dfd_core.checks.texture import STRIDE, VIEWS, Texture, looks, view_of
 from dfd_core.console import PlainConsole
 from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import read_card, write_card
@@ -34,6 +34,7 @@ Nothing of the network is trained but one linear layer, in closed form: minutes.
 for each fold, with the check of the others, and report.json, with the texture alone on methods, pages and people that
 it has not seen."""
 
+Nuisance = tuple[Float32Array, Float32Array]  # statistics before and after a change that says nothing
 _TOGETHER = 32  # faces go through the network together
 _RELIT, _RELIT_SEED = 700, 1  # faces whose statistics in other colours are measured
 
@@ -53,21 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Measure the statistics of all faces, and fit."""
     card, pool = read_card(args.model), pool_of(args.data)
-    statistics, nuisance = _measured(pool, card.input.size, args.threads)
+    statistics, nuisances = _measured(pool, card.input.size, args.threads)
 
     def fit(faces: FacePool, out: Path) -> Callable[[FacePool, Sequence[int]], list[Row]]:
         from trainer.networks.texture import write_texture
-        from trainer.training.discriminant import fit_head, logits_of
+        from trainer.training.discriminant import fit_head, mean_logits
 
         trained = faces.only(faces.splits == TRAIN)
-        head = fit_head(statistics[trained.numbers], trained, nuisance)
+        heads = [fit_head(statistics[trained.numbers, n], trained, nuisances[n]) for n in range(len(VIEWS))]
         copy_model(args.model, out)
-        write_texture(out, card.input.size, head)
+        write_texture(out, card.input.size, heads)
         facts = {"faces": len(trained), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)}
         data = {"network": card.data, Texture.name: {**facts, "commit": current_commit()}}
         write_card(out, replace(read_card(out), data=data))
         return lambda pool, chosen: score_files(
-            pool, chosen, lambda indices: logits_of(head, statistics[pool.numbers[indices]])
+            pool, chosen, lambda indices: mean_logits(heads, statistics[pool.numbers[indices]])
         )
 
     if args.folds:
@@ -79,8 +80,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, tuple[Float32Array, Float32Array]]:
-    """Of each face the mean of its moments' statistics, float32 (N, D), and `_nuisance` of the faces of train."""
+def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, list[Nuisance]]:
+    """Of each face the means of its moments' statistics in each view, float32 (N, K, D), and the nuisance of each."""
     from trainer.networks.texture import statistics_runtime
 
     network = statistics_runtime(size, threads)
@@ -88,17 +89,21 @@ def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, tu
     with Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
         for start in bar.track(range(0, len(pool), _TOGETHER), description="statistics"):
             moments = [pool.pictures.crops(int(n))[::STRIDE] for n in pool.numbers[start : start + _TOGETHER]]
-            measured = _of([crop for crops in moments for crop in crops], network, size)
-            ends = np.cumsum([len(crops) for crops in moments])[:-1]
-            found += [own.mean(axis=0) for own in np.split(measured, ends)]
-    return np.stack(found), _nuisance(pool.only(pool.splits == TRAIN), network, size)
+            looked = [looks(len(crops), len(VIEWS)) for crops in moments]
+            seen = [view_of(crops[n], v) for crops, own in zip(moments, looked, strict=True) for n, v in own]
+            measured = iter(_of(seen, network, size))
+            for own in looked:
+                views, given = np.array([view for _, view in own]), np.stack([next(measured) for _ in own])
+                found.append([given[views == view].mean(axis=0) for view in range(len(VIEWS))])
+    training = pool.only(pool.splits == TRAIN)
+    return np.array(found), [_nuisance(training, network, size, view) for view in range(len(VIEWS))]
 
 
-def _nuisance(pool: FacePool, network: LiteRuntime, size: int) -> tuple[Float32Array, Float32Array]:
+def _nuisance(pool: FacePool, network: LiteRuntime, size: int, view: int) -> Nuisance:
     """Statistics (M, D) of some faces, and of the same ones in other colours."""
     rng = np.random.default_rng(_RELIT_SEED)
     chosen = pool.numbers[rng.permutation(len(pool))[:_RELIT]]
-    faces = [crops[len(crops) // 2] for crops in (pool.pictures.crops(int(n)) for n in chosen)]
+    faces = [view_of(crops[len(crops) // 2], view) for crops in (pool.pictures.crops(int(n)) for n in chosen)]
     before, after = [
         np.concatenate([_of(images[at : at + _TOGETHER], network, size) for at in range(0, len(images), _TOGETHER)])
         for images in (faces, [relit(face, rng) for face in faces])
