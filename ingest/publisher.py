@@ -84,6 +84,8 @@ class Publisher:
 
     def _publish(self, window: Window, data: bytes) -> None:
         waiting = self._read_waiting()
+        if not self.live and not self._wait_until(self._is_ours, waiting):
+            return
         self._trim(min([p.seq for p, _ in waiting if p.run == self.run] + [window.seq]))
         if not window.segments[-1].tracks:
             self._tell(window, Outcome.NOT_SCORABLE, NO_FACE, data)
@@ -140,7 +142,7 @@ class Publisher:
     def _make_room(self, waiting: _Waiting, size: int) -> bool:
         if self.live:
             return self._drop_oldest(waiting, size)
-        return self._wait_for_room(waiting, size)
+        return self._wait_until(lambda now: self._fits(now, size), waiting)
 
     def _fits(self, waiting: _Waiting, size: int) -> bool:
         return not waiting or sum(pending.size for pending, _ in waiting) + size <= self._bound
@@ -156,11 +158,15 @@ class Publisher:
                 kept.append((pending, since))
         return self._fits(kept + waiting, size)
 
-    def _wait_for_room(self, waiting: _Waiting, size: int) -> bool:
-        """True once `size` bytes fit; False if told to stop; QueueError when no window is scored for too long."""
+    def _is_ours(self, waiting: _Waiting) -> bool:
+        """Whether no earlier reading of the file waits: the monitor closes a run when it hears of the next."""
+        return all(pending.run == self.run for pending, _ in waiting)
+
+    def _wait_until(self, holds: Callable[[_Waiting], bool], waiting: _Waiting) -> bool:
+        """True once `holds` of what waits; False if told to stop; QueueError when no window is scored for too long."""
         since, before = time.monotonic(), len(waiting)
         try:
-            while not self._fits(waiting, size):
+            while not holds(waiting):
                 self.waiting = True
                 if self._stop.wait(POLL_S):
                     return False

@@ -141,6 +141,28 @@ def test_files_wait_for_room_and_lose_nothing(redis_client):
     assert not pub.waiting
 
 
+@pytest.mark.parametrize("faces", [0, 1])
+def test_a_file_that_is_read_again_waits_for_what_its_first_reading_left(redis_client, faces):
+    first, second = (publisher(redis_client, live=False) for _ in range(2))
+    for window in windows(2):
+        first.publish(window)
+    first.end(None)
+    thread = threading.Thread(target=lambda: second.publish(windows(1, faces=faces)[0]))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not second.waiting and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert second.waiting
+    assert {event.run for event in events(redis_client)} == {first.run}  # nothing of the second closes it yet
+    for seq in range(2):
+        score_one(redis_client, first, seq)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert not second.waiting
+    told = [event.run for event in events(redis_client)][1:]
+    assert (told, redis_client.zcard(keys.pending_key("cam"))) == (([], 1) if faces else ([second.run], 0))
+
+
 def test_files_give_up_with_a_sentence_when_nothing_is_scored(redis_client):
     pub = publisher(redis_client, live=False, file_bytes=SIZE + 100, full_timeout_s=0.2)
     first, second = windows(2)
