@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dfd_core.errors import SettingsError
+from dfd_core.names import without_addresses
 from dfd_core.settings import Settings, checked, known_keys, nearest_key
 from dfd_core.streams import TABLES, StreamSpec, read_streams
 
@@ -67,7 +68,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, object]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise SettingsError(f"--set takes section.key=value, not '{assignment}'.")
+            raise SettingsError(f"--set takes section.key=value, not '{without_addresses(assignment, [assignment])}'.")
         pairs[key.strip()] = value.strip()
     return pairs
 

@@ -11,6 +11,7 @@ import ipaddress
 import json
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 ESCAPED = "backslashreplace"  # for `errors` of files that we write
@@ -55,3 +56,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def without_addresses(message: str, words: Iterable[str]) -> str:
+    """What is said of typed `words`, without those that hold a URL or a user: a password may stand there."""
+    for word in words:
+        for part in (word, word.partition("=")[2]):
+            if "://" in part or "@" in part:
+                for form in (repr(part), part, repr(part)[1:-1]):
+                    message = message.replace(form, "(an address, which is not repeated)")
+    return message

@@ -12,14 +12,15 @@ import importlib
 import os
 import select
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from dfd_core import __version__
 from dfd_core.environment import settings_of
 from dfd_core.errors import DfdError
-from dfd_core.names import one_line, print_any_name
+from dfd_core.names import one_line, print_any_name, without_addresses
 
 READER_GONE = 141  # what shells report of a process that SIGPIPE ended
 
@@ -139,9 +140,19 @@ def _dispatch(argv: list[str]) -> int:
         return min(error.exit_code, command.wrong)
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that says what is wrong without repeating addresses, whose passwords would stand in a log then."""
+
+    words: Sequence[str] = ()  # that are parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, `message`, and the end of the process."""
+        super().error(without_addresses(message, self.words))
+
+
 def _run(name: str, command: Command, argv: list[str]) -> int:
     module = _module(name, command)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"dfd {name}",
         description=command.help,
         epilog=module.EXAMPLES,
@@ -152,6 +163,7 @@ def _run(name: str, command: Command, argv: list[str]) -> int:
     common.add_argument("--config", type=Path, help="TOML file with [sections] of settings")
     common.add_argument("--redis", metavar="URL", help="Redis server (also DFD_REDIS_URL)")
     common.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting")
+    parser.words = argv
     try:
         args = parser.parse_args(argv)
     except SystemExit as told:  # of what is wrong, or of all flags
@@ -178,7 +190,7 @@ def _overview(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
         return 0
-    print(f"dfd: unknown command '{one_line(argv[0])}'.\n{usage}", file=sys.stderr)
+    print(f"dfd: unknown command '{one_line(without_addresses(argv[0], argv[:1]))}'.\n{usage}", file=sys.stderr)
     return 2
 
 
