@@ -141,9 +141,24 @@ def sentence(error: RedisError, shown: str) -> str:
         return f"Redis at {shown} does not permit its user what dfd needs ({text}): give it more with ACL SETUSER."
     if isinstance(error, ResponseError):
         return f"Redis at {shown} answers and takes nothing ({text.rstrip('.')}): see to the server."
+    return _unreached(error, shown)
+
+
+def _unreached(error: RedisError, shown: str) -> str:
+    """The same of a server with which no word was changed."""
+    away = f"does not answer ({type(error).__name__}): start it, or name another with --redis or DFD_REDIS_URL"
+    if not shown.startswith("rediss://"):
+        return f"Redis at {shown} {away}."
+    if distrust := re.search(r"certificate verify failed: (.+?)\.? \(_ssl", str(error)):
+        return (
+            f"Redis at {shown} shows a certificate that is not trusted ({distrust[1]}): name the file of its authority "
+            "by ?ssl_ca_certs=FILE at the end of the URL, and the host as the certificate does."
+        )
+    if "No such file" in str(error):
+        return f"Redis at {shown} was not asked: a file that the URL names by an option ssl_... is not there."
     return (
-        f"Redis at {shown} does not answer ({type(error).__name__}): "
-        "start it, or name another with --redis or DFD_REDIS_URL."
+        f"Redis at {shown} {away}; where it speaks no TLS, write redis://; where it asks for a certificate, add "
+        "?ssl_certfile=FILE&ssl_keyfile=FILE."
     )
 
 
