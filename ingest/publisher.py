@@ -88,7 +88,7 @@ class Publisher:
             return
         self._trim(min([p.seq for p, _ in waiting if p.run == self.run] + [window.seq]))
         if not window.segments[-1].tracks:
-            self._tell(window, Outcome.NOT_SCORABLE, NO_FACE, data)
+            self._report(window, Outcome.NOT_SCORABLE, NO_FACE, data)
         elif self._make_room(waiting, len(data)):
             self._enqueue(window, data)
         elif self.live:
@@ -202,7 +202,7 @@ class Publisher:
             delete_job(job, remove_from_queue=False)
         return bool(settled)
 
-    def _tell(self, window: Window, outcome: Outcome, reason: str, data: bytes) -> None:
+    def _report(self, window: Window, outcome: Outcome, reason: str, data: bytes) -> None:
         """A result without a job; the segment stays a while, because later windows look back on it."""
         fields = records.event_fields(WindowEvent(self.run, _result(window, outcome, reason)))
         with self._redis.pipeline() as pipe:

@@ -93,7 +93,7 @@ class Reader:
 
     def killed(self) -> None:
         """Tell of the end of a process that was killed because it did not stop."""
-        self._tell(StreamState.ENDED, STOPPED)
+        self._report(StreamState.ENDED, STOPPED)
 
     def _start(self, deadline: Deadline) -> SpawnProcess:
         self.reports, sending = SPAWN.Pipe(duplex=False)
@@ -119,14 +119,14 @@ class Reader:
             self.done = True
         elif ended.code == EXIT_FAILED:
             self.done, self.error = True, status.error if status else None
-            self._tell(StreamState.ENDED, None)
+            self._report(StreamState.ENDED, None)
         else:
             reason = f"the process that read {redact(self.task.url)} died (exit code {ended.code})"
             again = status is not None and status.live
-            self._tell(StreamState.LOST if again else StreamState.ENDED, reason)
+            self._report(StreamState.LOST if again else StreamState.ENDED, reason)
             self.done, self.error = not again, None if again else f"{reason[0].upper()}{reason[1:]}."
 
-    def _tell(self, state: StreamState, reason: str | None) -> None:
+    def _report(self, state: StreamState, reason: str | None) -> None:
         """What a child that died could not tell itself: its state, and (with `reason`) the end of its run."""
         now_s = time.time()
         if self.status is None:

@@ -78,7 +78,7 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
         pump.finish(str(failure) if failure else None)
     except QueueError as error:
         failure = failure or error
-    teller.tell()
+    teller.report()
     if failure is not None and not stop.is_set():
         sys.exit(EXIT_FAILED)
 
@@ -98,12 +98,12 @@ class Teller(threading.Thread):
     def run(self) -> None:
         """Tell each second, until the parent is gone."""
         while self._parent.alive:
-            self.tell()
+            self.report()
             time.sleep(STATUS_S)
         self._stop_pump.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """One status."""
         with self._lock:
             status = self._pump.status()

@@ -130,8 +130,8 @@ def test_a_refused_status_still_reaches_the_parent(redis_client, redis_url, capl
     pump = Pump(source, publisher, Settings(), stop)
     with Redis.from_url(redis_url.replace("redis://", "redis://limited@")) as limited:
         teller = Teller(limited, pump, publisher, sending, stop)
-        teller.tell()
-        teller.tell()
+        teller.report()
+        teller.report()
     assert receiving.recv().status.stream == receiving.recv().status.stream == "cam"
     assert caplog.text.count("Redis refuses the status of cam") == 1
     redis_client.acl_deluser("limited")

@@ -73,13 +73,13 @@ class LiveSource:
                 if last is None and not self._patient:
                     raise
                 pauses = refused if isinstance(error, RefusedError) else lost
-                self._tell(error)
+                self._report(error)
             self.resting = True
             stop.wait(pauses.next_s())
             self.resting = False
             self.reconnects += not stop.is_set()
 
-    def _tell(self, trouble: VideoError) -> None:
+    def _report(self, trouble: VideoError) -> None:
         """Log a trouble once, not at every attempt."""
         if str(trouble) != str(self.trouble):
             _log.warning("%s: %s Trying again until it comes back.", self.name, trouble)

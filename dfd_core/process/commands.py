@@ -46,7 +46,7 @@ class Command:
     readers: list[threading.Thread] = field(default_factory=list)
 
     @property
-    def complaint(self) -> str:
+    def last_error(self) -> str:
         """Its last sentence for the user, else its last line, else nothing."""
         sentences = [line.removeprefix("dfd: ") for line in self.last_words if line.startswith("dfd: ")]
         return sentences[-1] if sentences else self.last_words[-1] if self.last_words else ""
@@ -85,7 +85,7 @@ class Commands:
         if code is None:
             return None
         if not command.buried:
-            _bury(command)
+            _reap(command)
             if code < 0 and command.again:
                 command.restarts.ended()
                 command.waits = command.restarts.deaths <= KILLED
@@ -112,7 +112,7 @@ class Commands:
             for command in left:
                 _kill_group(command)
             for command in left:
-                _bury(command)
+                _reap(command)
 
     def _spawn(self, argv: Sequence[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -147,7 +147,7 @@ def _kill_group(command: Command) -> None:
         os.killpg(command.process.pid, signal.SIGKILL)
 
 
-def _bury(command: Command) -> None:
+def _reap(command: Command) -> None:
     """Leave nothing of a command that has ended or was killed, once its last words are in."""
     _kill_group(command)
     command.process.wait()

@@ -121,7 +121,7 @@ class AlarmBook:
                 if alarm is not None:
                     closing = {"closed_s": closed_s, "closed_at_s": max(closed_at_s, alarm.opened_at_s)}
                     pipe.hset(keys.alarm_key(name), "closed", records.dumps(closing))
-                    _tell(pipe, name, "ended")
+                    _report(pipe, name, "ended")
                 pipe.hdel(keys.ALARMS_OPEN_KEY, _member(of_stream, of_run, of_track))
                 pipe.execute()
 
@@ -193,7 +193,7 @@ class AlarmBook:
         said = {key: getattr(alarm, key) for key in ("review", "note", "reviewed_at_s")}
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.alarm_key(name), "review", records.dumps(said))
-            _tell(pipe, name, "reviewed")
+            _report(pipe, name, "reviewed")
             pipe.execute()
         return alarm
 
@@ -215,5 +215,5 @@ def _member(stream: str, run: str, track: int) -> str:
     return f"{stream}/{run}/{track}"
 
 
-def _tell(pipe: Any, name: str, what: str) -> None:
+def _report(pipe: Any, name: str, what: str) -> None:
     pipe.xadd(keys.ALARM_NEWS_KEY, {"id": name, "what": what}, maxlen=keys.ALARM_NEWS_CAP, approximate=True)

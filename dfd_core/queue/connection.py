@@ -172,11 +172,11 @@ def told(settings: RedisSettings) -> Iterator[None]:
 
 
 def patiently(
-    act: Callable[[], _T], patience_s: float, wait: Callable[[float], object], say: Callable[[str], None]
+    act: Callable[[], _T], patience_s: float, wait: Callable[[float], object], report: Callable[[str], None]
 ) -> _T:
     """What `act` gives, tried again while Redis is away; after `patience_s` what Redis raised is raised.
 
-    `wait` is called with each pause in seconds, `say` with a sentence before the first.
+    `wait` is called with each pause in seconds, `report` with a sentence before the first.
     """
     since_s, pauses, said = time.monotonic(), Backoff(0.1, LONGEST_PAUSE_S), False
     while True:
@@ -186,7 +186,7 @@ def patiently(
             if time.monotonic() - since_s >= patience_s:
                 raise
             if not said:
-                say(f"Redis {trouble(error)}; trying again for {patience_s:.0f} s.")
+                report(f"Redis {trouble(error)}; trying again for {patience_s:.0f} s.")
             said = True
         wait(pauses.next_s())
 

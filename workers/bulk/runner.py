@@ -77,7 +77,7 @@ class BulkRunner:
             )
         try:
             with self._opened(file) as path:
-                report = scan_file(path, self._settings, self._scorer, self._teller(file, path))
+                report = scan_file(path, self._settings, self._scorer, self._reporter(file, path))
                 pictures = pictures_of(report, path, self._settings.video, self._alive)
                 self._book.end(file, report.named(file.path).to_dict(), [asdict(picture) for picture in pictures])
         except Cancelled:
@@ -85,11 +85,11 @@ class BulkRunner:
             return None
         return report
 
-    def _teller(self, file: BulkFile, path: Path) -> Callable[[float], None]:
+    def _reporter(self, file: BulkFile, path: Path) -> Callable[[float], None]:
         """What notes each frame's time, and now and then tells Redis."""
         started_at_s, duration_s, told = time.time(), _duration_s(path, self._settings.video), float("-inf")
 
-        def tell(time_s: float) -> None:
+        def report(time_s: float) -> None:
             nonlocal told
             self._alive()
             if time.monotonic() - told >= PROGRESS_S:
@@ -98,7 +98,7 @@ class BulkRunner:
                     raise Cancelled
                 self._book.note_progress(file, Progress(time_s, duration_s, started_at_s, self._name))
 
-        return tell
+        return report
 
     @contextmanager
     def _opened(self, file: BulkFile) -> Iterator[Path]:

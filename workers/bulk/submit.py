@@ -70,14 +70,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 submission.take(each)
             except (OSError, ValueError, VideoError, QueueError) as error:
                 left_out += 1
-                _say(_why(each.path, error))
+                _report(_why(each.path, error))
         submission.flush()
     known, rest = submission.files - submission.queued, f", {left_out} left out" if left_out else ""
     print(f"{submission.queued} queued, {known} known already (same content and model){rest}")
     return 1 if left_out else 0
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     print(f"dfd: {one_line(text)}", file=sys.stderr)
 
 
@@ -124,7 +124,7 @@ class _Submission:
     def flush(self) -> None:
         """Queue the places."""
         if not self._upload:
-            self.queued += patiently(partial(self._book.submit, self._taken), self._patience_s, time.sleep, _say)
+            self.queued += patiently(partial(self._book.submit, self._taken), self._patience_s, time.sleep, _report)
 
     def _place(self, path: Path, absolute: Path) -> str:
         if not self._settings.roots:
@@ -137,7 +137,7 @@ class _Submission:
         )
 
     def _send(self, file: BulkFile, path: Path) -> None:
-        self.queued += patiently(partial(self._put, file, path), self._patience_s, time.sleep, _say)
+        self.queued += patiently(partial(self._put, file, path), self._patience_s, time.sleep, _report)
 
     def _put(self, file: BulkFile, path: Path) -> int:
         try:

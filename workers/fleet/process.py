@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class Assignment:
     """What a child is to do; `scorer` is the dotted name of a function that makes a scorer from Settings."""
 
     name: str
@@ -49,17 +49,17 @@ class Errand:
     scorer: str
 
 
-def work(settings: Settings, errand: Errand, deadline: Deadline) -> None:
+def work(settings: Settings, assignment: Assignment, deadline: Deadline) -> None:
     """Live it; `deadline` is lifted while there is nothing to do."""
     start_logging(settings.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if errand.bulk:
+    if assignment.bulk:
         os.nice(_NICENESS)
     try:
         redis = connect(settings.redis)
-        scorer = _resolve(errand.scorer)(settings)
+        scorer = _resolve(assignment.scorer)(settings)
         registry, port = CollectorRegistry(), settings.metrics.worker_port
-        own_port = port + errand.index if port > 0 else port
+        own_port = port + assignment.index if port > 0 else port
         served = serve_metrics(registry, settings.metrics.host, own_port, settings.metrics.token_file)
     except QueueError as error:
         log.warning("%s", error)
@@ -68,12 +68,12 @@ def work(settings: Settings, errand: Errand, deadline: Deadline) -> None:
         print(one_line(f"dfd: {error}"), file=sys.stderr)
         sys.exit(EXIT_FATAL)
     GpuCollector(registry)
-    make = _bulk_worker if errand.bulk else _window_worker
+    make = _bulk_worker if assignment.bulk else _window_worker
     busy = partial(_mark, deadline, settings.worker.hang_timeout_s)
-    worker = make(_Parts(redis, errand.name, scorer, settings, registry, busy))
+    worker = make(_Parts(redis, assignment.name, scorer, settings, registry, busy))
     deadline.lift()
-    what = "files" if errand.bulk else "windows"
-    log.info("Worker %s scores %s with %s; metrics port: %s.", errand.name, what, scorer.model_name, served)
+    what = "files" if assignment.bulk else "windows"
+    log.info("Worker %s scores %s with %s; metrics port: %s.", assignment.name, what, scorer.model_name, served)
     worker.work(logging_level="WARNING")
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Two nets: `bury` for a worker known to be dead, `sweep` for whatever else was lost on the way.
+    """Two nets: `recover` for a worker known to be dead, `sweep` for whatever else was lost on the way.
 
     `enqueue_due` brings back what waits for another attempt: RQ's own scheduler, without the process that it forks.
     All of it belongs to the main thread: RQ bounds the callbacks of failed jobs by a signal.
@@ -37,7 +37,7 @@ class Recovery:
         self._scheduler = RQScheduler([bulk], redis, serializer=JSONSerializer, logging_level=logging.WARNING)
         self._seen: set[str] = set()
 
-    def bury(self, name: str) -> None:
+    def recover(self, name: str) -> None:
         """Let the heartbeats of a dead worker's jobs be long past, so that RQ retries or fails them now."""
         members: Any = self._redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(name))
         for queue in self._queues:

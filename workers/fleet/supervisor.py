@@ -16,7 +16,7 @@ from dfd_core.process.logs import start_logging
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import REDIS_AWAY, connect, trouble
 from dfd_core.settings import Settings
-from workers.fleet.process import EXIT_FATAL, Errand, work
+from workers.fleet.process import EXIT_FATAL, Assignment, work
 from workers.fleet.recovery import Recovery
 
 EXAMPLES = """examples:
@@ -77,8 +77,8 @@ class Supervisor:
     def _child(self, index: int, bulk: bool) -> Child:
         def start(deadline: Deadline) -> SpawnProcess:
             name = f"dfd-{socket.gethostname()}-{uuid4().hex[:8]}"
-            errand = Errand(name, index, bulk, self._scorer)
-            process = SPAWN.Process(target=work, args=(self._settings, errand, deadline), name=name)
+            assignment = Assignment(name, index, bulk, self._scorer)
+            process = SPAWN.Process(target=work, args=(self._settings, assignment, deadline), name=name)
             process.start()
             return process
 
@@ -99,6 +99,6 @@ class Supervisor:
             self._recovery.sweep()
             self._recovery.enqueue_due()
             if dead is not None:
-                self._recovery.bury(dead)
+                self._recovery.recover(dead)
         except REDIS_AWAY as error:
             log.warning("Redis %s; RQ itself gives lost jobs out again later.", trouble(error))

@@ -116,7 +116,7 @@ class _Shift:
             _close(sinks)
 
 
-def wait_for_turn(lease: Lease, stop: threading.Event, metrics: MonitorMetrics, say: Callable[[str], None]) -> bool:
+def wait_for_turn(lease: Lease, stop: threading.Event, metrics: MonitorMetrics, report: Callable[[str], None]) -> bool:
     """Until no other monitor works on this Redis; false if told to stop before."""
     waited_for = ""
     free_s = PATIENCE_S  # nobody had it at the last look
@@ -133,7 +133,7 @@ def wait_for_turn(lease: Lease, stop: threading.Event, metrics: MonitorMetrics, 
             holder, free_s = None, 0.0
         metrics.active(active=False)
         if holder is not None and holder != waited_for:
-            say(f"Another monitor ({holder}) works on this Redis: this one takes over when it ends.")
+            report(f"Another monitor ({holder}) works on this Redis: this one takes over when it ends.")
             waited_for = holder
         stop.wait(WAIT_S)
     return False

@@ -60,9 +60,9 @@ class Listener:
                 self._book.see(name, fresh[face])
         for entry_id, fields in entries.get(keys.ALARM_NEWS_KEY, []):
             self._news = entry_id.decode()
-            self._hear(fields[b"id"].decode(), fields[b"what"].decode())
+            self._listen(fields[b"id"].decode(), fields[b"what"].decode())
 
-    def _hear(self, name: str, what: str) -> None:
+    def _listen(self, name: str, what: str) -> None:
         alarm = self._book.get(name)
         if alarm is None or what not in ("opened", "ended"):
             return

@@ -43,7 +43,7 @@ _START = "0-0"
 
 
 class Monitor:
-    """Reads `dfd:results` into sinks and metrics; `say` gets a sentence when Redis is lost and when it is back."""
+    """Reads `dfd:results` into sinks and metrics; `report` gets a sentence when Redis is lost and when it is back."""
 
     def __init__(
         self,
@@ -51,14 +51,15 @@ class Monitor:
         settings: Settings,
         sinks: Sequence[Sink],
         metrics: MonitorMetrics,
-        say: Callable[[str], None] = lambda text: None,
+        report: Callable[[str], None] = lambda text: None,
         *,
         traces: Traces | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Goes on where the last monitor on this Redis stopped; QueueError or ModelError where it cannot."""
         self._traces, self._clock = traces or NoTraces(), clock
-        self._client, self._settings, self._sinks, self._metrics, self._say = client, settings, sinks, metrics, say
+        self._client, self._settings, self._sinks = client, settings, sinks
+        self._metrics, self._report = metrics, report
         self._redis = redact_redis(settings.redis.url)
         self._own_thresholds: Thresholds | None = None
         self._overview = Overview(client, metrics, settings.metrics.forget_s, clock)
@@ -100,14 +101,14 @@ class Monitor:
                     every_look(self.rows())
             except REDIS_AWAY as error:
                 if not pause_s:
-                    self._say(f"Redis at {self._redis} {trouble(error)}; trying again until it does.")
+                    self._report(f"Redis at {self._redis} {trouble(error)}; trying again until it does.")
                 self._metrics.redis(up=False)
                 pause_s = pauses.next_s()
                 continue
             except ResponseError as error:
                 raise QueueError(f"Redis at {self._redis} refuses: {error}.") from None
             if pause_s:
-                self._say(f"Redis at {self._redis} answers again; going on where it was lost.")
+                self._report(f"Redis at {self._redis} answers again; going on where it was lost.")
                 pause_s = 0.0
                 pauses.reset()
                 self._look_at = self._clock()  # what was gone from the metrics comes back
@@ -163,7 +164,7 @@ class Monitor:
         try:
             return records.parse_event(fields)
         except WireError as error:
-            self._say(f"An entry of {keys.RESULTS_KEY} was skipped: {error}")
+            self._report(f"An entry of {keys.RESULTS_KEY} was skipped: {error}")
             return None
 
     def _account(self, turn: Turn) -> list[Notice]:
@@ -223,7 +224,9 @@ class Monitor:
         if lost:
             self._gaps_are_final = True
             self._note_loss()
-            self._say("Redis no longer holds some results that this monitor has not read; going on with what is left.")
+            self._report(
+                "Redis no longer holds some results that this monitor has not read; going on with what is left."
+            )
 
     def _note_loss(self) -> None:
         """All that was in Redis may be gone: write ours anew, and read from its start what begins anew."""
@@ -237,7 +240,7 @@ class Monitor:
         self._look_at = self._clock() + LOOK_S
         if self._stored and not self._client.exists(keys.MONITOR_KEY):
             self._note_loss()
-            self._say("Redis was emptied; going on with what comes.")
+            self._report("Redis was emptied; going on with what comes.")
         self._overview.look([run.stream for run in self._book.runs.values()])
         self._canaries.look(self._overview.specs, self._overview.statuses, self._clock())
         self._book.thresholds = self._thresholds()
@@ -256,7 +259,7 @@ class Monitor:
         try:
             return spec.settings(replace(self._settings, verdict=own), "verdict").verdict
         except SettingsError as error:  # its numbers fit the settings of ingest, and not ours
-            self._say(f"The numbers of stream {stream} are left out of its verdicts: {error}")
+            self._report(f"The numbers of stream {stream} are left out of its verdicts: {error}")
             return own
 
     def _thresholds(self) -> Thresholds:

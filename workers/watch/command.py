@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
                 if url is None:
                     return 0
                 if not args.sources:
-                    screen.say(f"Redis at {url}, for `dfd streams`")
+                    screen.report(f"Redis at {url}, for `dfd streams`")
                 commands.environment = child_environment(settings.with_values({"redis.url": url}))
             reads = ["--", *args.sources] if args.sources else ["--config", str(config.absolute())] if config else []
             streams = frozenset(stream_names(args.sources)) if args.sources else None
@@ -118,7 +118,7 @@ class Watch:
         end_at = time.monotonic() + duration_s if duration_s else None
         stopped = False
         while not stop.is_set():
-            self._hear(0.2)
+            self._read_output(0.2)
             if end_at is not None and time.monotonic() >= end_at and not stopped:
                 stopped = True
                 self._commands.end(self._ingest)
@@ -132,9 +132,9 @@ class Watch:
             if not stopped:
                 self._look_after(self._ingest, may_end=True)
             if self._ingest_ended() and self._all_told():
-                self._hear(0.0)
+                self._read_output(0.0)
                 if self._open - self._failed():
-                    self._screen.say(f"No more news of {', '.join(sorted(self._open - self._failed()))}: given up.")
+                    self._screen.report(f"No more news of {', '.join(sorted(self._open - self._failed()))}: given up.")
                 return 0 if stopped or self._succeeded else 1
         return 0
 
@@ -143,10 +143,10 @@ class Watch:
         if ended is None or (may_end and ended.code >= 0):
             return
         if command.waits:
-            self._screen.say(f"The {ended.name} was killed (signal {-ended.code}); it is started again.")
+            self._screen.report(f"The {ended.name} was killed (signal {-ended.code}); it is started again.")
             return
         command = self._culprit(command)
-        why = command.complaint or f"it ended with exit code {ended.code}."
+        why = command.last_error or f"it ended with exit code {ended.code}."
         raise DfdError(f"The {command.name.replace('-', ' ')} cannot go on: {why}")
 
     def _culprit(self, command: Command) -> Command:
@@ -174,7 +174,7 @@ class Watch:
             return True
         return time.monotonic() - self._news_at > DRAIN_S and not any(row.queue for row in self._rows)
 
-    def _hear(self, timeout_s: float) -> None:
+    def _read_output(self, timeout_s: float) -> None:
         """Show all that the children have said; wait for the first line only."""
         try:
             line = self._commands.lines.get(timeout=timeout_s or None, block=timeout_s > 0)
@@ -186,24 +186,24 @@ class Watch:
 
     def _take(self, line: Line) -> None:
         if line.error:
-            self._take_complaint(line.text)
+            self._take_error(line.text)
         elif line.command == CONSOLE:
-            self._screen.say(line.text)
+            self._screen.report(line.text)
         elif line.command == self._monitor.name:
             self._take_event(line.text)
 
-    def _take_complaint(self, text: str) -> None:
+    def _take_error(self, text: str) -> None:
         """Show what is news; a process that says the same again within a minute is not heard."""
         said = _TIME.sub("", text.removeprefix("dfd: "))
         if not _NEWS.search(text) or time.monotonic() - self._said.get(said, -QUIET_S) < QUIET_S:
             return
         self._said[said] = time.monotonic()
-        self._screen.say(said)
+        self._screen.report(said)
 
     def _take_event(self, text: str) -> None:
         said = read_line(text)
         if isinstance(said, str):
-            self._screen.say(f"metrics at {said}")
+            self._screen.report(f"metrics at {said}")
         elif isinstance(said, Notice):
             self._take_notice(said)
         else:
@@ -242,4 +242,4 @@ def _start_server(commands: Commands, folder: str, stop: threading.Event) -> str
             return line.text
     if stop.is_set():
         return None
-    raise QueueError(server.complaint or "The embedded Redis server does not start: name one with --redis.")
+    raise QueueError(server.last_error or "The embedded Redis server does not start: name one with --redis.")

@@ -27,7 +27,7 @@ class Screen(Protocol):
     def notice(self, notice: Notice) -> None:
         """A verdict, or the end of a source."""
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """Anything else that the user should know."""
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class TableScreen:
         """A coloured line."""
         self._live.console.print(shown(notice.line(), _COLOURS.get(notice.verdict.state.value, "")))
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """A dim line."""
         self._live.console.print(shown(sentence, "dim"))
 
@@ -77,7 +77,7 @@ class PlainScreen:
         """One line."""
         print(one_line(notice.line()), flush=True)
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """One line."""
         print(one_line(sentence), flush=True)
 
@@ -95,7 +95,7 @@ class JsonScreen:
         """One line."""
         print(notice.json(), flush=True)
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """One line."""
         print(one_line(sentence), file=sys.stderr, flush=True)
 
