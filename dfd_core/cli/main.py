@@ -185,7 +185,8 @@ def _overview(argv: list[str]) -> int:
     if argv == ["--version"]:
         print(f"dfd {__version__}")
         return 0
-    lines = [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items()]
     usage = "usage: dfd COMMAND [...]     (dfd COMMAND --help explains each)\n\n" + "\n".join(lines)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage)
