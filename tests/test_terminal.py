@@ -23,7 +23,7 @@ def test_the_table_shows_what_is_asked_of_it() -> None:
     screen = TableScreen(Console(file=out, force_terminal=True, width=120, height=20))
     screen.rows([ROW])
     screen.notice(NOTICE)
-    screen.say("metrics at http://[::1]:9460/metrics")
+    screen.report("metrics at http://[::1]:9460/metrics")
     screen.close()
     text = out.getvalue()
     for part in ("cam", "live", "fake from 00:14", "0.91", "8.0", "0.4", "metrics at http://[::1]:9460/metrics"):
@@ -34,7 +34,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     screen = PlainScreen()
     screen.rows([ROW])  # too early for a status line
     screen.notice(NOTICE)
-    screen.say("hello")
+    screen.report("hello")
     assert capsys.readouterr().out == "cam: face 1 fake from 00:14 (probability 0.91)\nhello\n"
     assert plain(ROW) == (
         "cam: live, fake from 00:14, fake probability 0.91, 8.0 fps, latency 0.4 s, queue 3, dropped 5"
@@ -44,7 +44,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_lines_hold_verdicts_only(capsys: pytest.CaptureFixture[str]) -> None:
     screen = JsonScreen()
     screen.rows([ROW])
-    screen.say("hello")
+    screen.report("hello")
     screen.notice(NOTICE)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == (NOTICE.json() + "\n", "hello\n")
