@@ -195,6 +195,6 @@ def test_a_live_sources_pump_tells_it(redis_client: Redis, monkeypatch: pytest.M
         source = open_source(f"synthetic://?live={int(live)}", Settings().video, "cam")
         frames = (Frame("cam", index, index / 2, time.time(), picture) for index in range(2 * round(FROZEN_S) + 2))
         monkeypatch.setattr(source, "frames", lambda frames=frames: frames)
-        pump = Pump(source, Publisher(redis_client, "cam", live, Settings(), stop), Settings(), stop)
+        pump = Pump(source, Publisher(redis_client, f"cam-{live}", live, Settings(), stop), Settings(), stop)
         pump.run()
         assert pump.status().condition is condition
