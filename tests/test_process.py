@@ -122,7 +122,7 @@ def test_a_signal_wakes_who_waits_and_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stop_on_signals() as stop:
         assert not stop.wait(0.01)
-        threading.Timer(0.1, signal.raise_signal, (signal.SIGTERM,)).start()
+        threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGTERM)).start()
         assert stop.wait(PATIENCE_S)
         signal.raise_signal(signal.SIGINT)  # told twice, at once: os.kill may come after handlers are back
         assert stop.is_set()
