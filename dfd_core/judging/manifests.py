@@ -28,9 +28,9 @@ def read_manifest(
     """
     table = read_table(path, needed, OWN_COLUMNS)
     for line, row in table:
-        complaint = wrong(row) if row[FILE] else "it names no file"
-        if complaint:
-            raise DataError(f"Line {line} of {path}: {complaint}.")
+        fault = wrong(row) if row[FILE] else "it names no file"
+        if fault:
+            raise DataError(f"Line {line} of {path}: {fault}.")
     return [row for _, row in table]
 
 

@@ -65,7 +65,7 @@ class Mqtt:
             else:
                 face = verdict.stream, notice.run, verdict.track
                 (self._fake.add if verdict.state is State.FAKE else self._fake.discard)(face)
-            self._tell(verdict.stream)
+            self._report(verdict.stream)
             self._publish(f"{self._topic}/{verdict.stream}/verdict", notice.json())
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Mqtt:
             self._client.publish(f"{self._topic}/status", "online", qos=1, retain=True)
             for stream in self._streams:
                 self._introduce(stream)
-                self._tell(stream)
+                self._report(stream)
 
     def _absent(self, client: Any, userdata: Any) -> None:
         self._complain("does not answer")
@@ -95,7 +95,7 @@ class Mqtt:
             self._complained = True
             log.warning("The broker at %s %s; trying again. Verdicts go on.", self._host, what)
 
-    def _tell(self, stream: str) -> None:
+    def _report(self, stream: str) -> None:
         on = any(face[0] == stream for face in self._fake)
         self._publish(f"{self._topic}/{stream}/fake", _ON if on else _OFF)
 

@@ -59,7 +59,7 @@ def page(console: Console, request: Request, name: str) -> None:
         if alarm is None:
             ui.label("No alarm of that id is known, or no longer: the newest 2000 are kept.")
             return
-        _tell(console, alarm)
+        _show(console, alarm)
         _judge(console, visitor, alarm)
         _show_evidence(console, alarm)
         heading("Earlier alarms of this stream", 2)
@@ -80,7 +80,7 @@ def facts(values: Mapping[str, str]) -> None:
                 ui.label(value)
 
 
-def _tell(console: Console, alarm: Alarm) -> None:
+def _show(console: Console, alarm: Alarm) -> None:
     checks = ", ".join(f"{name} {value:.2f}" for name, value in sorted(alarm.checks.items()) if value is not None)
     facts(
         {
