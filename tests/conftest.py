@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures_chaos",
     "tests.fixtures_monitor",
     "tests.fixtures_serve",
+    "tests.fixtures_console",
 ]
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings belong to the system's Python, not to a virtual environment

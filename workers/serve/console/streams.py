@@ -44,12 +44,16 @@ class Board:
         self._tiles: dict[str, Tile] = {}
         self._shown: list[Alarm] | None = None
         self._rung: set[str] | None = None
+        self._sight: Sight | None = None
         self.refresh()
-        ui.timer(1.0, self.refresh)
+        ui.timer(0.25, self.refresh)
 
     def refresh(self) -> None:
-        """Show the newest sight."""
+        """Show the newest sight, where it is new."""
         sight = self._console.wall.asked()
+        if sight is self._sight:
+            return
+        self._sight = sight
         self._error.set_text(f"{sight.error} What is shown is of before." if sight.error else "")
         self._error.set_visibility(bool(sight.error))
         self._ring(sight)
@@ -72,7 +76,7 @@ class Board:
                     alarm_line(alarm)
         names = {alarm.id for alarm in sight.open_alarms}
         if self._rung is not None and names - self._rung and self._loud.value:
-            self._sound.play()
+            ui.run_javascript(f"getHtmlElement({self._sound.id}).play().catch(() => 0)")  # browsers may forbid it
         if sight.at_s:
             self._rung = names
 

@@ -23,7 +23,8 @@ from workers.serve.schemas import StreamOut
 from workers.serve.streams import streams
 
 SPAN_S = 120.0  # of the curves
-LOOK_S = 1.0
+LOOK_S = 1.0  # between two looks, where no alarm begins or ends meanwhile
+SHORTEST_S = 0.1
 IDLE_S = 20.0  # without a page that asks, nothing is read
 BATCH = 2000
 POINTS = 400  # of a face
@@ -55,6 +56,7 @@ class Wall(threading.Thread):
         self._parts, self._client = parts, client
         self._curves: dict[tuple[str, int], deque[tuple[float, float]]] = {}
         self._cursor: str | None = None
+        self._news: str | None = None
         self._asked_s = float("-inf")
         self._over = threading.Event()
         self.sight = Sight()
@@ -66,11 +68,12 @@ class Wall(threading.Thread):
 
     def run(self) -> None:
         """Look while somebody asks."""
-        while not self._over.wait(LOOK_S if self._watched else 0.1):
+        while not self._over.wait(SHORTEST_S):
             if not self._watched:
-                self._cursor = None
+                self._cursor = self._news = None
                 continue
             try:
+                self._await_news()
                 self.sight = self._look()
             except (RedisError, WireError) as error:
                 log.debug("The console sees nothing: %s", error)
@@ -84,6 +87,7 @@ class Wall(threading.Thread):
                     "Redis does not answer.",
                     old.at_s,
                 )
+                self._over.wait(LOOK_S)
 
     def stop(self) -> None:
         """End it."""
@@ -95,6 +99,16 @@ class Wall(threading.Thread):
     @property
     def _watched(self) -> bool:
         return time.monotonic() - self._asked_s < IDLE_S
+
+    def _await_news(self) -> None:
+        """Return when an alarm begins, ends or is judged, or a second has passed; the first time, at once."""
+        if self._news is None:
+            newest: Any = self._client.xrevrange(keys.ALARM_NEWS_KEY, count=1)
+            self._news = newest[0][0].decode() if newest else "0-0"
+            return
+        reply: Any = self._client.xread({keys.ALARM_NEWS_KEY: self._news}, block=round(LOOK_S * 1000))
+        if reply:
+            self._news = reply[0][1][-1][0].decode()
 
     def _look(self) -> Sight:
         watch(self._client)
