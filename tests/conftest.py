@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.fixtures_monitor",
     "tests.fixtures_serve",
     "tests.fixtures_console",
+    "tests.fixtures_evidence",
 ]
 
 SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings belong to the system's Python, not to a virtual environment

@@ -7,12 +7,10 @@ import resource
 import subprocess
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from dfd_core.cli.main import main
 from dfd_core.errors import ModelError, SettingsError
@@ -20,41 +18,16 @@ from dfd_core.models.activation import ActivationMap
 from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import SHIPPED, read_card
 from dfd_core.queue import arrays, keys
-from dfd_core.queue.alarms import Alarm, AlarmBook
-from dfd_core.queue.broker import settle
+from dfd_core.queue.alarms import AlarmBook
 from dfd_core.queue.kept import ask_for_pixels, kept_segment, latest_segments, watch
 from dfd_core.sections import EvidenceSettings
-from dfd_core.settings import Settings
-from dfd_core.types import FaceTrack, Segment, WindowEvent
+from tests.fixtures_evidence import FACE, crops_of, opened, score, segment
 from tests.fixtures_monitor import announce, window
 from tests.test_alarms import alarm
 from workers.evidence.bundle import MANIFEST, write_bundle
-from workers.evidence.collector import AGAIN_S, LINGER_S, Collector
-from workers.evidence.facts import Facts
-from workers.evidence.metrics import EvidenceMetrics
+from workers.evidence.collector import AGAIN_S, LINGER_S
 from workers.evidence.shelf import Shelf, find_bundle
 from workers.evidence.verify import problems
-
-FACE = 3  # the track of `window`
-
-
-def segment(seq: int, stream: str = "cam", side: int = 40) -> Segment:
-    crops = np.random.default_rng(seq).integers(0, 256, (4, side, side, 3), np.uint8)
-    boxes, landmarks = np.full((4, 4), 9, np.float32), np.full((4, 6, 2), 9, np.float32)
-    boxes[1], crops[1] = np.nan, 0  # not seen in the second frame
-    times_s = seq + np.arange(4) / 4
-    return Segment(stream, seq, times_s, time.time(), (FaceTrack(FACE, boxes, landmarks, crops, side),), True)
-
-
-def score(client, *events: WindowEvent) -> None:
-    """What ingest and a worker do to Redis, one window after the other."""
-    for event in events:
-        seq = event.result.seq
-        client.set(keys.segment_key(event.stream, event.run, seq), arrays.pack_segment(segment(seq, event.stream)))
-        client.zadd(keys.pending_key(event.stream), {f"{event.run}:{seq}:9": 1})
-        with client.pipeline() as pipe:
-            settle(pipe, f"{event.run}:{seq}:9", event)
-            assert pipe.execute() == [1]
 
 
 def kept(client) -> list[int]:
@@ -117,52 +90,6 @@ def test_a_network_that_ends_otherwise_has_no_heat_map():
         ActivationMap(SHIPPED / "texture.tflite", read_card(SHIPPED).input)
 
 
-class Shop:
-    """A collector on a real server and a real folder, and the hands of its clock."""
-
-    def __init__(self, client, folder: Path, model: Path, **values: object) -> None:
-        settings = Settings().with_values({"model.path": str(model)})
-        self.evidence = EvidenceSettings(folder=str(folder), **values)
-        self.client, self.folder, self.now_s = client, folder, 0.0
-        self.registry = CollectorRegistry()
-        self.collector = Collector(
-            client,
-            self.evidence,
-            shelf=Shelf(self.evidence),
-            facts=Facts(settings),
-            metrics=EvidenceMetrics(self.registry),
-            network=ActivationMap(model / "model.tflite", read_card(model).input),
-            clock=lambda: self.now_s,
-        )
-
-    def turn(self, later_s: float = 0.0) -> None:
-        self.now_s += later_s
-        self.collector.turn()
-
-    def tell(self, found: Alarm, *events: WindowEvent) -> None:
-        """Score windows, and have the keeper note them."""
-        score(self.client, *events)
-        AlarmBook(self.client).see(found.id, [each for event in events for each in event.result.scores])
-
-    def lost(self, reason: str) -> float:
-        return self.registry.get_sample_value("dfd_evidence_lost_total", {"reason": reason}) or 0.0
-
-
-@pytest.fixture
-def shop(redis_client, tmp_path, tiny_model):
-    return Shop(redis_client, tmp_path / "evidence", tiny_model, windows=2)
-
-
-def opened(client, number: int = 1) -> Alarm:
-    found = alarm(number, track=FACE, opened_at_s=time.time())
-    AlarmBook(client).open(found)
-    return found
-
-
-def crops_of(bundle: Path) -> set[int]:
-    return {int(path.name.partition("-")[0]) for path in bundle.glob("crops/*")}
-
-
 def test_an_alarm_has_a_bundle_at_once_and_a_whole_one_in_the_end(shop, redis_client):
     announce(redis_client, "cam", live=True, source="rtsp://camera/1")
     shop.turn()
@@ -207,19 +134,6 @@ def test_pixels_that_are_gone_leave_a_bundle_without_crops(shop, redis_client):
     shop.tell(found, window("cam", 2, 0.7))
     shop.turn(AGAIN_S)
     assert crops_of(bundle) == {2}
-
-
-def test_a_new_process_leaves_what_an_earlier_one_kept(shop, redis_client, tiny_model):
-    shop.turn()
-    found = opened(redis_client)
-    shop.tell(found, window("cam", 1, 0.9))
-    shop.turn()
-    (shop.folder / ".draft-0").mkdir()  # it died while it wrote
-    again = Shop(redis_client, shop.folder, tiny_model)
-    redis_client.delete(*redis_client.keys("dfd:segment:*"))
-    again.turn()
-    assert crops_of(find_bundle(shop.folder, found.id)) == {1}
-    assert len(list(shop.folder.iterdir())) == 1
 
 
 def test_a_disk_that_is_full_costs_evidence_only_and_is_told(shop, redis_client, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -13,8 +14,13 @@ import pytest
 from dfd_core.queue.alarms import AlarmBook, Review
 from dfd_core.queue.boards import publish_boards
 from dfd_core.queue.streams import Order, StreamRegistry
+from dfd_core.settings import Settings
 from tests.fixtures_monitor import FAKE_FROM_TWO, announce, feed, wait_for, windows
+from tests.test_alarms import alarm
 from tests.test_serve import is_problem
+from workers.serve import feed as feeds
+from workers.serve.app import make_parts
+from workers.serve.parts import Parts
 
 
 class Listener:
@@ -85,7 +91,7 @@ def test_verdicts_alarms_and_states_come_and_none_is_missed_in_between(served, d
         wait_for(lambda: bool(second.of("alarm")))
         assert [told["what"] for told in second.of("alarm")] == ["reviewed"]
         assert second.of("verdict") == []
-        assert second.of("state")  # who comes is told the present ones
+        wait_for(lambda: bool(second.of("state")))  # who comes is told the present ones
     before = next(where for _, _, where in first.got if where)
     with listening(client, before) as third:
         wait_for(lambda: len(third.of("alarm")) == 2)
@@ -140,3 +146,31 @@ def test_a_wrong_stream_is_refused_in_one_sentence_without_its_secrets(served, r
     said = is_problem(served().post("/v1/streams", json=wrong), 422)
     assert "sesame" not in said
     assert StreamRegistry(redis_client).look().specs == {}
+
+
+async def behind(parts: Parts) -> tuple[list[str | None], str]:
+    """What a client that takes nothing finds in its queue in the end, and what it is told when it comes back."""
+    feed = feeds.Feed(parts)
+    place = await feed.newest()
+    await feed.start()
+    slow, quick = feed.join()[0], feed.join()[0]
+    for _ in range(4):
+        parts.alarms.review(alarm(1).id, Review.CONFIRMED, None)
+        assert "reviewed" in (await asyncio.wait_for(quick.get(), 60) or "")
+    found = [slow.get_nowait() for _ in range(slow.qsize())]
+    missed = "".join([each async for each in feed.between(place, await feed.newest())])
+    assert feed.listeners == 2
+    for queue in (slow, quick):
+        feed.leave(queue)
+    await parts.events.aclose()
+    return found, missed
+
+
+def test_who_is_far_behind_is_sent_away_and_loses_nothing(redis_url, redis_client, tiny_model, monkeypatch):
+    monkeypatch.setattr(feeds, "WAITING", 2)
+    AlarmBook(redis_client).open(alarm(1))
+    parts = make_parts(Settings().with_values({"redis.url": redis_url, "model.path": str(tiny_model)}))
+    found, missed = asyncio.run(behind(parts))
+    assert None in found
+    assert missed.count("event: alarm") == 4
+    parts.redis.close()

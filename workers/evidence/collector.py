@@ -24,6 +24,7 @@ from dfd_core.sections import EvidenceSettings
 from dfd_core.types import WindowScore
 from workers.evidence.bundle import Evidence, files_of
 from workers.evidence.facts import Facts
+from workers.evidence.kept import kept_shots
 from workers.evidence.metrics import EvidenceMetrics
 from workers.evidence.pictures import Shots
 from workers.evidence.shelf import Shelf
@@ -69,14 +70,13 @@ class Collector:
         self._book = AlarmBook(redis)
         self._cases: dict[str, _Case] = {}
         self._over: dict[str, None] = {}  # ids that are done with
+        self._left = shelf.unfinished()
         self._told_s = float("-inf")
 
     def turn(self, last: bool = False) -> None:
         """Ask for pixels, take those that came, and write what is due, or, the `last` time, all; RedisError."""
         ask_for_pixels(self._redis, self._settings.from_probability, self._settings.redis_bytes)
-        for alarm in self._book.find(limit=NEWEST):
-            if alarm.id in self._over:
-                continue
+        for alarm in self._alarms():
             case = self._cases.get(alarm.id) or self._begin(alarm)
             if case is not None:
                 self._follow(case, alarm, last)
@@ -85,13 +85,32 @@ class Collector:
         self._shelf.make_room()
         self._metrics.size.set(self._shelf.size)
 
+    def _alarms(self) -> list[Alarm]:
+        """The newest, those in hand, and those whose bundles an earlier process could not finish."""
+        found = {alarm.id: alarm for alarm in self._book.find(limit=NEWEST)}
+        for name in {*self._cases, *self._left} - found.keys():
+            alarm = self._book.get(name)
+            if alarm is not None:
+                found[name] = alarm
+            else:  # Redis knows it no longer
+                self._cases.pop(name, None)
+                self._left.discard(name)
+        return [alarm for alarm in found.values() if alarm.id not in self._over]
+
     def _begin(self, alarm: Alarm) -> _Case | None:
-        """A new case; None for what an earlier process kept, or what is long over."""
+        """A new case, or one that an earlier process had in hand; None for what is long over."""
+        kept = self._shelf.find(alarm.id)
         late = alarm.closed_at_s is not None and time.time() - alarm.closed_at_s > LATE_S
-        if late or self._shelf.find(alarm.id) is not None:
+        if alarm.id in self._left and kept is not None:
+            self._left.discard(alarm.id)
+            shots = kept_shots(kept, self._book.windows(alarm.id))
+            case = _Case(alarm, {each.score.seq: self._looked(each) for each in shots}, changed=False)
+        elif late or kept is not None:
             self._over[alarm.id] = None
             return None
-        return self._cases.setdefault(alarm.id, _Case(alarm))
+        else:
+            case = _Case(alarm)
+        return self._cases.setdefault(alarm.id, case)
 
     def _follow(self, case: _Case, alarm: Alarm, last: bool) -> None:
         now_s = self._clock()
@@ -134,7 +153,10 @@ class Collector:
         track = None if segment is None else next((t for t in segment.tracks if t.id == alarm.track), None)
         if segment is None or track is None or not track.present.any():
             return None
-        shots = Shots(score, segment.times_s.copy(), track.present, track.crops.copy())
+        return self._looked(Shots(score, segment.times_s.copy(), track.present, track.crops.copy()))
+
+    def _looked(self, shots: Shots) -> Shots:
+        """With what the networks saw in them."""
         if self._network is None:
             return shots
         maps, logits = self._network.look(np.stack([network_input(crop, self._size) for crop in shots.crops]))

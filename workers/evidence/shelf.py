@@ -13,6 +13,7 @@ from dfd_core.errors import SettingsError
 from dfd_core.queue.alarms import Alarm
 from dfd_core.sections import EvidenceSettings
 from workers.evidence.bundle import write_bundle
+from workers.evidence.kept import is_unfinished
 
 _NAME = re.compile(r"(?P<at>\d{8}T\d{6}Z)-(?P<stream>[A-Za-z0-9_-]+)-(?P<id>[0-9a-f]{24})", re.ASCII)
 _DRAFT = ".draft-"  # a bundle that is being written; of a process that died, it is removed by the next
@@ -42,6 +43,10 @@ class Shelf:
     def find(self, alarm_id: str) -> Path | None:
         """The bundle of an alarm; None where there is none."""
         return find_bundle(self._root, alarm_id)
+
+    def unfinished(self) -> set[str]:
+        """The ids of alarms that lasted when their bundles were written."""
+        return {path.name.rpartition("-")[2] for path in self._sizes if is_unfinished(path)}
 
     def put(self, alarm: Alarm, files: Mapping[str, bytes]) -> Path:
         """Write the alarm's bundle, whole or not at all, in place of an earlier one; then make room. OSError."""

@@ -16,6 +16,7 @@ from dfd_core.queue.broker import connect
 from dfd_core.queue.connection import open_async_client
 from dfd_core.settings import Settings
 from workers.serve import alarms, docs, events, evidence, files, health, score, streams
+from workers.serve.feed import Feed
 from workers.serve.gate import Gate
 from workers.serve.metrics import ServeMetrics
 from workers.serve.parts import Parts
@@ -52,6 +53,7 @@ def make_app(parts: Parts) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         app.state.over.set()
+        app.state.feed.stop()
         parts.pool.close()
         await parts.events.aclose()
         parts.redis.close()
@@ -66,7 +68,7 @@ def make_app(parts: Parts) -> FastAPI:
         responses=RESPONSES,
     )
     app.state.parts, app.state.over = parts, threading.Event()
-    app.state.routes = list[APIRoute]()
+    app.state.feed, app.state.routes = Feed(parts), list[APIRoute]()
     for module in (files, score, streams, alarms, evidence, events, health, docs):
         app.include_router(module.router)
         app.state.routes += [route for route in module.router.routes if isinstance(route, APIRoute)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 import sys
 
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
 
 What there is to ask stands at /docs, and in docs/api.md."""
 
+_NICENESS = 5  # live windows go first; those of /v1/score have their own
 _STOP_S = 5  # for requests in hand
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             f"serve.host {settings.serve.host} can be reached by others: make tokens (dfd serve --new-token operate) "
             "and name their file in serve.tokens, or serve on 127.0.0.1."
         )
+    os.nice(_NICENESS)
     parts = make_parts(settings)
     app = make_app(parts)
     if settings.serve.console == "on":
