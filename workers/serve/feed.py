@@ -85,7 +85,7 @@ class Feed:
         for key in _STREAMS:
             while True:
                 entries: Any = await self._parts.events.xrange(key, f"({place[key]}", until[key], BATCH)
-                yield "".join([await self._event(key, *entry, place) for entry in entries])
+                yield "".join([await self._event(key, entry_id, fields, place) for entry_id, fields in entries])
                 if len(entries) < BATCH:
                     break
 
@@ -107,8 +107,8 @@ class Feed:
     async def _fresh(self) -> str:
         """What is new in both streams; moves the place."""
         reply: Any = await self._parts.events.xread(dict[Any, Any](self._place), count=BATCH, block=BLOCK_MS)
-        found = [(key.decode(), entry) for key, entries in reply or [] for entry in entries]
-        return "".join([await self._event(key, *entry, self._place) for key, entry in found])
+        found = [(key.decode(), *entry) for key, entries in reply or [] for entry in entries]
+        return "".join([await self._event(key, entry_id, fields, self._place) for key, entry_id, fields in found])
 
     async def _event(self, key: str, entry_id: bytes, fields: Mapping[bytes, bytes], place: dict[str, str]) -> str:
         """One entry of a stream as an event, empty where it is none; moves `place`."""
