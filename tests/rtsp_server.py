@@ -1,4 +1,6 @@
-"""A real RTSP server for tests: serves H.264 mp4s on a free port of 127.0.0.1 and prints its URL when it is ready.
+"""A real RTSP server for tests: serves films on a free port of 127.0.0.1 and prints its URL when it is ready.
+
+They are H.264 in mp4, or Matroska whose name tells another codec.
 
 Run by the system's Python, which has GStreamer's bindings (Debian: gir1.2-gst-rtsp-server-1.0,
 gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, python3-gi); not by the one that has dfd:
@@ -14,14 +16,23 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  (only after the versions are named)
 
+# Of a file whose name ends so: demuxer, parser and payloader.
+KINDS = {
+    ".mp4": ("qtdemux", "h264parse", "rtph264pay config-interval=1"),
+    ".hevc.mkv": ("matroskademux", "h265parse", "rtph265pay config-interval=1"),
+    ".mjpeg.mkv": ("matroskademux", "jpegparse", "rtpjpegpay"),
+    ".vp8.mkv": ("matroskademux", "identity", "rtpvp8pay"),
+}
+
 
 def pipeline(paths: list[str]) -> str:
-    """A launch line that plays the files in turn without a pause, at their own pace, once `join` has linked it."""
+    """A launch line that plays files of one kind in turn without a pause, at their pace, once `join` has linked it."""
+    demuxer, parser, payloader = next(parts for end, parts in KINDS.items() if paths[0].endswith(end))
     each = [
-        f'filesrc location="{path}" ! qtdemux name=demux{n} h264parse name=parse{n} ! joined.'
+        f'filesrc location="{path}" ! {demuxer} name=demux{n} {parser} name=parse{n} ! joined.'
         for n, path in enumerate(paths)
     ]
-    return f"( concat name=joined ! rtph264pay name=pay0 pt=96 config-interval=1 {' '.join(each)} )"
+    return f"( concat name=joined ! {payloader} name=pay0 pt=96 {' '.join(each)} )"
 
 
 def join(_factory: object, media: GstRtspServer.RTSPMedia, count: int) -> None:

@@ -1,6 +1,7 @@
 """Put faults into a running system and say what became of it.
 
     python -m tests.chaos                    # all of them: `make chaos`; with --write into docs/reliability.md
+    python -m tests.chaos --long             # those that can last for ten minutes do
     python -m tests.chaos --brief            # the most telling ones, which CI tries as tests
     python -m tests.chaos --only redis       # those whose name has the word; may be given again
 
@@ -13,63 +14,100 @@ import argparse
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from tests.chaos.fault import Fault, Row, tried
+from tests.chaos.fault import Fault, Row, attempted
 from tests.chaos.faults import FAULTS
 from tests.chaos.report import PAGE, cells, put, table
+from tests.chaos.spawned import ends_in_order, undisturbed
 from tests.chaos.system import System
+
+LOAD_EVERY_S = 30.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="WORD")
-    parser.add_argument("--write", action="store_true", help=f"put the result into {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the result of all faults into {PAGE.name}")
     args = parser.parse_args(words)
+    if args.write and (args.brief or args.only):
+        parser.error("--write is for all faults: leave out --brief and --only.")
     folder = Path(tempfile.mkdtemp(prefix="dfd-chaos-"))
     chosen = [
         f for f in FAULTS if (f.brief or not args.brief) and (not args.only or any(w in f.name for w in args.only))
     ]
-    passed, text = faults(folder, chosen)
-    if args.write:
-        put(PAGE, "faults", f"{date.today().isoformat()}, {os.cpu_count()} cores.\n\n{text}")
-    print(f"What was printed: {folder}")
-    return 0 if passed else 1
-
-
-def faults(folder: Path, chosen: Sequence[Fault]) -> tuple[bool, str]:
-    """Try each, the next on a new system where one does not recover; whether all passed, and the table."""
-    rows: list[Row] = []
-    secrets, left, began = False, list(chosen), time.monotonic()
-    while left:
-        system = System(folder / str(len(rows)))
-        try:
-            system.start()
-            well = True
-            while left and well:
-                rows.append(_tried(left.pop(0), system))
-                well = rows[-1].well
-                print(" | ".join(cells(rows[-1])), flush=True)
-        finally:
-            system.close()
-        secrets = secrets or system.told_secrets()
-    failed = [row.name for row in rows if not row.passed]
-    print(f"{len(rows)} faults in {time.monotonic() - began:.0f} s, {len(failed)} failed.")
+    for fault in chosen if args.long else ():
+        fault.lengthen()
+    loads, began = Loads(), time.monotonic()
+    with ends_in_order():
+        rows, secrets = faults(folder, chosen)
+    text = f"{_summary(rows, time.monotonic() - began)} {loads.stop()}"
+    print(text)
     if secrets:
         print("A password was printed or written.", file=sys.stderr)
-    return not failed and not secrets, table([cells(row) for row in rows])
+    if args.write:
+        put(PAGE, "faults", f"{text}\n\n{table([cells(row) for row in rows])}")
+    print(f"What was printed: {folder}")
+    return 0 if all(row.passed for row in rows) and not secrets else 1
 
 
-def _tried(fault: Fault, system: System) -> Row:
-    try:
-        return tried(fault, system)
-    except RuntimeError as error:
-        return Row(fault.name, None, None, 0, (str(error).partition("\n")[0],), well=False)
+def faults(folder: Path, chosen: Sequence[Fault]) -> tuple[list[Row], bool]:
+    """Try each, the next on a new system where one does not recover; what became of them, and of secrets."""
+    rows: list[Row] = []
+    secrets, left = False, sorted(chosen, key=lambda fault: fault.clocked)
+    while left:
+        system = System(folder / str(len(rows)), clocked=left[0].clocked)
+        try:
+            system.start()
+            well, clocked = True, left[0].clocked
+            while well and left and left[0].clocked == clocked:
+                well = _add(rows, attempted(left.pop(0), system)).well
+        except RuntimeError as error:  # it did not come to work
+            _add(rows, Row(left.pop(0).title, None, None, 0, (str(error).partition("\n")[0],)))
+        finally:
+            with undisturbed():
+                system.close()
+        secrets = secrets or system.told_secrets()
+    return rows, secrets
+
+
+class Loads(threading.Thread):
+    """Looks at how busy the machine is until `stop`."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._stop_it = threading.Event()
+        self._seen = [os.getloadavg()[0]]
+        self.start()
+
+    def run(self) -> None:
+        while not self._stop_it.wait(LOAD_EVERY_S):
+            self._seen.append(os.getloadavg()[0])
+
+    def stop(self) -> str:
+        """A sentence."""
+        self._stop_it.set()
+        self.join()
+        return f"{os.cpu_count()} cores, whose load went from {min(self._seen):.1f} to {max(self._seen):.1f}."
+
+
+def _add(rows: list[Row], row: Row) -> Row:
+    rows.append(row)
+    print(" | ".join(cells(row)), flush=True)
+    return row
+
+
+def _summary(rows: Sequence[Row], seconds: float) -> str:
+    failed = sum(not row.passed for row in rows)
+    passed = f"all {len(rows)} passed" if not failed else f"{failed} of {len(rows)} failed"
+    return f"Measured on {date.today().isoformat()} in one run of {seconds / 60:.0f} minutes: {passed}."
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import subprocess
 import threading
 from pathlib import Path
 
+from tests.chaos.spawned import spawn
 from tests.conftest import SYSTEM_PYTHON
 from tests.fixtures_redis import free_port
 
-REPEAT = 30  # of a clip of a minute
+REPEAT = 30  # of a clip of a minute: more than a run takes, but for soaks
 SERVER = Path(__file__).parents[1] / "rtsp_server.py"
 SILENCE, HEADERS, GARBAGE = "silence", "headers", "garbage"
 _OPTIONS = "RTSP/1.0 200 OK\r\nCSeq: {}\r\nPublic: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n\r\n"
@@ -22,9 +23,9 @@ _OPTIONS = "RTSP/1.0 200 OK\r\nCSeq: {}\r\nPublic: OPTIONS, DESCRIBE, SETUP, PLA
 class Camera:
     """A camera at one address, `url`, that is on after `start`, and off after `stop` as if its cable were cut."""
 
-    def __init__(self, clip: Path, login: str | None = None) -> None:
+    def __init__(self, clip: Path, login: str | None = None, repeat: int = REPEAT) -> None:
         self.port, self.login = free_port(), login
-        self._clip = clip
+        self._clip, self._repeat = clip, repeat
         self._server: subprocess.Popen[str] | None = None
         self._false: FalseCamera | None = None
 
@@ -36,11 +37,11 @@ class Camera:
     def start(self, clip: Path | None = None, login: str | None = None) -> None:
         """Serve `clip` (default: its own) to whoever knows `login` (default: its own)."""
         self.stop()
-        command = [SYSTEM_PYTHON, str(SERVER), str(clip or self._clip), "--repeat", str(REPEAT)]
+        command = [SYSTEM_PYTHON, str(SERVER), str(clip or self._clip), "--repeat", str(self._repeat)]
         command += ["--port", str(self.port)]
         known = login or self.login
         command += ["--login", known] if known else []
-        self._server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._server = spawn(command, stdout=subprocess.PIPE, text=True)
         assert self._server.stdout is not None
         if not self._server.stdout.readline().startswith("rtsp://"):
             raise RuntimeError("the RTSP server did not start")

@@ -19,14 +19,25 @@ class Fault:
     on as if nothing were. `lasts_s`: it stays broken for at least so long. `deaths`: the roles that may die of it.
     """
 
-    name = ""
+    name = ""  # {} stands for how long it lasts
     brief = False  # among the few that CI tries
     soaks = True  # fits into a soak: it is over within a minute, and takes nothing from files beside it for good
     unseen = ""
+    clocked = False  # it needs a system whose clock can be stepped
     lasts_s = 0.0
+    long_s = 0.0  # likewise in a run that may take long; 0: as ever
     seen_s = SEEN_S
     recovered_s = RECOVERED_S
     deaths: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name, whole."""
+        return self.name.format(f"{self.lasts_s:g} s")
+
+    def lengthen(self) -> None:
+        """Let it last as long as it does in a run that may take long."""
+        self.lasts_s = self.long_s or self.lasts_s
 
     def broken(self, system: System) -> None:
         """Put the fault in."""
@@ -46,6 +57,9 @@ class Fault:
     def after(self, system: System) -> str:
         """What else is wrong once it has recovered; leaves the system as it was."""
         return ""
+
+    def close(self) -> None:
+        """Give back what it took outside of the system; called whatever became of it."""
 
     def missing(self) -> str:
         """What this machine lacks to try it."""
@@ -75,9 +89,10 @@ def tried(fault: Fault, system: System, patience: float = 1.0) -> Row:
     `patience` multiplies the limits, for machines that are busy with something else.
     """
     if lacking := fault.missing():
-        return Row(fault.name, None, None, 0, note=f"not tried: {lacking}")
-    lost, deaths, broken_at = system.lost(), len(system.deaths), time.monotonic()
+        return Row(fault.title, None, None, 0, note=f"not tried: {lacking}")
+    lost, deaths = system.lost(), len(system.deaths)
     fault.broken(system)
+    broken_at = time.monotonic()
     seen = None if fault.unseen else wait_until(lambda: fault.seen(system), patience * fault.seen_s + MARGIN_S)
     time.sleep(max(0.0, broken_at + fault.lasts_s - time.monotonic()))
     scored = system.scored()
@@ -94,5 +109,18 @@ def tried(fault: Fault, system: System, patience: float = 1.0) -> Row:
     told = [line["key"] for line in system.written()]
     if len(told) != len(set(told)):
         wrong.append("a verdict was written twice")
-    system.settle()
-    return Row(fault.name, seen, recovered, round(system.lost() - lost), tuple(wrong), fault.unseen)
+    well = system.settles()
+    if not well:
+        wrong.append("the system did not come to work again")
+    return Row(fault.title, seen, recovered, round(system.lost() - lost), tuple(wrong), fault.unseen, well)
+
+
+def attempted(fault: Fault, system: System) -> Row:
+    """As `tried`; whatever goes wrong with the attempt itself is told, and the system after it is not trusted."""
+    try:
+        return tried(fault, system)
+    except Exception as error:  # noqa: BLE001  faults of any kind are put in here, and the next shall have its turn
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return Row(fault.title, None, None, 0, (reason,), well=False)
+    finally:
+        fault.close()

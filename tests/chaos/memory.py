@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
 from redis.exceptions import RedisError
 
-from tests.chaos.system import System
+from tests.chaos.system import System, tree
 
 EVERY_S = 5.0
 SHARE = 0.15  # of a run, at its begin and at its end, that is compared
@@ -58,15 +57,6 @@ class Memory(threading.Thread):
 
     def _note(self, role: str, held: float) -> None:
         self.held.setdefault(role, []).append((time.monotonic() - self._began, held))
-
-
-def tree(pid: int) -> Sequence[int]:
-    """A process and all that it started."""
-    children: list[int] = []
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            children += map(int, (task / "children").read_text().split())
-    return [pid, *(one for child in children for one in tree(child))]
 
 
 def own(pid: int) -> int:

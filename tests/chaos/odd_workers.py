@@ -1,10 +1,11 @@
-"""`dfd work` whose scorer crashes in native code on a poisoned crop: what no payload check can foresee."""
+"""`dfd work` with the real scorer, but for one thing: python -m tests.chaos.odd_workers fragile | paced."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,15 +17,21 @@ from dfd_core.types import Segment
 from tests.standins import POISON
 from workers.fleet.supervisor import Supervisor
 
+PACE = 1.5  # windows a second that a paced one scores on any machine: those of a camera and a half
 
-class Fragile:
-    """The real scorer, until a crop is all of `POISON`."""
 
-    def __init__(self, scorer: Any) -> None:
-        self._scorer = scorer
+class Odd:
+    """The real scorer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._scorer: Any = load_scorer(settings)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scorer, name)
+
+
+class Fragile(Odd):
+    """It crashes in native code, where no payload check can foresee it, as soon as a crop is all of `POISON`."""
 
     def score(self, items: Sequence[Any]) -> Any:
         segments = [piece for item in items for piece in item if isinstance(piece, Segment)]
@@ -33,11 +40,19 @@ class Fragile:
         return self._scorer.score(items)
 
 
-def load_fragile_scorer(settings: Settings) -> Fragile:
-    return Fragile(load_scorer(settings))
+class Paced(Odd):
+    """It takes its time, so that what is too much for it is known."""
 
+    def score(self, items: Sequence[Any]) -> Any:
+        began = time.monotonic()
+        scored = self._scorer.score(items)
+        time.sleep(max(0.0, began + len(items) / PACE - time.monotonic()))
+        return scored
+
+
+KINDS = {"fragile": "Fragile", "paced": "Paced"}
 
 if __name__ == "__main__":
     settings = load_settings()
     start_logging(settings.log)
-    sys.exit(Supervisor(settings, "tests.chaos.fragile_worker.load_fragile_scorer").run())
+    sys.exit(Supervisor(settings, f"tests.chaos.odd_workers.{KINDS[sys.argv[1]]}").run())

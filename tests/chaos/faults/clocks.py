@@ -1,0 +1,36 @@
+"""A clock that is stepped under everything that runs: dfd and Redis."""
+
+from __future__ import annotations
+
+from tests.chaos.fault import Fault
+from tests.chaos.stepped import find_library
+from tests.chaos.system import System
+
+HOUR_S = 3600
+
+
+class Stepped(Fault):
+    """The time of day is another one from now on; what was told before stays told, and nothing is told again."""
+
+    clocked = True
+    soaks = False
+    unseen = "time is told by clocks that only go on"
+
+    def __init__(self, seconds: int) -> None:
+        self.name = f"clock stepped by an hour, {'ahead' if seconds > 0 else 'back'}"
+        self._seconds = seconds
+
+    def missing(self) -> str:
+        return "" if find_library() else "libfaketime steps clocks: apt-get install faketime"
+
+    def broken(self, system: System) -> None:
+        self._alarms = system.alarms()
+        assert system.clock is not None
+        system.clock.step(self._seconds)
+
+    def after(self, system: System) -> str:
+        told = system.alarms() - self._alarms
+        return f"an alarm that lasted was told again ({told})" if told else ""
+
+
+FAULTS = (Stepped(HOUR_S), Stepped(-HOUR_S))

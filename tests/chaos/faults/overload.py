@@ -1,0 +1,102 @@
+"""Twice as much as the worker can score comes for a while."""
+
+from __future__ import annotations
+
+import threading
+
+from dfd_core.media import stream_names
+from dfd_core.settings import QueueSettings, WorkerSettings
+from tests.chaos.cameras import Camera
+from tests.chaos.fault import Fault
+from tests.chaos.odd_workers import PACE
+from tests.chaos.system import LOST, System
+
+MORE = 2  # cameras, beside the one that there is; each brings a window a second
+SOON_S = 3.0  # latency of a window where not too much comes
+LATE_S = QueueSettings().stale_s + WorkerSettings().batch_windows / PACE + 5.0  # beyond it nothing waits
+SHARE = 0.6  # of what the worker can score, at least, while too much comes
+LOOK_S = 0.5
+
+
+class Overload(Fault):
+    """The newest windows are scored, what is too late is dropped and counted, and afterwards all is as before."""
+
+    name = "twice as much as the worker can score, for {}"
+    soaks = False
+    lasts_s = 90.0
+    long_s = 600.0
+
+    def broken(self, system: System) -> None:
+        system.stop("work")
+        system.run("work", "paced", module="tests.chaos.odd_workers")
+        system.settle()
+        self._more = [Camera(system.film) for _ in range(MORE)]
+        for camera in self._more:
+            camera.start()
+        self._streams = [system.stream, *stream_names(camera.url for camera in self._more)]
+        self._before, self._oldest_s = self._outcomes(system), 0.0
+        self._over = threading.Event()
+        threading.Thread(target=self._look, args=(system,), daemon=True).start()
+        system.run("more", "ingest", *(camera.url for camera in self._more))
+
+    def seen(self, system: System) -> bool:
+        return self._age_s(system) > SOON_S
+
+    def mended(self, system: System) -> None:
+        self._came = {name: now - self._before[name] for name, now in self._outcomes(system).items()}
+        system.stop("more")
+        self._told = self._latency(system)
+
+    def recovered(self, system: System, scored: float) -> bool:
+        """Whether the windows told since the last look were told soon."""
+        told, self._told = self._told, self._latency(system)
+        count, seconds = (now - before for now, before in zip(self._told, told, strict=True))
+        return count > 0 and seconds / count < SOON_S and super().recovered(system, scored)
+
+    def after(self, system: System) -> str:
+        self._over.set()
+        system.stop("work")
+        system.run("work", "work")
+        came, wrong = self._came, []
+        if self._oldest_s > LATE_S:
+            wrong.append(f"a window waited for {self._oldest_s:.0f} s")
+        if came["missing"]:
+            wrong.append(f"{came['missing']:.0f} windows were lost uncounted")
+        if came["scored"] < SHARE * PACE * self.lasts_s:
+            wrong.append(f"only {came['scored']:.0f} windows were scored")
+        if not sum(came.values()) - came["scored"]:
+            wrong.append("no window was too much")
+        return "; ".join(wrong)
+
+    def close(self) -> None:
+        self._over.set()
+        for camera in self._more:
+            camera.stop()
+
+    def _look(self, system: System) -> None:
+        while not self._over.wait(LOOK_S):
+            self._oldest_s = max(self._oldest_s, self._age_s(system))
+
+    def _age_s(self, system: System) -> float:
+        """Of the window that waits longest, of any camera."""
+        ages = (system.watch.value("dfd_oldest_window_age_seconds", stream=stream) for stream in self._streams)
+        return max(age or 0.0 for age in ages)
+
+    def _outcomes(self, system: System) -> dict[str, float]:
+        """Windows of all cameras by what became of them."""
+        return {
+            outcome: sum(
+                system.watch.grown("dfd_windows_total", stream=stream, outcome=outcome) for stream in self._streams
+            )
+            for outcome in ("scored", "not_scorable", *LOST)
+        }
+
+    def _latency(self, system: System) -> tuple[float, float]:
+        """How many windows of the camera were told so far, and the sum of how long each took, seconds."""
+        count, seconds = (
+            system.watch.grown(f"dfd_window_latency_seconds_{part}", stream=system.stream) for part in ("count", "sum")
+        )
+        return count, seconds
+
+
+FAULTS = (Overload(),)
