@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.fault import Fault, tried
+from tests.chaos.fault import Fault, attempted
 from tests.chaos.faults import monitor, redis, workers
 from tests.chaos.system import System
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("fault", BRIEF, ids=lambda fault: fault.name)
 def test_a_fault_is_seen_and_survived(fault: Fault, system: System) -> None:
-    assert tried(fault, system, PATIENCE).wrong == ()
+    assert attempted(fault, system, PATIENCE).wrong == ()
 
 
 def test_no_password_was_told(system: System) -> None:
