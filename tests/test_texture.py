@@ -94,7 +94,7 @@ def test_a_view_shows_the_middle_of_the_crop() -> None:
 class Sides:
     """A network of two views: it says how bright the picture is, in one view as it is, in the other doubled."""
 
-    name = "sides"
+    name, batch = "sides", 8
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         means = images.reshape(len(images), -1).mean(axis=1) if len(images) else np.zeros(0)

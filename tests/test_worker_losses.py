@@ -58,7 +58,7 @@ def test_a_worker_whose_host_died_is_forgotten_soon(rig):
     assert rig.redis.smembers(f"rq:workers:{keys.LIVE_QUEUE}") == rig.redis.smembers("rq:workers") == set()
 
 
-@pytest.mark.parametrize("place", ["start", "load", "settle", "finish"])
+@pytest.mark.parametrize("place", ["start", "load", "settle", "finish", "finish one"])
 def test_a_redis_that_refuses_in_mid_batch_costs_no_window_and_no_try(rig, monkeypatch, place):
     """At whatever point of a batch: what is in hand is kept, and goes on from there."""
     monkeypatch.setattr("workers.fleet.worker.FIRST_PAUSE_S", 0.01)
@@ -76,7 +76,9 @@ def test_a_redis_that_refuses_in_mid_batch_costs_no_window_and_no_try(rig, monke
     if place == "start":
         monkeypatch.setattr(worker, "_start", refuse_first(worker._start))
     elif place == "finish":
-        monkeypatch.setattr(worker, "_finalize_success", refuse_first(worker._finalize_success))
+        monkeypatch.setattr(worker, "_finish", refuse_first(worker._finish))
+    elif place == "finish one":
+        monkeypatch.setattr(worker, "cleanup_execution", refuse_first(worker.cleanup_execution))
     elif place == "load":
         monkeypatch.setattr("workers.windows.scoring.load_windows", refuse_first(load_windows))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -22,18 +23,23 @@ class Appearance:
         self._model = model
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
-        """The crops of all tracks go through the network together."""
-        size = self._model.card.input.size
-        images = [network_input(crop, size) for track in tracks for crop in track.crops[track.present]]
-        stacked = np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
-        logits = self._model.runtime.run(stacked)[LOGIT].reshape(len(images))
-        measured = []
-        for track in tracks:
-            rows = np.full((len(track.boxes), 1), np.nan, np.float32)
-            count = int(track.present.sum())
-            rows[track.present, 0], logits = logits[:count], logits[count:]
-            measured.append(rows)
+        """The crops of all tracks go through the network together; the next ones are resized while it runs."""
+        rows = [np.flatnonzero(track.present) for track in tracks]
+        crops = [track.crops[row] for track, own in zip(tracks, rows, strict=True) for row in own]
+        logits, measured = self._logits(crops), []
+        for track, own in zip(tracks, rows, strict=True):
+            values = np.full((len(track.boxes), 1), np.nan, np.float32)
+            values[own, 0], logits = logits[: len(own)], logits[len(own) :]
+            measured.append(values)
         return measured
+
+    def _logits(self, crops: Sequence[UInt8Array]) -> Float32Array:
+        size, runtime, once = self._model.card.input.size, self._model.runtime, self._model.runtime.batch
+        parts = [crops[first : first + once] for first in range(0, len(crops), once)]
+        with ThreadPoolExecutor(1, "resize") as ahead:
+            inputs = ahead.map(lambda part: np.stack([network_input(crop, size) for crop in part]), parts)
+            logits = [runtime.run(images)[LOGIT].reshape(-1) for images in inputs]
+        return np.concatenate([np.zeros(0, np.float32), *logits])
 
     def score(self, features: Float32Array) -> float | None:
         """Median logit as a probability: a few odd frames (a blink, a hand, a cut) decide nothing."""

@@ -44,35 +44,39 @@ class Texture:
     def __init__(self, network: Runtime, size: int) -> None:
         """`network` takes crops of `size` px, and gives a logit a view; ModelError where it has too many."""
         self._network, self._size = network, size
-        self._views = self._logits([]).shape[1]
+        self._views = network.run(self.images([]))[LOGIT].shape[1]
         if self._views > len(VIEWS):
             raise ModelError(
                 f"The texture of the model has {self._views} views, this dfd knows {len(VIEWS)}: update dfd."
             )
 
-    def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
-        """The chosen crops of all tracks go through the network together."""
-        chosen = [np.flatnonzero(track.present)[::STRIDE] for track in tracks]
-        looked = [[(own[n], view) for n, view in looks(len(own), self._views)] for own in chosen]
+    def images(self, tracks: Sequence[FaceTrack]) -> UInt8Array:
+        """What the network is shown of all tracks, in their order: uint8 (B, size, size, 3)."""
         images = [
             network_input(view_of(track.crops[row], view), self._size)
-            for track, own in zip(tracks, looked, strict=True)
-            for row, view in own
+            for track in tracks
+            for row, view in self._looked(track)
         ]
-        logits, measured = self._logits(images), []
-        for track, own in zip(tracks, looked, strict=True):
+        return np.stack(images) if images else np.zeros((0, self._size, self._size, 3), np.uint8)
+
+    def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
+        """The chosen crops of all tracks go through the network together."""
+        logits, measured = self._network.run(self.images(tracks))[LOGIT], []
+        for track in tracks:
+            own = self._looked(track)
             found: dict[int, list[float]] = {}
             for (row, view), given in zip(own, logits, strict=False):
-                found.setdefault(int(row), []).append(float(given[view]))
+                found.setdefault(row, []).append(float(given[view]))
             logits, rows = logits[len(own) :], np.full((len(track.boxes), 1), np.nan, np.float32)
             for row, values in found.items():
                 rows[row, 0] = np.mean(values)
             measured.append(rows)
         return measured
 
-    def _logits(self, images: Sequence[UInt8Array]) -> Float32Array:
-        stacked = np.stack(images) if images else np.zeros((0, self._size, self._size, 3), np.uint8)
-        return self._network.run(stacked)[LOGIT]
+    def _looked(self, track: FaceTrack) -> list[tuple[int, int]]:
+        """Row and view of each look at a track."""
+        own = np.flatnonzero(track.present)[::STRIDE]
+        return [(int(own[n]), view) for n, view in looks(len(own), self._views)]
 
     def score(self, features: Float32Array) -> float | None:
         """Mean logit as a probability; None where no frame was looked at."""

@@ -27,19 +27,19 @@ class KerasRuntime:
 
     def __init__(self, path: Path, given: ModelInput) -> None:
         """Load the file at `path`; ModelError where it is no such network."""
-        self._batch = GPU_BATCH if _grow_gpu_memory() else CPU_BATCH
+        self.batch = GPU_BATCH if _grow_gpu_memory() else CPU_BATCH
         self._given = given
         try:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
             self._call = _compiled(model)
-            self._run_one_batch(np.zeros((self._batch, given.size, given.size, 3), np.uint8))
+            self._run_one_batch(np.zeros((self.batch, given.size, given.size, 3), np.uint8))
         except (ValueError, TypeError, OSError) as error:
             raise ModelError(f"Keras cannot load {path}: {str(error).strip()[:200]}.") from None
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB."""
-        nothing = np.zeros((self._batch, self._given.size, self._given.size, 3), np.uint8)
-        batches = in_batches(images, self._batch) or [(nothing, 0)]
+        nothing = np.zeros((self.batch, self._given.size, self._given.size, 3), np.uint8)
+        batches = in_batches(images, self.batch) or [(nothing, 0)]
         parts = [
             {name: value[:count] for name, value in self._run_one_batch(batch).items()} for batch, count in batches
         ]

@@ -28,7 +28,7 @@ class LiteRuntime:
             shape = (1, given.size, given.size, 3)
             if tuple(self._input["shape"][1:]) != shape[1:] or self._input["dtype"] != np.float32:
                 raise ModelError(f"{path} takes {self._input['shape']}, but its card says float32 {shape}.")
-            self._batch = self._resize(batch)
+            self.batch = self._resize(batch)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot load {path}: {str(error).strip()[:200]}.") from None
         self._names = output_names(self._net)
@@ -36,7 +36,7 @@ class LiteRuntime:
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB."""
         parts: list[dict[str, Float32Array]] = []
-        for batch, count in in_batches(images, self._batch):
+        for batch, count in in_batches(images, self.batch):
             self._net.set_tensor(self._input["index"], normalised(batch, self._given))
             self._net.invoke()
             parts.append({name: self._net.get_tensor(index)[:count] for name, (index, _) in self._names.items()})

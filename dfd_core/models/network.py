@@ -18,6 +18,7 @@ class Runtime(Protocol):
     """A loaded network; not thread-safe."""
 
     name: str
+    batch: int  # images that it takes at once; fewer are padded
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB; any B, 0 too."""

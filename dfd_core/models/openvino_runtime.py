@@ -38,12 +38,12 @@ class OpenVinoRuntime:
             raise ModelError(f"OpenVINO cannot load {path}: {str(error).strip()[:200]}.") from None
         tensors = {d["index"]: d["name"] for d in names.get_output_details()}
         self._names = {name: (tensors[index], tail) for name, (index, tail) in output_names(names).items()}
-        self._given, self._batch = given, batch
+        self._given, self.batch = given, batch
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         """Outputs by name, float32 (B, ...), for `images` uint8 (B, size, size, 3) RGB."""
         parts = [{name: np.zeros((0, *tail), np.float32) for name, (_, tail) in self._names.items()}]
-        for batch, count in in_batches(images, self._batch):
+        for batch, count in in_batches(images, self.batch):
             found = self._request.infer([normalised(batch, self._given)], share_inputs=True)
             parts.append(
                 {name: np.array(found[tensor][:count], np.float32) for name, (tensor, _) in self._names.items()}
