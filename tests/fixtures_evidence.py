@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from dfd_core.models.activation import ActivationMap
 from dfd_core.models.store import read_card
+from dfd_core.models.texture_map import TextureMap
 from dfd_core.queue import arrays, keys
 from dfd_core.queue.alarms import Alarm, AlarmBook
 from dfd_core.queue.broker import settle
@@ -48,7 +49,7 @@ def score(client, *events: WindowEvent) -> None:
 class Shop:
     """A collector on a real server and a real folder, and the hands of its clock."""
 
-    def __init__(self, client, folder: Path, model: Path, **values: object) -> None:
+    def __init__(self, client, folder: Path, model: Path, texture: TextureMap | None = None, **values) -> None:
         settings = Settings().with_values({"model.path": str(model)})
         self.evidence = EvidenceSettings(folder=str(folder), **values)
         self.client, self.folder, self.now_s = client, folder, 0.0
@@ -60,6 +61,7 @@ class Shop:
             facts=Facts(settings),
             metrics=EvidenceMetrics(self.registry),
             network=ActivationMap(model / "model.tflite", read_card(model).input),
+            texture=texture,
             clock=lambda: self.now_s,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import zipfile
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from tests.test_alarms import alarm
 from tests.test_serve_events import listening
 from workers.serve.app import make_parts
 from workers.serve.console import wall as walls
+from workers.serve.console.alarms import accuser
 from workers.serve.console.pictures import beep, curve
 from workers.serve.tokens import Role, new_token
 
@@ -205,6 +207,23 @@ def test_an_alarm_wakes_the_console_which_else_looks_now_and_then(redis_url, red
     wall.stop()
     parts.redis.close()
     assert not wall.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [
+        ({"appearance": 0.7, "texture": 0.9}, r"texture \(0.90\) speaks most for fake: the grain of the skin.*\."),
+        (
+            {"appearance": 0.9, "texture": None, "noise": 0.99},
+            r"appearance \(0.90\) speaks most for fake: the face .*\.",
+        ),
+        ({"appearance": 0.4, "texture": 0.5}, "No check speaks for fake by itself.*"),
+        ({}, "No check speaks for fake by itself.*"),
+    ],
+)
+def test_an_alarm_says_in_words_which_check_accuses(checks, words):
+    weights = {"appearance": 1.2, "texture": 0.9, "noise": 0.0, "bias": -0.5, "own_bias": {"texture": -0.3}}
+    assert re.fullmatch(words, accuser(alarm(1, checks=checks), weights))
 
 
 def test_a_curve_says_in_words_what_it_shows_and_takes_no_markup():

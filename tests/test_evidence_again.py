@@ -1,12 +1,21 @@
-"""Evidence goes on where an earlier process left it."""
+"""What evidence shows of the check texture, and that it goes on where an earlier process left it."""
 
 from __future__ import annotations
 
 import json
 import time
 
+import cv2
+import numpy as np
+import pytest
+
+from dfd_core.checks.texture import Texture
+from dfd_core.errors import ModelError
+from dfd_core.models.litert import LiteRuntime
+from dfd_core.models.store import SHIPPED, read_card
+from dfd_core.models.texture_map import TextureMap
 from dfd_core.queue.alarms import AlarmBook
-from tests.fixtures_evidence import FACE, Shop, opened
+from tests.fixtures_evidence import FACE, Shop, opened, segment
 from tests.fixtures_monitor import window
 from tests.test_alarms import alarm
 from workers.evidence.collector import LINGER_S
@@ -55,3 +64,52 @@ def test_an_alarm_that_is_none_of_the_newest_any_more_is_finished_too(shop, redi
         shop.turn(LINGER_S)
     facts = json.loads((find_bundle(shop.folder, found.id) / "alarm.json").read_text())
     assert facts["alarm"]["state"] == "ended"
+
+
+@pytest.fixture(scope="module")
+def texture_map():
+    return TextureMap(SHIPPED / "texture.tflite", read_card(SHIPPED).input)
+
+
+@pytest.mark.parametrize("blur", [0.0, 3.0])
+def test_a_map_of_texture_adds_up_to_what_the_check_says(texture_map, blur):
+    size = read_card(SHIPPED).input.size
+    image = np.random.default_rng(2).integers(0, 256, (size, size, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), blur) if blur else image
+    expected = LiteRuntime(SHIPPED / "texture.tflite", read_card(SHIPPED).input, 1).run(image[None])["logit"][0]
+    for view in range(texture_map.views):
+        found, logit = texture_map.look(image, view)
+        assert found.sum() + texture_map.offset(view) == pytest.approx(logit, abs=2e-3)
+        assert logit == pytest.approx(expected[view], abs=2e-2)
+        assert found.std() > 0
+
+
+def test_a_place_that_changes_is_where_the_map_changes(texture_map):
+    size = read_card(SHIPPED).input.size
+    image = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (size, size, 3), np.uint8), (0, 0), 3)
+    other = image.copy()
+    other[-48:, -48:] = np.random.default_rng(3).integers(0, 256, (48, 48, 3), np.uint8)
+    change = np.abs(texture_map.look(other, 0)[0] - texture_map.look(image, 0)[0])
+    assert change[-6:, -6:].mean() > 1.5 * change[:12, :12].mean()
+
+
+def test_a_network_without_these_statistics_has_no_map_of_texture(tiny_model):
+    with pytest.raises(ModelError, match="no map of texture"):
+        TextureMap(tiny_model / "model.tflite", read_card(tiny_model).input)
+
+
+def test_a_bundle_shows_the_frames_and_views_that_texture_looked_at(redis_client, tmp_path, texture_map):
+    shop = Shop(redis_client, tmp_path / "evidence", SHIPPED, texture=texture_map)
+    shop.turn()
+    found = opened(redis_client)
+    shop.tell(found, window("cam", 1, 0.9))
+    shop.turn()
+    bundle = find_bundle(shop.folder, found.id)
+    told = json.loads((bundle / "alarm.json").read_text())["texture"]
+    size = read_card(SHIPPED).input.size
+    check = Texture(LiteRuntime(SHIPPED / "texture.tflite", read_card(SHIPPED).input, 1), size)
+    by_frame = check.features(segment(1).tracks)[0][:, 0]
+    assert [each["view"] for each in told] == ["whole crop", "face"]
+    assert np.mean([each["logit"] for each in told]) == pytest.approx(np.nanmean(by_frame), abs=2e-2)
+    assert cv2.imread(str(bundle / "texture.png")).std() > 0
+    assert problems(bundle) == []

@@ -21,11 +21,11 @@ from dfd_core.types import Float32Array, UInt8Array
 _CLOSE = 1e-3  # between what the logit changes by and what the map does, over that
 
 
-class ActivationMap:
+class InnerNetwork:
     """A .tflite network whose inner values can be read; slower than `LiteRuntime`, and not thread-safe."""
 
     def __init__(self, path: Path, given: ModelInput) -> None:
-        """Load the file at `path`; ModelError where it is no network, or ends otherwise."""
+        """Load the file at `path`; ModelError where it is no network."""
         self._given = given
         try:
             self._net = Interpreter(
@@ -37,8 +37,40 @@ class ActivationMap:
             self._net.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot load {path}: {str(error).strip()[:200]}.") from None
-        self._input = self._net.get_input_details()[0]["index"]
-        single = [d["index"] for d in self._net.get_output_details() if tuple(d["shape"]) == (1, 1)]
+        self.input: int = self._net.get_input_details()[0]["index"]
+        self.outputs: list[dict[str, Any]] = self._net.get_output_details()
+
+    def feed(self, image: UInt8Array) -> None:
+        """Have it look at `image` uint8 (size, size, 3) RGB."""
+        self._net.set_tensor(self.input, normalised(image[None], self._given))
+        self._net.invoke()
+
+    def value(self, index: int) -> Float32Array:
+        """What a tensor holds, a copy."""
+        found: Float32Array = self._net.get_tensor(index).copy()
+        return found
+
+    def values(self) -> dict[int, Float32Array]:
+        """All activations (1, h, w, C), rows (1, C) and vectors (C,) that can be read, by index."""
+        found: list[Any] = self._net.get_tensor_details()
+        wanted = [d["index"] for d in found if d["dtype"] is np.float32 and len(d["shape"]) in (1, 2, 4)]
+        return {index: self.value(index) for index in wanted if self._readable(index)}
+
+    def _readable(self, index: int) -> bool:
+        try:
+            self._net.get_tensor(index)
+        except ValueError:
+            return False
+        return True
+
+
+class ActivationMap:
+    """Of a network that ends so."""
+
+    def __init__(self, path: Path, given: ModelInput) -> None:
+        """Load the file at `path`; ModelError where it is no network, or ends otherwise."""
+        self._given, self._net = given, InnerNetwork(path, given)
+        single = [d["index"] for d in self._net.outputs if tuple(d["shape"]) == (1, 1)]
         if not single:
             raise ModelError(f"{path} has no output of one number: it has no heat map.")
         self._logit = single[0]
@@ -52,7 +84,7 @@ class ActivationMap:
         maps, logits = [], []
         for image in images:
             logits.append(self._run(image))
-            maps.append(self._net.get_tensor(self._layer)[0] @ self._weights)
+            maps.append(self._net.value(self._layer)[0] @ self._weights)
         return np.asarray(maps, np.float32), np.asarray(logits, np.float32)
 
     @property
@@ -61,40 +93,21 @@ class ActivationMap:
         return self._bias
 
     def _run(self, image: UInt8Array) -> float:
-        self._net.set_tensor(self._input, normalised(image[None], self._given))
-        self._net.invoke()
-        return float(self._net.get_tensor(self._logit).reshape(-1)[0])
+        self._net.feed(image)
+        return float(self._net.value(self._logit).reshape(-1)[0])
 
     def _find(self) -> tuple[int, Float32Array, float]:
         """The layer, the weights and the bias whose map adds up to the logit of two images that differ."""
         size = self._given.size
         noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
-        seen = []
-        for image in (np.full((size, size, 3), 128, np.uint8), noise):
-            logit = self._run(image)
-            seen.append((logit, {i: self._net.get_tensor(i).copy() for i in self._candidates()}))
+        seen = [(self._run(image), self._net.values()) for image in (np.full((size, size, 3), 128, np.uint8), noise)]
         (first, before), (second, after) = seen
-        for layer in sorted((i for i, value in after.items() if value.ndim == 4), reverse=True):
+        layers = (i for i, value in after.items() if value.ndim == 4 and value[0, :, :, 0].size > 1)
+        for layer in sorted((i for i in layers if i != self._net.input), reverse=True):
             means = before[layer][0].mean((0, 1)), after[layer][0].mean((0, 1))
             for value in (v for i, v in after.items() if v.ndim == 2 and np.array_equal(v, before[i])):
-                if value.size != len(means[0]):
+                if value.shape[0] != 1 or value.size != len(means[0]):
                     continue
                 if abs((means[1] - means[0]) @ value[0] - (second - first)) < _CLOSE * abs(second - first):
                     return layer, value[0], float(first - means[0] @ value[0])
         raise ModelError("The network does not end in the mean of activations and one layer: it has no heat map.")
-
-    def _candidates(self) -> list[int]:
-        """Activations (1, h, w, C) of several places, and rows (1, C)."""
-        found: list[Any] = self._net.get_tensor_details()
-        shapes = {d["index"]: tuple(d["shape"]) for d in found if d["dtype"] is np.float32}
-        wide = {i: s for i, s in shapes.items() if len(s) == 4 and s[0] == 1 and s[1] * s[2] > 1 and i != self._input}
-        depths = {shape[3] for shape in wide.values()}
-        rows = [i for i, s in shapes.items() if len(s) == 2 and s[0] == 1 and s[1] in depths]
-        return [i for i in (*wide, *rows) if self._readable(i)]
-
-    def _readable(self, index: int) -> bool:
-        try:
-            self._net.get_tensor(index)
-        except ValueError:
-            return False
-        return True

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from dfd_core.models.regions import regions
 from dfd_core.types import Float32Array
 
-FACE, SURROUND = 0.27, 0.36  # of the crop's side, from its middle: within the one, beyond the other
 STATISTICS = 4  # a channel
 _LEAST_DEVIATION = 1e-3
 _FAR = 5.0  # deviations: what lies beyond counts as that
@@ -29,7 +29,7 @@ class RegionStatistics(keras.layers.Layer):  # type: ignore[misc]
     def call(self, maps: Any) -> Any:
         """Means, log deviations, and the differences of both."""
         ops = keras.ops
-        crop, face, surround = (_moments(maps, where) for where in _regions(int(maps.shape[1]), int(maps.shape[2])))
+        crop, face, surround = (_moments(maps, where) for where in regions(int(maps.shape[1]), int(maps.shape[2])))
         return ops.concatenate([*crop, face[0] - surround[0], face[1] - surround[1]], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
@@ -66,14 +66,6 @@ class Discriminant(keras.layers.Layer):  # type: ignore[misc]
 def standardised(statistics: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
     """Statistics (N, D) as `Discriminant` weighs them."""
     return np.asarray(np.clip((statistics - mean) * scale, -_FAR, _FAR), np.float32)
-
-
-def _regions(height: int, width: int) -> list[Float32Array]:
-    """Weights (1, h, w, 1), summing to 1, of the whole crop, of the face in its middle, and of its margin."""
-    y, x = ((np.arange(side) + 0.5) / side - 0.5 for side in (height, width))
-    away = np.maximum(abs(y)[:, None], abs(x)[None, :])
-    chosen = [np.ones_like(away), away < FACE, away > SURROUND]
-    return [np.asarray(where / where.sum(), np.float32)[None, :, :, None] for where in chosen]
 
 
 def _moments(maps: Any, where: Float32Array) -> tuple[Any, Any]:

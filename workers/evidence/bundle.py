@@ -16,10 +16,11 @@ import numpy as np
 from dfd_core.names import format_time
 from dfd_core.queue.alarms import Alarm
 from dfd_core.types import Thresholds, UInt8Array, WindowScore
-from workers.evidence.pictures import Shots, heat, strip, timeline
+from workers.evidence.pictures import VIEW_WORDS, Look, Shots, heat, strip, texture, timeline
 
 MANIFEST = "manifest.sha256"
-FACTS, STRIP, HEAT, TIMELINE, CROPS = "alarm.json", "strip.png", "heat.png", "timeline.png", "crops"
+FACTS, STRIP, HEAT, TEXTURE, TIMELINE = "alarm.json", "strip.png", "heat.png", "texture.png", "timeline.png"
+CROPS = "crops"
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[\w.-]+(/[\w.-]+)*)", re.ASCII)
 
 
@@ -48,11 +49,13 @@ def files_of(evidence: Evidence) -> dict[str, bytes]:
             crops.append({"file": name, "seq": shots.score.seq, "time_s": float(shots.times_s[place]), "logit": logit})
     if evidence.shots:
         files[STRIP] = _png(strip(evidence.shots, title))
-    heated = heat(evidence.shots, f"{title}. Red: speaks for fake; blue: for real (appearance only)")
-    if heated is not None:
-        files[HEAT] = _png(heated)
+    for name, draw, check in ((HEAT, heat, "appearance"), (TEXTURE, texture, "texture")):
+        sheet = draw(evidence.shots, f"{title}. Red: speaks for fake; blue: for real (check {check})")
+        if sheet is not None:
+            files[name] = _png(sheet)
     files[TIMELINE] = _png(timeline(evidence.windows, alarm.opened_s, evidence.limits, title))
     facts = {**evidence.facts, "alarm": alarm.to_dict(), "crops": crops}
+    facts["texture"] = [_look(shots, look) for shots in evidence.shots for look in shots.looks]
     facts["windows"] = [_window(window) for window in evidence.windows]
     files[FACTS] = (json.dumps(facts, indent=1) + "\n").encode()
     return files
@@ -79,6 +82,11 @@ def read_manifest(folder: Path) -> dict[str, str]:
             raise ValueError(f"{line[:100]!r} is no line of a manifest")
         found[match["name"]] = match["digest"]
     return found
+
+
+def _look(shots: Shots, look: Look) -> dict[str, Any]:
+    time_s = float(shots.times_s[look.place])
+    return {"seq": shots.score.seq, "time_s": time_s, "view": VIEW_WORDS[look.view], "logit": look.logit}
 
 
 def _window(window: WindowScore) -> dict[str, Any]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from redis import Redis
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.checks.texture import STRIDE, looks, view_of
 from dfd_core.errors import WireError
 from dfd_core.models.activation import ActivationMap
+from dfd_core.models.texture_map import TextureMap
 from dfd_core.queue.alarms import Alarm, AlarmBook, AlarmState
 from dfd_core.queue.kept import ask_for_pixels, kept_segment
 from dfd_core.sections import EvidenceSettings
@@ -26,7 +28,7 @@ from workers.evidence.bundle import Evidence, files_of
 from workers.evidence.facts import Facts
 from workers.evidence.kept import kept_shots
 from workers.evidence.metrics import EvidenceMetrics
-from workers.evidence.pictures import Shots
+from workers.evidence.pictures import Look, Shots
 from workers.evidence.shelf import Shelf
 
 LOOK_S = 1.0  # between two looks
@@ -62,10 +64,11 @@ class Collector:
         facts: Facts,
         metrics: EvidenceMetrics,
         network: ActivationMap | None = None,
+        texture: TextureMap | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis, self._settings, self._shelf, self._facts = redis, settings, shelf, facts
-        self._metrics, self._network, self._clock = metrics, network, clock
+        self._metrics, self._network, self._texture, self._clock = metrics, network, texture, clock
         self._size = facts.card.input.size
         self._book = AlarmBook(redis)
         self._cases: dict[str, _Case] = {}
@@ -157,10 +160,21 @@ class Collector:
 
     def _looked(self, shots: Shots) -> Shots:
         """With what the networks saw in them."""
-        if self._network is None:
-            return shots
-        maps, logits = self._network.look(np.stack([network_input(crop, self._size) for crop in shots.crops]))
-        return replace(shots, maps=maps, logits=logits)
+        if self._network is not None:
+            maps, logits = self._network.look(np.stack([network_input(crop, self._size) for crop in shots.crops]))
+            shots = replace(shots, maps=maps, logits=logits)
+        return replace(shots, looks=tuple(self._looks(shots)))
+
+    def _looks(self, shots: Shots) -> Iterator[Look]:
+        """Those of the check texture: the frames and views that it looked at itself."""
+        if self._texture is None:
+            return
+        chosen = np.flatnonzero(shots.present)[::STRIDE]
+        for number, view in looks(len(chosen), self._texture.views):
+            place = int(chosen[number])
+            image = view_of(shots.crops[place], view)
+            found, logit = self._texture.look(network_input(image, self._size), view)
+            yield Look(place, view, image, found, logit)
 
     def _write(self, case: _Case, windows: list[WindowScore]) -> None:
         facts = self._facts.of(self._redis, case.alarm.stream)

@@ -6,13 +6,16 @@ import argparse
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
 from dfd_core.errors import ModelError, SettingsError
 from dfd_core.models.activation import ActivationMap
-from dfd_core.models.store import LITERT_FILE, ModelCard, model_folder, verified_file
+from dfd_core.models.store import LITERT_FILE, TEXTURE_LITERT_FILE, ModelCard, model_folder, verified_file
+from dfd_core.models.texture_map import TextureMap
 from dfd_core.process.backoff import Backoff
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
@@ -31,6 +34,8 @@ EXAMPLES = """examples:
 _NICENESS = 10  # live windows go first
 _LONGEST_PAUSE_S = 10.0
 
+Made = TypeVar("Made")
+
 log = logging.getLogger(__name__)
 
 
@@ -48,8 +53,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     registry = CollectorRegistry()
     metrics = EvidenceMetrics(registry)
     client = connect(settings.redis)
-    network = _network(settings, facts.card)
-    collector = Collector(client, settings.evidence, shelf=shelf, facts=facts, metrics=metrics, network=network)
+    network, texture = _networks(settings, facts.card)
+    collector = Collector(
+        client, settings.evidence, shelf=shelf, facts=facts, metrics=metrics, network=network, texture=texture
+    )
     port = serve_metrics(registry, settings.metrics.host, settings.metrics.evidence_port, settings.metrics.token_file)
     said = "" if port is None else f", metrics at http://{settings.metrics.host}:{port}/metrics"
     print(f"evidence in {settings.evidence.folder}{said}", flush=True)
@@ -77,10 +84,20 @@ def collect(collector: Collector, stop: threading.Event, redis: str) -> None:
         collector.turn(last=True)
 
 
-def _network(settings: Settings, card: ModelCard) -> ActivationMap | None:
-    """What draws heat maps; None, with a line why, where the model has none."""
+def _networks(settings: Settings, card: ModelCard) -> tuple[ActivationMap | None, TextureMap | None]:
+    """What draws the maps of appearance and texture; None, with a line why, where the model has none."""
+    folder = model_folder(settings.model.path)
+    return (
+        _opened(lambda: ActivationMap(verified_file(folder, card, LITERT_FILE), card.input)),
+        _opened(lambda: TextureMap(verified_file(folder, card, TEXTURE_LITERT_FILE), card.input))
+        if TEXTURE_LITERT_FILE in card.files
+        else None,
+    )
+
+
+def _opened(make: Callable[[], Made]) -> Made | None:
     try:
-        return ActivationMap(verified_file(model_folder(settings.model.path), card, LITERT_FILE), card.input)
+        return make()
     except ModelError as error:
-        log.warning("Evidence goes without heat maps. %s", error)
+        log.warning("Evidence goes without one of its maps. %s", error)
         return None

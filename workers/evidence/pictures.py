@@ -24,12 +24,26 @@ _LOOKS = (
 _WIDTH, _HEIGHT, _EDGE = 1000, 320, 48
 
 
+VIEW_WORDS = ("whole crop", "face")  # the views of the check texture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What the check texture saw in one view of the crop at `place`: `image` uint8 (S, S, 3), `map` float32 (h, w)."""
+
+    place: int
+    view: int
+    image: UInt8Array
+    map: Float32Array
+    logit: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Shots:
     """The newest frames of one window of a face: `crops` uint8 (N, S, S, 3) RGB, `times_s` float64 (N,) media seconds.
 
     `present` bool (N,): where the face was seen. `logits` float32 (N,) and `maps` float32 (N, h, w) are those of
-    `ActivationMap`, where the network has a map.
+    `ActivationMap`, where the network has a map, `looks` those of `TextureMap`.
     """
 
     score: WindowScore
@@ -38,6 +52,7 @@ class Shots:
     crops: UInt8Array
     logits: Float32Array | None = None
     maps: Float32Array | None = None
+    looks: tuple[Look, ...] = ()
 
 
 def strip(shots: Sequence[Shots], title: str) -> UInt8Array:
@@ -59,6 +74,23 @@ def heat(shots: Sequence[Shots], title: str) -> UInt8Array | None:
         crops = zip(window.crops, window.maps, window.present, strict=True)
         tiles = [_heated(crop, found, top) if seen else None for crop, found, seen in crops]
         rows.append((_about(window.score), list(zip(tiles, _captions(window), strict=True))))
+    return _sheet(title, rows) if rows else None
+
+
+def texture(shots: Sequence[Shots], title: str) -> UInt8Array | None:
+    """The views that the check texture looked at, coloured as heat maps are; None where it has none."""
+    known = [window for window in shots if window.looks]
+    top = max((float(np.abs(look.map).max()) for window in known for look in window.looks), default=0.0)
+    rows = []
+    for window in known:
+        tiles = [
+            (
+                _heated(look.image, look.map, top),
+                f"{window.times_s[look.place]:.2f} s  {_sigmoid(look.logit):.2f}  {VIEW_WORDS[look.view]}",
+            )
+            for look in window.looks
+        ]
+        rows.append((_about(window.score), tiles))
     return _sheet(title, rows) if rows else None
 
 
@@ -141,8 +173,12 @@ def _captions(window: Shots) -> list[str]:
         elif window.logits is None:
             said.append(f"{time_s:.2f} s")
         else:
-            said.append(f"{time_s:.2f} s  {1 / (1 + np.exp(-float(window.logits[place]))):.2f}")
+            said.append(f"{time_s:.2f} s  {_sigmoid(float(window.logits[place])):.2f}")
     return said
+
+
+def _sigmoid(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
 
 
 def _tile(crop: UInt8Array) -> UInt8Array:

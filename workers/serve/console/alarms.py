@@ -6,18 +6,21 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from fastapi import Request
 from nicegui import ui
 from redis.exceptions import RedisError
 
+from dfd_core.judging.fusion import logit
 from dfd_core.names import format_time
 from dfd_core.queue.alarms import Alarm, AlarmState, Review
-from workers.evidence.bundle import HEAT, STRIP, TIMELINE
+from workers.evidence.bundle import HEAT, STRIP, TEXTURE, TIMELINE
 from workers.evidence.shelf import find_bundle
 from workers.serve.console.pictures import curve
 from workers.serve.console.shell import Console, Visitor, frame, heading
 from workers.serve.evidence import bundle_of
+from workers.serve.health import own_card
 from workers.serve.problems import AWAY
 from workers.serve.tokens import Role
 
@@ -25,7 +28,14 @@ _WORDS = {Review.NONE: "not judged yet", Review.CONFIRMED: "confirmed", Review.F
 _PICTURES = {
     STRIP: "The worst windows: each picture with its media time and what the network says of it alone",
     HEAT: "Where the network of the check appearance looked: red speaks for fake, blue for real",
+    TEXTURE: "What the check texture looked at: red places speak for fake, blue for real; deviations are shared out",
     TIMELINE: "Every check and the fused probability, before and during the alarm",
+}
+_SPEAKS = {
+    "appearance": "the face looks as where one was blended into a picture or drawn anew (edges, colours, shapes)",
+    "texture": "the grain of the skin, and how it differs from that around the face, are as in fakes that it knows",
+    "noise": "the noise of the picture is not that of a camera",
+    "temporal": "the face moves or flickers as faces do not",
 }
 SIMILAR = 10
 
@@ -89,9 +99,23 @@ def _show(console: Console, alarm: Alarm) -> None:
             "fake from": f"{format_time(alarm.since_s)} of the stream's time; told at {format_time(alarm.opened_s)}",
             "wall time": datetime.fromtimestamp(alarm.opened_at_s).astimezone().isoformat(" ", "seconds"),
             "worst window": f"{_probability(alarm)} ({checks or 'no checks'})",
+            "why": accuser(alarm, own_card(console.parts.settings).fusion),
             "model": alarm.model or "not known",
         }
     )
+
+
+def accuser(alarm: Alarm, weights: Mapping[str, Any]) -> str:
+    """In words, which check speaks most for fake in the worst window, by the `weights` of the model's fusion."""
+    speaks = {
+        name: float(weights.get(name) or 0.0) * logit(value)
+        for name, value in alarm.checks.items()
+        if value is not None
+    }
+    name = max(speaks, key=lambda name: speaks[name], default="")
+    if not name or speaks[name] <= 0:
+        return "No check speaks for fake by itself: together they do, by the model's card."
+    return f"{name} ({alarm.checks[name]:.2f}) speaks most for fake: {_SPEAKS.get(name, 'see its documentation')}."
 
 
 def _judge(console: Console, visitor: Visitor, alarm: Alarm) -> None:
