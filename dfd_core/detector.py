@@ -25,7 +25,7 @@ from dfd_core.judging.calibration import settings_by_stream
 from dfd_core.judging.report import Report, ReportBuilder
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.judging.verdict import VerdictMachine
-from dfd_core.media import found_live, local_path, read_frames, redact, stream_name
+from dfd_core.media import found_live, read_frames, redact, stream_name
 from dfd_core.media.clock import Sampler
 from dfd_core.media.live import LiveSource
 from dfd_core.media.region import Region, within
@@ -191,7 +191,7 @@ def scan_file(
             builder.note(result)
     except DfdError as error:
         trouble = error
-    return builder.report(url if local_path(url) is not None else redact(url), trouble, notes)
+    return builder.report(redact(url), trouble, notes)
 
 
 def score_source(

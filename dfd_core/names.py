@@ -9,15 +9,21 @@ from __future__ import annotations
 import io
 import ipaddress
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 ESCAPED = "backslashreplace"  # for `errors` of files that we write
 _TURNED = "\u202a-\u202e\u2066-\u2069"  # let what follows be shown from right to left: gpj.exe is exe.jpg then
 _UNSEEN = "\x7f-\x9f\u2028\u2029\ud800-\udfff" + _TURNED  # control characters, ends of lines, surrogates
 _NO_TEXT = re.compile(f"[\x00-\x1f{_UNSEEN}]")
+_MORE_THAN_A_PLACE = re.compile(r":.*@|:/.*[?#]", re.DOTALL)
+_USER = re.compile(  # of a URL in a sentence, to the last @ where a password precedes it: it may hold every character
+    r"(\b[A-Za-z][A-Za-z0-9+.-]*://?)(?:[^\s/:@]*:[^\n]*|[^\s/:@]*)@"
+)
 _NOT_IN_JSON = re.compile(f"[{_UNSEEN}]")
 
 
@@ -60,9 +66,21 @@ def is_loopback(host: str) -> bool:
 
 def without_addresses(message: str, words: Iterable[str]) -> str:
     """What is said of typed `words`, without those that hold a URL or a user: a password may stand there."""
-    for word in words:
-        for part in (word, word.partition("=")[2]):
-            if "://" in part or "@" in part:
-                for form in (repr(part), part, repr(part)[1:-1]):
-                    message = message.replace(form, "(an address, which is not repeated)")
+    parts = {part.strip() for word in words if _is_address(word) for part in (word, *word.partition("=")[::2])}
+    for part in sorted((part for part in parts if _is_address(part) or ":" in part), key=len, reverse=True):
+        for form in (repr(part), part, repr(part)[1:-1], str(Path(part))):
+            message = message.replace(form, "(an address, which is not repeated)")
     return message
+
+
+def without_secrets(message: str, words: Iterable[str] = ()) -> str:
+    """`message` without those of the typed `words` that hold more than a place, and without users before an @.
+
+    Words that name files are repeated, whatever they hold.
+    """
+    hidden = [word for word in words if _MORE_THAN_A_PLACE.search(word) and not os.path.lexists(word)]
+    return _USER.sub(r"\1", without_addresses(message, hidden))
+
+
+def _is_address(word: str) -> bool:
+    return "://" in word or "@" in word

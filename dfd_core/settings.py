@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dfd_core.errors import SettingsError
+from dfd_core.names import without_secrets
 from dfd_core.sections import EvidenceSettings, MetricsSettings, MqttSettings, ServeSettings, WebhookSettings
 from dfd_core.sections import Section as _Section
 from dfd_core.sections import require as _require
@@ -251,7 +252,8 @@ def checked(values: Mapping[str, object], origin: str) -> dict[str, object]:
     defaults = {f"{s.name}.{k.name}": k.default for s in fields(Settings) for k in fields(s.default_factory)}  # type: ignore[arg-type]
     for dotted in values:
         if dotted not in defaults:
-            raise SettingsError(f"Unknown setting '{dotted}' in {origin}. {nearest_key(dotted)}")
+            said = f"Unknown setting '{dotted}' in {origin}. {nearest_key(dotted)}"
+            raise SettingsError(without_secrets(said, [dotted]))
     return {dotted: convert(value, type(defaults[dotted]), dotted, origin) for dotted, value in values.items()}
 
 
@@ -263,7 +265,8 @@ def kind_of(dotted: str) -> type:
 
 def convert(value: object, kind: type, dotted: str, origin: str) -> Any:
     """`value` as an int, float or str; SettingsError where it is none, also where a number is not finite."""
-    wrong = SettingsError(f"{dotted} in {origin} must be a {_NAMES[kind]}, not {value!r}.")
+    said = f"{dotted} in {origin} must be a {_NAMES[kind]}, not {value!r}."
+    wrong = SettingsError(without_secrets(said, [str(value)]))
     if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
         raise wrong
     if kind is int and isinstance(value, float):

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from dfd_core.errors import SettingsError
+from dfd_core.names import without_secrets
 from dfd_core.settings import Settings, convert, kind_of
 
 TABLES = ("defaults", "streams")  # of the settings file, beside the sections of settings
@@ -125,7 +126,8 @@ def canary_of(url: str) -> tuple[float, float] | None:
 def checked_name(name: str) -> str:
     """`name` where it can be a stream's; SettingsError else."""
     if not _NAME.fullmatch(name):
-        raise SettingsError(f"'{name}' cannot be a stream's name: take up to 64 letters, digits, - and _.")
+        said = f"'{name}' cannot be a stream's name: take up to 64 letters, digits, - and _."
+        raise SettingsError(without_secrets(said, [name]))
     return name
 
 
@@ -134,7 +136,7 @@ def _typed(name: str, table: Mapping[str, object], where: str) -> StreamSpec:
     for key in table:
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)[0]
-            raise SettingsError(f"Unknown key '{key}' in {where}. Did you mean '{near}'?")
+            raise SettingsError(without_secrets(f"Unknown key '{key}' in {where}. Did you mean '{near}'?", [key]))
     numbers = {key: convert(table[key], kind_of(NUMBERS[key]), key, where) for key in NUMBERS if key in table}
     return StreamSpec(
         name=name,
@@ -179,7 +181,8 @@ def _address(table: Mapping[str, object], where: str) -> dict[str, Any]:
 def _truth(table: Mapping[str, object], key: str, where: str) -> bool | None:
     value = table.get(key)
     if value is not None and not isinstance(value, bool):
-        raise SettingsError(f"{key} in {where} must be true or false, not {value!r}.")
+        said = f"{key} in {where} must be true or false, not {value!r}."
+        raise SettingsError(without_secrets(said, [str(value)]))
     return value
 
 
@@ -190,10 +193,11 @@ def _labels(value: object, where: str) -> dict[str, str]:
         raise SettingsError(f"labels in {where} are {len(value)}: {MOST_LABELS} are the most.")
     for key, text in value.items():
         if not _LABEL.fullmatch(key) or key in _RESERVED or key.startswith("__"):
-            raise SettingsError(
+            said = (
                 f"'{key}' in labels of {where} cannot be a label: take up to 32 small letters, digits and _, "
                 f"but none of {', '.join(sorted(_RESERVED))}."
             )
+            raise SettingsError(without_secrets(said, [key]))
         if len(text) > 64:
             raise SettingsError(f"The label {key} in {where} is longer than 64 characters.")
     return dict(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import threading
@@ -201,3 +202,18 @@ def test_wrong_settings_are_told_before_anything_starts(values, said, tmp_path, 
         check_outside(
             Settings().with_values({"webhook.url": "http://h", "webhook.secret_file": str(tmp_path / "short")})
         )
+
+
+def test_user_and_password_of_the_url_are_sent_in_a_header():
+    with receiver(200) as there, relayed(there.url.replace("password", "pass%2Fword")) as (relay, counted):
+        relay.write([notice(1)])
+        wait_for(lambda: counted["delivered"] == 1)
+    headers, _ = there.got[0]
+    assert headers["authorization"] == "Basic " + base64.b64encode(b"user:pass/word").decode()
+
+
+@pytest.mark.parametrize("url", ["http://u:a/b@host/", "http://to?ken@host", "http://to#ken@host/x"])
+def test_a_password_that_ends_the_hosts_name_is_refused_and_not_repeated(url):
+    with pytest.raises(SettingsError) as raised:
+        check_outside(Settings().with_values({"webhook.url": url}))
+    assert not {"a/b", "ken"} & {part for part in ("a/b", "ken") if part in str(raised.value)}

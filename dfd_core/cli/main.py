@@ -20,7 +20,7 @@ from typing import NamedTuple, NoReturn
 from dfd_core import __version__
 from dfd_core.environment import settings_of
 from dfd_core.errors import DfdError
-from dfd_core.names import one_line, print_any_name, without_addresses
+from dfd_core.names import one_line, print_any_name, without_addresses, without_secrets
 
 READER_GONE = 141  # what shells report of a process that SIGPIPE ended
 
@@ -136,7 +136,7 @@ def _dispatch(argv: list[str]) -> int:
     try:
         return _run(name, command, argv[words:])
     except DfdError as error:
-        print(f"dfd: {one_line(str(error))}", file=sys.stderr)
+        print(f"dfd: {one_line(without_secrets(str(error), argv))}", file=sys.stderr)
         return min(error.exit_code, command.wrong)
 
 

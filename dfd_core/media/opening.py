@@ -56,7 +56,7 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
     started = time.monotonic()
     try:
         if path is not None:
-            _check_file(path)
+            _check_file(path, name)
             check_bytes(name, path.stat().st_size, settings)
         check_kind(url)
         container = av.open(
@@ -133,13 +133,13 @@ def _described(stream: VideoStream) -> str:
     return f"{stream.index} ({stream.codec_context.name} {stream.width}x{stream.height}{many and ', ' + many})"
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, name: str) -> None:
     if not path.exists():
-        raise VideoError(f"{path} is not there: check its name.")
+        raise VideoError(f"{name} is not there: check its name.")
     if not path.is_file():
-        raise VideoError(f"{path} is a folder, a pipe or a device: give a file.")
+        raise VideoError(f"{name} is a folder, a pipe or a device: give a file.")
     if path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty.")
+        raise VideoError(f"{name} is empty.")
 
 
 def error_of(error: OSError | av.FFmpegError, live: bool) -> type[VideoError]:

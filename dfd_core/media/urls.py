@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +24,7 @@ _LIVE_SCHEMES = frozenset(
 )
 _SCHEME = re.compile(r"([A-Za-z][\w+.-]+):/")
 _HOST = re.compile(r"(?P<host>[^/?#:@]+|\[[^/?#@]*\])(?P<port>:\d{1,5})?([/?#]|$)")
+_BARE_USER = re.compile(r"\A[^/@]*:.*@", re.DOTALL)  # of an address without its scheme
 _BARE = re.compile(r"[/?#@\[\]]|%(?![0-9A-Fa-f]{2})")  # what a quoted user name or password does not hold
 
 
@@ -35,13 +37,14 @@ def scheme_of(url: str) -> str:
 def redact(url: str) -> str:
     """`url` as scheme://host[:port]/path, fit to be shown: without user, password and query; paths stay as they are.
 
-    All before the last @ goes, because passwords hold every character, quoted or not.
+    All before the last @ goes, because passwords hold every character, quoted or not. So it does where the scheme was
+    forgotten, unless there is a file of that name.
     """
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         scheme, slashes, rest = url.partition(":/")  # the one-slash typing error hides no password either
-    if not slashes or scheme.lower() == "file":
-        return url
+    if not slashes or scheme.lower() == "file" or not scheme_of(url):
+        return url if scheme.lower() == "file" or os.path.lexists(url) else _BARE_USER.sub("", url, count=1)
     return f"{scheme}://" + re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0]
 
 

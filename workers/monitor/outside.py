@@ -57,6 +57,8 @@ def _check_url(key: str, url: str, schemes: tuple[str, ...]) -> None:
         good = False
     if not good:
         raise SettingsError(f"{key} is no URL that can be told: write {schemes[0]}://HOST:PORT.")
+    if "@" in url and "@" not in parts.netloc:  # a password's / ? or # ended the host's name
+        raise SettingsError(f"{key} has an @ behind its host: write / ? # and @ of a password as %2F %3F %23 and %40.")
 
 
 def _secret(settings: Settings) -> bytes:

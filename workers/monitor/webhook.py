@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import threading
 import time
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
@@ -37,7 +37,10 @@ class Webhook:
         self, url: str, secret: bytes, *, timeout_s: float = 10.0, give_up_s: float = 600.0, first_s: float = 1.0
     ) -> None:
         """`first_s` is the pause before the second attempt; each one doubles it."""
-        self._url, self._secret = url, secret
+        parts = urlsplit(url)
+        self._url, self._host, self._secret = url, parts.hostname, secret
+        user = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        self._headers = urllib3.make_headers(basic_auth=user) if user else {}
         self._give_up_s, self._first_s = give_up_s, first_s
         self._pool = urllib3.PoolManager(timeout=urllib3.Timeout(total=timeout_s), retries=False)
 
@@ -59,14 +62,19 @@ class Webhook:
     def _post(self, notice: Notice) -> tuple[str | None, bool]:
         """What is wrong, None: it was taken; and whether that is for good."""
         body, timestamp = notice.json().encode("ascii"), str(int(time.time()))
-        headers = {"Content-Type": "application/json", "Dfd-Key": notice.key, "Dfd-Timestamp": timestamp}
+        headers = {
+            **self._headers,
+            "Content-Type": "application/json",
+            "Dfd-Key": notice.key,
+            "Dfd-Timestamp": timestamp,
+        }
         if self._secret:
             headers["Dfd-Signature"] = sign(self._secret, timestamp, body)
         try:
             reply = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            return f"{urlsplit(self._url).hostname} does not answer ({type(error).__name__})", False
+            return f"{self._host} does not answer ({type(error).__name__})", False
         if 200 <= reply.status < 300:
             return None, True
-        why = f"{urlsplit(self._url).hostname} answers {reply.status}"
+        why = f"{self._host} answers {reply.status}"
         return why, 300 <= reply.status < 500 and reply.status not in _PASSING
