@@ -57,6 +57,7 @@ class FaceSettings(_Section):
     min_width_px: int = 48  # narrower faces are ignored
     min_confidence: float = 0.6  # of the detector, 0 to 1
     max_faces: int = 8  # the widest ones of a frame
+    every: int = 1  # at 2, faces are looked for in every second frame only, and placed between them
     crop_scale: float = 1.6  # side of the crop over the longer side of the face box
     crop_cap_px: int = 256  # crops are stored at native resolution up to this side
 
@@ -65,6 +66,7 @@ class FaceSettings(_Section):
             (0 < self.min_confidence < 1, "faces.min_confidence must be between 0 and 1"),
             (self.min_width_px >= 16, "faces.min_width_px must be at least 16"),
             (self.max_faces >= 1, "faces.max_faces must be at least 1"),
+            (self.every in {1, 2}, "faces.every must be 1 or 2"),
             (1 <= self.crop_scale <= 3, "faces.crop_scale must be between 1 and 3"),
             (64 <= self.crop_cap_px <= 1024, "faces.crop_cap_px must be between 64 and 1024"),
         )

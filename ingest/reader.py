@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 from dataclasses import dataclass, replace
 from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 
 from redis import Redis
 
 from dfd_core.conditions import Condition
 from dfd_core.media import redact
 from dfd_core.process.backoff import Restarts
-from dfd_core.process.children import SPAWN, Child, Deadline, Ended
+from dfd_core.process.children import Child, Deadline, Ended
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, trouble
 from dfd_core.settings import Settings
@@ -22,6 +23,8 @@ from ingest.stream import EXIT_FAILED, Report, run_stream
 
 STOP_S = 3.0  # a child that has not stopped by then is killed
 START_S = 60.0  # more patience until the first frame: a busy machine takes long to import and to open
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["ingest.preloaded"])
 FIRST_S, LONGEST_S = 1.0, 30.0  # pauses before a source whose process died is read again
 
 log = logging.getLogger(__name__)
@@ -95,11 +98,11 @@ class Reader:
         """Tell of the end of a process that was killed because it did not stop."""
         self._report(StreamState.ENDED, STOPPED)
 
-    def _start(self, deadline: Deadline) -> SpawnProcess:
-        self.reports, sending = SPAWN.Pipe(duplex=False)
+    def _start(self, deadline: Deadline) -> BaseProcess:
+        self.reports, sending = FORKED.Pipe(duplex=False)
         task = self.task
         arguments = (task.url, task.name, task.live, task.settings, sending)
-        process = SPAWN.Process(target=run_stream, args=arguments, name=f"ingest-{self.name}")
+        process = FORKED.Process(target=run_stream, args=arguments, name=f"ingest-{self.name}")
         process.start()
         sending.close()
         self._progress = ()

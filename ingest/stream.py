@@ -45,6 +45,7 @@ class Report:
 
 def run_stream(url: str, name: str, live: bool | None, settings: Settings, parent: Connection) -> None:
     """Pump one source until it ends or SIGTERM; exits with 0, or EXIT_FAILED after a report with the error."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the process that this one was forked from ignores
     start_logging(settings.log, logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
     try:

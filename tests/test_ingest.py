@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -25,6 +24,7 @@ from ingest.publisher import Publisher
 from ingest.pump import Pump
 from ingest.sources import open_source
 from ingest.stream import Teller
+from tests.readers import readers_of
 
 
 def write_video(path, seconds=3, fps=16):
@@ -103,7 +103,7 @@ def test_a_reader_that_hangs_is_killed_and_told(redis_client, redis_url):
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and not any(s.frames for s in statuses(redis_client).values()):
             time.sleep(0.1)
-        for reader in children(process.pid):
+        for reader in readers_of(process.pid):
             os.kill(reader, signal.SIGSTOP)
         _, stderr = process.communicate(timeout=120)
     finally:
@@ -114,12 +114,6 @@ def test_a_reader_that_hangs_is_killed_and_told(redis_client, redis_url):
     (status,) = statuses(redis_client).values()
     assert status.state is StreamState.ENDED
     assert isinstance(events(redis_client)[-1], EndEvent)
-
-
-def children(pid):
-    """The processes that multiprocessing spawned for `pid`, without its resource tracker."""
-    listed = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [child for child in listed if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def test_a_refused_status_still_reaches_the_parent(redis_client, redis_url, caplog):

@@ -131,3 +131,30 @@ def test_windows_share_segments_and_never_reach_across_a_gap(builder: SegmentBui
     windows = [slider.push(segment) for segment in segments]
     assert [[s.seq for s in w.segments] for w in windows] == [[0], [0, 1], [1, 2], [3], [3, 4]]
     assert windows[2].start_s == 0.5
+
+
+class Counting(OneFace):
+    looks = 0
+
+    def find(self, image: UInt8Array, tiles: Sequence[Tile] | None = None) -> list[Face]:
+        self.looks += 1
+        return super().find(image, tiles)
+
+
+def test_at_every_second_frame_the_faces_between_are_placed_by_their_neighbours() -> None:
+    finder, places = Counting(), [50, 90, 60, 0, 64, 0, 0, 70, 66]  # what is seen at odd ones does not matter
+    builder = SegmentBuilder("s", finder, FaceSettings(every=2), WindowSettings(frames=8, stride=4))
+    segments = build(builder, [frame(n, picture(x)) for n, x in enumerate(places)])
+    assert np.concatenate([s.times_s for s in segments]).tolist() == [n / 8 for n in range(len(places))]
+    assert finder.looks == 5
+    (first,), (second,), (last,) = (segment.tracks for segment in segments)
+    assert first.boxes[:, 0].tolist() == [50, 55, 60, 62]
+    assert [x if np.isfinite(x) else None for x in second.boxes[:, 0].tolist()] == [64, None, None, None]
+    assert last.boxes[:, 0].tolist() == [66]
+    assert first.id == second.id == last.id
+
+
+def test_a_frame_that_waits_is_looked_at_where_none_follows() -> None:
+    builder = SegmentBuilder("s", OneFace(), FaceSettings(every=2), WindowSettings(frames=8, stride=4))
+    segments = build(builder, [frame(0, picture(50)), frame(1, picture(52)), frame(2, picture(54), 9.0)])
+    assert [s.tracks[0].boxes[:, 0].tolist() for s in segments] == [[50, 52], [54]]

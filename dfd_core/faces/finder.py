@@ -29,16 +29,32 @@ _LIKE = 3.0  # times the width: a face that is smaller still may hang behind a l
 _TILED_EVERY = 24  # sampled frames of a video
 
 
+class _Networks:
+    """What faces are found by, loaded: 30 ms and 28 MB; ModelError where one is missing."""
+
+    def __init__(self, threads: int) -> None:
+        self.detectors = (
+            BlazeFace("face_detection_full_range.tflite", ((48, 1),), threads),
+            BlazeFace("face_detection_short_range.tflite", ((16, 2), (8, 6)), threads),
+        )
+        self.mesh = FaceMesh(threads)
+
+
+_preloaded: list[_Networks] = []
+
+
+def preload_networks() -> None:
+    """Load those of the next `FaceFinder` of one thread now: processes that are forked later each have them."""
+    _preloaded[:] = [_Networks(1)]
+
+
 class FaceFinder:
     """Finds every face that is at least `settings.min_width_px` wide; not thread-safe, cheap to make (30 ms)."""
 
     def __init__(self, settings: FaceSettings, threads: int = 1) -> None:
         self._settings = settings
-        self._detectors = (
-            BlazeFace("face_detection_full_range.tflite", ((48, 1),), threads),
-            BlazeFace("face_detection_short_range.tflite", ((16, 2), (8, 6)), threads),
-        )
-        self._mesh = FaceMesh(threads)
+        networks = _preloaded.pop() if _preloaded and threads == 1 else _Networks(threads)
+        self._detectors, self._mesh = networks.detectors, networks.mesh
 
     def find(self, image: UInt8Array, tiles: Sequence[Tile] | None = None) -> list[Face]:
         """Faces of `image` uint8 (H, W, 3) RGB, widest first, at most `settings.max_faces`.
@@ -122,6 +138,13 @@ def same_place(box: Float32Array, other: Float32Array) -> bool:
     inside = any(bool((b[:2] <= middle).all() and (middle <= b[2:]).all()) for b, middle in pairs)
     narrow, wide = sorted(float(b[2] - b[0]) for b in (box, other))
     return (inside and wide < _LIKE * narrow) or iou(box, other) >= MATCH_IOU
+
+
+def between(before: Face, after: Face, share: float) -> Face:
+    """A face on its way, when so much of the time has passed: 0 is `before`, 1 is `after`."""
+    box = before.box + np.float32(share) * (after.box - before.box)
+    landmarks = before.landmarks + np.float32(share) * (after.landmarks - before.landmarks)
+    return Face(box, landmarks, min(before.confidence, after.confidence))
 
 
 class FaceTracker:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from dfd_core.faces.blazeface import Face
-from dfd_core.faces.finder import FaceFinder, FaceSearch, FaceTracker, crop, crop_side, same_place, turned
+from dfd_core.faces.finder import FaceFinder, FaceSearch, FaceTracker, between, crop, crop_side, same_place, turned
 from dfd_core.faces.orientation import Orientation
 from dfd_core.settings import FaceSettings, WindowSettings
 from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, Window
@@ -39,6 +39,8 @@ class SegmentBuilder:
         self._open: _OpenSegment | None = None
         self._last: tuple[float, Float32Array] | None = None  # time and histogram of the frame before
         self._lone: Frame | None = None  # the first frame, as long as it is the only one
+        self._held: Frame | None = None  # in which nobody looks for faces: they are placed once the next one is known
+        self._known: tuple[float, dict[int, Face]] = 0.0, {}  # time and faces of the last frame that was looked at
         self._seq = 0
 
     @property
@@ -56,23 +58,57 @@ class SegmentBuilder:
             done += self.flush()
             self._tracker.reset()
         frame = turned_frame(frame, self._orientation.quarter_turns)
+        if self._faces.every > 1 and self._held is None and self._open is not None:
+            self._held, self._lone = frame, None
+            return done
+        return done + self._look(frame, follows, is_first)
+
+    def _look(self, frame: Frame, follows: bool, is_first: bool) -> list[Segment]:
+        """Find the faces of a frame, and place those of the frame before it where that was held back."""
+        done: list[Segment] = []
+        tracked: list[tuple[int, Face]] | None = None
         found = self._search.find(frame.image, not follows)
+        if self._held is not None:
+            tracked = self._tracker.update(found, frame.time_s)
+            done = self._release(self._between(self._held, frame, tracked))
         if self._open is None:
             found = self._orientation.measured(frame.image, found)
             further = self._orientation.better(frame.image, found, not follows)
             if further:
-                follows, frame = False, turned_frame(frame, further)
+                follows, frame, tracked = False, turned_frame(frame, further), None
                 self._tracker.reset()
                 found = self._search.find(frame.image, True)
             self._open = _OpenSegment(follows, self._faces, self._orientation)
-        self._open.add(frame, self._tracker.update(found, frame.time_s))
+        tracked = self._tracker.update(found, frame.time_s) if tracked is None else tracked
+        self._known = frame.time_s, dict(tracked)
         self._lone = frame if is_first else None
-        if len(self._open.times) == self._windows.stride:
-            done += self.flush()
-        return done
+        return done + self._add(frame, tracked)
+
+    def _add(self, frame: Frame, tracked: list[tuple[int, Face]]) -> list[Segment]:
+        assert self._open is not None
+        self._open.add(frame, tracked)
+        return self._close() if len(self._open.times) == self._windows.stride else []
+
+    def _release(self, tracked: list[tuple[int, Face]]) -> list[Segment]:
+        """Add the frame that was held back, with its faces."""
+        held, self._held = self._held, None
+        return [] if held is None else self._add(held, tracked)
+
+    def _between(self, held: Frame, frame: Frame, tracked: list[tuple[int, Face]]) -> list[tuple[int, Face]]:
+        """The faces of the `held` frame: those that were seen before it and are in the `frame` after it."""
+        since_s, known = self._known
+        share = (held.time_s - since_s) / (frame.time_s - since_s)
+        return [(track_id, between(known[track_id], face, share)) for track_id, face in tracked if track_id in known]
 
     def flush(self) -> list[Segment]:
         """The unfinished segment, at the end of the source; empty if there is none."""
+        done = []
+        if self._held is not None:
+            found = self._search.find(self._held.image, False)
+            done = self._release(self._tracker.update(found, self._held.time_s))
+        return done + self._close()
+
+    def _close(self) -> list[Segment]:
         if self._open is None:
             return []
         if self._lone is not None:

@@ -81,7 +81,7 @@ class Display:
         return np.ascontiguousarray(oriented(rgb, orientation), np.uint8)
 
     def _rgb(self, picture: VideoFrame, **how: Any) -> npt.NDArray[Any]:
-        return self._converter.reformat(picture, format="rgb24", **how).to_ndarray()
+        return self._converter.reformat(picture, format="rgb24", threads=1, **how).to_ndarray()
 
     def _size(self, picture: VideoFrame, pixel: Fraction | None) -> tuple[int, int, bool]:
         """Width and height with square pixels, longer than stored and never shorter unless there are too many."""

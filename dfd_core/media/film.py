@@ -52,6 +52,8 @@ class Film:
         # Threads by frame are faster, but each holds a frame back, and of H.264 FFmpeg then tells quantisers that are
         # still being decoded: others at each run.
         video.thread_type = "SLICE" if by_slice else "AUTO"
+        if live:  # many are read at once: a thread more costs each a tenth more of a core, and memory
+            video.codec_context.thread_count = 1
         self._colours = {name: int(getattr(video.codec_context, name)) for name in _COLOURS}  # as the container says
         self._first_pixel = video.codec_context.sample_aspect_ratio  # broadcasts change it on the way
         others = None if live else others_than(container, video)

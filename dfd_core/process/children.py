@@ -7,7 +7,7 @@ import math
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 from dfd_core.process.backoff import Restarts
@@ -56,10 +56,10 @@ class Child:
     `start` gives a started process and hands it its deadline: `start_s` seconds, until the process sets another.
     """
 
-    def __init__(self, start: Callable[[Deadline], SpawnProcess], start_s: float, restarts: Restarts) -> None:
+    def __init__(self, start: Callable[[Deadline], BaseProcess], start_s: float, restarts: Restarts) -> None:
         self._start, self._start_s, self._restarts = start, start_s, restarts
         self.deadline = Deadline()
-        self.process: SpawnProcess | None = None
+        self.process: BaseProcess | None = None
         self._name = ""
 
     @property

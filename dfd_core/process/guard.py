@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -11,15 +12,16 @@ GRACE_S = 3.0
 
 
 class Parent:
-    """The process that started this one."""
+    """The process that started this one, and that which it was forked from, where that is another."""
 
     def __init__(self) -> None:
         self._pid = os.getppid()
 
     @property
     def alive(self) -> bool:
-        """False once this process was handed to another."""
-        return os.getppid() == self._pid
+        """False once either is gone."""
+        started_by = multiprocessing.parent_process()
+        return os.getppid() == self._pid and (started_by is None or started_by.is_alive())
 
 
 def stop_with_stdin() -> None:

@@ -6,7 +6,8 @@ import os
 import signal
 
 from tests.chaos.fault import Fault
-from tests.chaos.system import System, children
+from tests.chaos.system import System
+from tests.readers import readers_of
 
 
 class Killed(Fault):
@@ -25,7 +26,7 @@ class ReaderKilled(Fault):
     name = "the process that reads a camera is killed"
 
     def broken(self, system: System) -> None:
-        for reader in children(system, "ingest"):
+        for reader in readers_of(system.pid("ingest")):
             os.kill(reader, signal.SIGKILL)
 
 
