@@ -10,10 +10,12 @@ from rq import Worker
 
 from dfd_core.queue import keys
 from dfd_core.queue.broker import rq_queue
+from dfd_core.settings import Settings
 from dfd_core.types import Outcome
 from tests.faulty_redis import REFUSALS, frozen, server
 from tests.fixtures_worker import Rig
-from tests.standins import windows
+from tests.standins import MeanScorer, windows
+from workers.fleet.recovery import Recovery
 from workers.fleet.worker import HEARTBEAT_TTL_S
 from workers.windows.jobs import score_jobs
 from workers.windows.loading import load_windows
@@ -45,6 +47,21 @@ def test_a_redis_that_was_emptied_is_told_of_the_worker_and_the_model_again(rig,
     worker.work(burst=True, logging_level="ERROR")
     assert told
     assert rig.redis.keys("rq:job:*") == []
+
+
+def test_a_worker_without_memory_ends_and_a_fresh_one_scores_what_it_had(rig, redis_client):
+    class Exhausted(MeanScorer):
+        def score(self, items):
+            raise MemoryError
+
+    exhausted = Rig(redis_client, Exhausted(Settings()))
+    exhausted.publish(windows(3))
+    exhausted.work()
+    assert exhausted.results()[1] == 0
+    Recovery(redis_client).recover("w1")
+    rig.work()
+    assert [result.outcome for result in rig.results()[0].values()] == [Outcome.SCORED] * 3
+    assert redis_client.get(keys.POISON_COUNT_KEY) is None
 
 
 def test_a_worker_whose_host_died_is_forgotten_soon(rig):

@@ -180,7 +180,12 @@ class BatchWorker(SimpleWorker):
             super().heartbeat(HEARTBEAT_TTL_S, pipeline)
 
     def register_death(self) -> None:
-        """Tell Redis that this worker ends; one that is away learns it by itself."""
+        """Tell Redis that this worker ends; one that is away learns it by itself.
+
+        Not with a batch in hand: who finds it dead gives that out again, and looks here for what it was.
+        """
+        if self.executions:
+            return
         with suppress(*REDIS_AWAY):
             super().register_death()  # type: ignore[no-untyped-call]
 

@@ -107,6 +107,9 @@ def _writable(header: WindowHeader, scored: Scored) -> tuple[WindowResult, bytes
 def _attempt(score: Callable[[], list[Scored]]) -> list[Scored] | Exception:
     try:
         return score()
+    except MemoryError:  # no window's fault: the process ends, and a fresh one scores what it had in hand
+        log.error("No memory is left: this worker ends, and another one takes its place.")
+        raise
     except Exception as error:  # noqa: BLE001  one bad window must not take its batch down; RQ records the error
         log.warning("Scoring raised %s: %s", type(error).__name__, error)
         return error

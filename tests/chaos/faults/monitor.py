@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.fault import Fault
 from tests.chaos.metrics import Watch
 from tests.chaos.system import System
 from tests.fixtures_redis import free_port
+
+PAGE = 4096  # bytes that a small disk in memory gives at once
 
 
 class Killed(Fault):
@@ -78,12 +82,12 @@ class DiskFull(Fault):
         system.verdicts, system.logs = place / "verdicts.jsonl", place
         _run_again(system)
         system.settle()
-        with (place / "filler").open("wb", buffering=0) as filler:
-            _fill(filler.fileno())
+        self._dropped = system.watch.grown("dfd_sink_notices_total", sink="file", outcome="dropped")
+        _fill(system.verdicts, place / "filler")
         system.camera.start()  # its face is followed anew, and there is something to tell
 
     def seen(self, system: System) -> bool:
-        return not system.watch.served or system.watch.value("dfd_sink_up") == 0
+        return system.watch.grown("dfd_sink_notices_total", sink="file", outcome="dropped") > self._dropped
 
     def mended(self, system: System) -> None:
         assert self._place is not None
@@ -116,12 +120,15 @@ def _run_again(system: System) -> None:
     system.run_monitor()
 
 
-def _fill(file: int) -> None:
-    while True:
-        try:
-            os.write(file, bytes(512))
-        except OSError:
-            return
+def _fill(verdicts: Path, filler: Path) -> None:
+    """Leave no room: neither on the disk nor in the last page that the verdicts have there."""
+    with verdicts.open("a") as file:
+        room = -file.tell() % PAGE
+        line = json.dumps({"event": "filler", "key": "filler", "text": ""})
+        file.write(line[:-2] + " " * ((room - len(line) - 1) % PAGE) + line[-2:] + "\n")
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(PAGE))
 
 
 FAULTS = (Killed(), TwoMonitors(), DiskFull())
