@@ -54,7 +54,7 @@ class MqttSettings(Section):
 class EvidenceSettings(Section):
     """What is kept of each alarm: `dfd evidence`."""
 
-    folder: str = ""  # where; empty: nothing is kept
+    folder: str = ""  # where, or a URL as s3://bucket/prefix (dfd[s3]); empty: nothing is kept
     windows: int = 3  # of an alarm, the worst ones, whose crops are kept
     from_probability: float = 0.5  # of a window whose pixels are kept for the case of an alarm
     redis_bytes: int = 64_000_000  # that such pixels may take in Redis meanwhile

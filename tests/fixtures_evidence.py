@@ -22,7 +22,7 @@ from tests.test_alarms import alarm
 from workers.evidence.collector import Collector
 from workers.evidence.facts import Facts
 from workers.evidence.metrics import EvidenceMetrics
-from workers.evidence.shelf import Shelf
+from workers.evidence.places import open_shelf
 
 FACE = 3  # the track of `window`
 
@@ -49,7 +49,7 @@ def score(client, *events: WindowEvent) -> None:
 class Shop:
     """A collector on a real server and a real folder, and the hands of its clock."""
 
-    def __init__(self, client, folder: Path, model: Path, texture: TextureMap | None = None, **values) -> None:
+    def __init__(self, client, folder: Path | str, model: Path, texture: TextureMap | None = None, **values) -> None:
         settings = Settings().with_values({"model.path": str(model)})
         self.evidence = EvidenceSettings(folder=str(folder), **values)
         self.client, self.folder, self.now_s = client, folder, 0.0
@@ -57,7 +57,7 @@ class Shop:
         self.collector = Collector(
             client,
             self.evidence,
-            shelf=Shelf(self.evidence),
+            shelf=open_shelf(self.evidence),
             facts=Facts(settings),
             metrics=EvidenceMetrics(self.registry),
             network=ActivationMap(model / "model.tflite", read_card(model).input),

@@ -26,8 +26,8 @@ from tests.fixtures_monitor import announce, window
 from tests.test_alarms import alarm
 from workers.evidence.bundle import MANIFEST, write_bundle
 from workers.evidence.collector import AGAIN_S, LINGER_S
+from workers.evidence.integrity import problems
 from workers.evidence.shelf import Shelf, find_bundle
-from workers.evidence.verify import problems
 
 
 def kept(client) -> list[int]:

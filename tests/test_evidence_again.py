@@ -19,8 +19,8 @@ from tests.fixtures_evidence import FACE, Shop, opened, segment
 from tests.fixtures_monitor import window
 from tests.test_alarms import alarm
 from workers.evidence.collector import LINGER_S
+from workers.evidence.integrity import problems
 from workers.evidence.shelf import find_bundle
-from workers.evidence.verify import problems
 
 
 def test_a_new_process_goes_on_with_what_an_earlier_one_kept(shop, redis_client, tiny_model, monkeypatch):

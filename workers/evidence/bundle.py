@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ class Evidence:
     shots: Sequence[Shots]
     limits: Thresholds | None
     facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One that was written: its name, the SHA-256 of each file, and `read` for what a file holds (OSError)."""
+
+    name: str
+    files: dict[str, str]
+    read: Callable[[str], bytes]
 
 
 def files_of(evidence: Evidence) -> dict[str, bytes]:
@@ -64,19 +73,27 @@ def files_of(evidence: Evidence) -> dict[str, bytes]:
 def write_bundle(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` and their manifest into the new folder `folder`; OSError."""
     folder.mkdir(mode=0o700)
-    lines = []
-    for name, content in sorted(files.items()):
+    for name, content in files.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        lines.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
-    (folder / MANIFEST).write_text("".join(lines), encoding="ascii")
+    (folder / MANIFEST).write_text(manifest_of(files), encoding="ascii")
+
+
+def manifest_of(files: Mapping[str, bytes]) -> str:
+    """The manifest of `files`, by name."""
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
 
 
 def read_manifest(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file by name; OSError, or ValueError where it is no manifest."""
+    return parse_manifest((folder / MANIFEST).read_text(encoding="ascii"))
+
+
+def parse_manifest(text: str) -> dict[str, str]:
+    """The SHA-256 of each file by name; ValueError where it is no manifest."""
     found = {}
-    for line in (folder / MANIFEST).read_text(encoding="ascii").splitlines():
+    for line in text.splitlines():
         match = _LINE.fullmatch(line)
         if match is None or ".." in match["name"].split("/"):
             raise ValueError(f"{line[:100]!r} is no line of a manifest")

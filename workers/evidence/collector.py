@@ -26,10 +26,9 @@ from dfd_core.sections import EvidenceSettings
 from dfd_core.types import WindowScore
 from workers.evidence.bundle import Evidence, files_of
 from workers.evidence.facts import Facts
-from workers.evidence.kept import kept_shots
 from workers.evidence.metrics import EvidenceMetrics
 from workers.evidence.pictures import Look, Shots
-from workers.evidence.shelf import Shelf
+from workers.evidence.places import Shelves
 
 LOOK_S = 1.0  # between two looks
 NEWEST = 50  # alarms that are looked at
@@ -60,7 +59,7 @@ class Collector:
         redis: Redis,
         settings: EvidenceSettings,
         *,
-        shelf: Shelf,
+        shelf: Shelves,
         facts: Facts,
         metrics: EvidenceMetrics,
         network: ActivationMap | None = None,
@@ -102,13 +101,16 @@ class Collector:
 
     def _begin(self, alarm: Alarm) -> _Case | None:
         """A new case, or one that an earlier process had in hand; None for what is long over."""
-        kept = self._shelf.find(alarm.id)
+        kept = self._shelf.has(alarm.id)
         late = alarm.closed_at_s is not None and time.time() - alarm.closed_at_s > LATE_S
-        if alarm.id in self._left and kept is not None:
+        if alarm.id in self._left and kept:
             self._left.discard(alarm.id)
-            shots = kept_shots(kept, self._book.windows(alarm.id))
+            try:
+                shots = self._shelf.shots(alarm.id, self._book.windows(alarm.id))
+            except OSError:
+                shots = []
             case = _Case(alarm, {each.score.seq: self._looked(each) for each in shots}, changed=False)
-        elif late or kept is not None:
+        elif late or kept:
             self._over[alarm.id] = None
             return None
         else:

@@ -25,7 +25,7 @@ from dfd_core.settings import Settings
 from workers.evidence.collector import LOOK_S, Collector
 from workers.evidence.facts import Facts
 from workers.evidence.metrics import EvidenceMetrics
-from workers.evidence.shelf import Shelf
+from workers.evidence.places import open_shelf
 
 EXAMPLES = """examples:
   dfd evidence --redis redis://host:6379/0 --set evidence.folder=/var/lib/dfd/evidence
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         raise SettingsError("No folder for evidence is named: set evidence.folder, as in --set evidence.folder=DIR.")
     start_logging(settings.log)
     os.nice(_NICENESS)
-    shelf, facts = Shelf(settings.evidence), Facts(settings)
+    shelf, facts = open_shelf(settings.evidence), Facts(settings)
     registry = CollectorRegistry()
     metrics = EvidenceMetrics(registry)
     client = connect(settings.redis)

@@ -14,8 +14,8 @@ import numpy as np
 from dfd_core.queue.alarms import AlarmState
 from dfd_core.types import WindowScore
 from workers.evidence.bundle import FACTS
+from workers.evidence.integrity import problems
 from workers.evidence.pictures import Shots
-from workers.evidence.verify import problems
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from dfd_core.errors import DataError
-from dfd_core.models.store import sha256_of
 from dfd_core.names import one_line, utf8
 from dfd_core.settings import Settings
-from workers.evidence.bundle import MANIFEST, read_manifest
+from workers.evidence.bundle import MANIFEST
+from workers.evidence.integrity import problems
+from workers.evidence.places import is_remote, remote_problems
 
 EXAMPLES = """examples:
   dfd evidence verify evidence/20260301T101500Z-door-5f2a…      # one bundle
@@ -21,44 +23,20 @@ that are there. Who can change a file can change the manifest too: keep its own 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A folder."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a bundle, or a folder of bundles")
+    parser.add_argument("folder", metavar="DIR", help="a bundle, a folder of bundles, or a URL of either")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Say what is wrong, a line each; 1 if anything is."""
-    folder: Path = args.folder
-    bundles = (
-        [folder] if (folder / MANIFEST).is_file() else sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
-    )
-    if not bundles:
-        raise DataError(f"No {MANIFEST} in {folder}, nor one folder below: name a bundle, or a folder of bundles.")
-    wrong = 0
-    for bundle in bundles:
-        found = problems(bundle)
-        wrong += bool(found)
-        for problem in found or ["all files are as they were written"]:
+    found = list(remote_problems(args.folder) if is_remote(args.folder) else _local(Path(args.folder)))
+    if not found:
+        raise DataError(f"No {MANIFEST} in {args.folder}, nor one folder below: name a bundle, or a folder of bundles.")
+    for bundle, wrong in found:
+        for problem in wrong or ["all files are as they were written"]:
             print(utf8(one_line(f"{bundle}: {problem}")))
-    return 1 if wrong else 0
+    return 1 if any(wrong for _, wrong in found) else 0
 
 
-def problems(bundle: Path) -> list[str]:
-    """What is not as the manifest says, a sentence's rest each: changed, missing, not named, no plain file."""
-    try:
-        wanted = read_manifest(bundle)
-    except (OSError, ValueError) as error:
-        return [f"its {MANIFEST} cannot be read ({error})"]
-    found: list[str] = [] if wanted else [f"its {MANIFEST} names no file"]
-    present = {path.relative_to(bundle).as_posix(): path for path in bundle.rglob("*") if not _is_folder(path)}
-    for name, digest in wanted.items():
-        path = present.pop(name, None)
-        if path is None:
-            found.append(f"{name} is missing")
-        elif path.is_symlink() or not path.is_file():
-            found.append(f"{name} is no plain file")
-        elif sha256_of(path) != digest:
-            found.append(f"{name} was changed")
-    return found + [f"{name} was added" for name in sorted(present) if name != MANIFEST]
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _local(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    manifests = [folder / MANIFEST] if (folder / MANIFEST).is_file() else sorted(folder.glob(f"*/{MANIFEST}"))
+    yield from ((str(path.parent), problems(path.parent)) for path in manifests)

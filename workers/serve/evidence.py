@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse
 
 from dfd_core.queue.alarms import Alarm
-from workers.evidence.bundle import MANIFEST, read_manifest
-from workers.evidence.shelf import find_bundle
+from workers.evidence.bundle import MANIFEST, Bundle
+from workers.evidence.places import open_bundle
 from workers.serve.alarms import Id, known
 from workers.serve.parts import READ, Given, Parts
 from workers.serve.problems import refusal
@@ -30,43 +29,42 @@ _FILE: dict[int | str, Any] = {200: {"content": {kind: {"schema": {}} for kind i
 @router.get("/v1/alarms/{id}/evidence", dependencies=READ)
 def evidence(parts: Given, id: Id) -> EvidenceOut:
     """The names of the files of an alarm's bundle, each with its SHA-256."""
-    _, files = bundle_of(parts, known(parts, id))
-    return EvidenceOut(files=files)
+    return EvidenceOut(files=bundle_of(parts, known(parts, id)).files)
 
 
 @router.get("/v1/alarms/{id}/bundle", dependencies=READ, response_class=Response, responses=_ZIP)
 def bundle(parts: Given, id: Id) -> Response:
     """The bundle as a ZIP, to be handed on and checked: `dfd evidence verify DIR`, or `sha256sum --check`."""
-    folder, files = bundle_of(parts, known(parts, id))
+    found = bundle_of(parts, known(parts, id))
     packed = io.BytesIO()
-    try:
-        with zipfile.ZipFile(packed, "w") as archive:
-            for name in (*files, MANIFEST):
-                archive.write(folder / name, f"{folder.name}/{name}")
-    except OSError:
-        raise refusal(404, _NONE) from None  # it made room for newer ones, or was written anew meanwhile
-    headers = {"Content-Disposition": f'attachment; filename="{folder.name}.zip"'}
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in (*found.files, MANIFEST):
+            archive.writestr(f"{found.name}/{name}", _content(found, name))
+    headers = {"Content-Disposition": f'attachment; filename="{found.name}.zip"'}
     return Response(packed.getvalue(), media_type="application/zip", headers=headers)
 
 
-@router.get("/v1/alarms/{id}/evidence/{name:path}", dependencies=READ, response_class=FileResponse, responses=_FILE)
+@router.get("/v1/alarms/{id}/evidence/{name:path}", dependencies=READ, response_class=Response, responses=_FILE)
 def file(
     parts: Given, id: Id, name: Annotated[str, InPath(description="As GET /v1/alarms/{id}/evidence names it.")]
-) -> FileResponse:
+) -> Response:
     """One file of the bundle."""
-    folder, files = bundle_of(parts, known(parts, id))
-    if name not in (*files, MANIFEST):
+    found = bundle_of(parts, known(parts, id))
+    if name not in (*found.files, MANIFEST):
         raise refusal(404, "The bundle has no file of that name.")
-    return FileResponse(folder / name, media_type=_KINDS.get(Path(name).suffix, "text/plain"))
+    return Response(_content(found, name), media_type=_KINDS.get(Path(name).suffix, "text/plain"))
 
 
-def bundle_of(parts: Parts, alarm: Alarm) -> tuple[Path, dict[str, str]]:
-    """Its folder, and the SHA-256 of each file; 404 where there is none."""
-    root = parts.settings.evidence.folder
-    found = find_bundle(Path(root).expanduser(), alarm.id) if root else None
+def bundle_of(parts: Parts, alarm: Alarm) -> Bundle:
+    """The bundle of an alarm; 404 where there is none."""
+    found = open_bundle(parts.settings.evidence.folder, alarm.id)
     if found is None:
         raise refusal(404, _NONE)
+    return found
+
+
+def _content(bundle: Bundle, name: str) -> bytes:
     try:
-        return found, read_manifest(found)
-    except (OSError, ValueError):
-        raise refusal(404, _NONE) from None
+        return bundle.read(name)
+    except OSError:
+        raise refusal(404, _NONE) from None  # it made room for newer ones, or was written anew meanwhile

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -16,10 +15,9 @@ from dfd_core.judging.fusion import logit
 from dfd_core.names import format_time
 from dfd_core.queue.alarms import Alarm, AlarmState, Review
 from workers.evidence.bundle import HEAT, STRIP, TEXTURE, TIMELINE
-from workers.evidence.shelf import find_bundle
+from workers.evidence.places import open_bundle
 from workers.serve.console.pictures import curve
 from workers.serve.console.shell import Console, Visitor, frame, heading
-from workers.serve.evidence import bundle_of
 from workers.serve.health import own_card
 from workers.serve.problems import AWAY
 from workers.serve.tokens import Role
@@ -144,15 +142,14 @@ def _judge(console: Console, visitor: Visitor, alarm: Alarm) -> None:
 
 def _show_evidence(console: Console, alarm: Alarm) -> None:
     heading("Evidence", 2)
-    root = console.parts.settings.evidence.folder
-    if not root or find_bundle(Path(root).expanduser(), alarm.id) is None:
+    bundle = open_bundle(console.parts.settings.evidence.folder, alarm.id)
+    if bundle is None:
         ui.label("No bundle is here: dfd evidence keeps them in evidence.folder, which this server must see too.")
         _draw(console, alarm)
         return
-    _, files = bundle_of(console.parts, alarm)
     ui.link("Download the bundle (ZIP, with hashes)", f"/v1/alarms/{alarm.id}/bundle")
     for name, words in _PICTURES.items():
-        if name in files:
+        if name in bundle.files:
             heading(words, 2)
             with ui.element("div").classes("scroll").props(f'tabindex="0" role="region" aria-label="{words}"'):
                 ui.element("img").props(f'src="/v1/alarms/{alarm.id}/evidence/{name}" alt="{words}"').classes(
