@@ -106,12 +106,13 @@ class QueueSettings(_Section):
     live_bytes: int = 16_000_000  # above this the oldest live windows are dropped, and counted
     file_bytes: int = 64_000_000  # above this a file source waits
     stale_s: float = 15.0  # a live window that is older than this when its turn comes is not scored
+    late_s: float = 3.0  # the same, once more has come than could be scored for ten seconds
     payload_ttl_s: float = 60.0  # pixels of live streams are gone after this
     file_ttl_s: float = 3600.0  # pixels of files
     full_timeout_s: float = 600.0  # a file source that waits longer than this gives up with an error
 
     def _judge(self) -> None:
-        sizes = self.live_bytes, self.file_bytes, self.stale_s, self.payload_ttl_s, self.file_ttl_s
+        sizes = self.live_bytes, self.file_bytes, self.stale_s, self.late_s, self.payload_ttl_s, self.file_ttl_s
         _require((min(sizes) > 0, "queue bounds and TTLs must be above 0"))
 
 

@@ -19,6 +19,7 @@ from dfd_core.settings import QueueSettings
 from dfd_core.types import Outcome, Segment, SegmentFeatures, Thresholds, WindowEvent, WindowResult
 from workers.windows.loading import LoadedWindow, Piece, load_windows
 from workers.windows.metrics import WorkerMetrics
+from workers.windows.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,13 @@ class BatchScorer:
 
     def __init__(self, redis: Redis, scorer: WindowScorer, settings: QueueSettings, metrics: WorkerMetrics) -> None:
         self._redis, self._scorer, self._settings, self._metrics = redis, scorer, settings, metrics
+        self._patience = Patience(settings.stale_s, settings.late_s)
 
     def run(self, headers: Sequence[WindowHeader]) -> list[Exception | None]:
         """Score and settle; for each header None, or what its scoring raised: that window waits on."""
         self._metrics.batch_windows.observe(len(headers))
         windows = load_windows(self._redis, headers)
-        lost = [(window, _lost(window, self._settings.stale_s)) for window in windows]
+        lost = self._lost(windows)
         settled = [(w.header, result, b"") for w, result in lost if w.waits and result is not None]
         scorable = [w for w, result in lost if w.waits and result is None]
         errors: dict[WindowHeader, Exception] = {}
@@ -64,6 +66,13 @@ class BatchScorer:
                 settled.append((window.header, *_writable(window.header, scored)))
         self._settle(settled)
         return [errors.get(header) for header in headers]
+
+    def _lost(self, windows: Sequence[LoadedWindow]) -> list[tuple[LoadedWindow, WindowResult | None]]:
+        """Each with the result that it has without being scored, None where it can be."""
+        now_s = time.time()
+        live = [now_s - window.header.captured_at_s for window in windows if window.waits and window.header.live]
+        stale_s = self._patience.limit_s(max(live, default=0.0), now_s)
+        return [(window, _lost(window, now_s - window.header.captured_at_s, stale_s)) for window in windows]
 
     def _score(self, windows: Sequence[LoadedWindow]) -> list[Scored | Exception]:
         """All in one call; where that raises, one by one, so that only the bad ones fail."""
@@ -119,13 +128,12 @@ def _first(scored: list[Scored] | Exception) -> Scored | Exception:
     return scored if isinstance(scored, Exception) else scored[0]
 
 
-def _lost(window: LoadedWindow, stale_s: float) -> WindowResult | None:
+def _lost(window: LoadedWindow, waited_s: float, stale_s: float) -> WindowResult | None:
     """The result of a window that cannot be scored any more; None for one that can.
 
     A stale one is not measured: where too much comes, that time is for others. One that is measured is told, however
     long that takes, for else a slow worker would tell of none.
     """
-    waited_s = time.time() - window.header.captured_at_s
     if window.error is not None:
         return empty_result(window.header, Outcome.FAILED, window.error)
     if not window.has_newest:
