@@ -76,6 +76,9 @@ def _soak(system: System, args: argparse.Namespace) -> tuple[list[str], str]:
         files.stop()
         wrong += files.wrong()
         text += f", {len(rows)} faults (seed {args.seed}), {files.read} readings of a file beside them"
+        text += (
+            f" ({files.refused} more were refused by a Redis that was away, and begun again)" if files.refused else ""
+        )
     held = [(role, *(f"{n / 1e6:.1f} MB" for n in (first, last))) for role, first, last, _ in memory.rows()]
     text += f".\n\n{table(held, ('memory of', 'at the beginning', 'at the end'))}"
     return wrong, text + (f"\n{table([cells(row) for row in rows])}" if rows else "")
