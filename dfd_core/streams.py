@@ -171,6 +171,8 @@ def _address(table: Mapping[str, object], where: str) -> dict[str, Any]:
     text = convert(table[key], str, key, where)
     if not text.strip():
         raise SettingsError(f"{key} in {where} must not be empty.")
+    if _unfit(text):
+        raise SettingsError(f"{key} in {where} holds characters that no address can: NUL, or half of a pair.")
     if key == "url_env" and (not _VARIABLE.fullmatch(text) or text.startswith("DFD_")):
         raise SettingsError(
             f"url_env in {where} must be the name of a variable (letters, digits and _) that does not begin with DFD_."
@@ -186,6 +188,11 @@ def _truth(table: Mapping[str, object], key: str, where: str) -> bool | None:
     return value
 
 
+def _unfit(text: str) -> bool:
+    """Whether it holds what no file system, variable or metric takes."""
+    return "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def _labels(value: object, where: str) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
         raise SettingsError(f'labels in {where} must be a table of texts, as {{site = "north"}}.')
@@ -198,6 +205,10 @@ def _labels(value: object, where: str) -> dict[str, str]:
                 f"but none of {', '.join(sorted(_RESERVED))}."
             )
             raise SettingsError(without_secrets(said, [key]))
+        if _unfit(text):
+            raise SettingsError(
+                f"The label {key} in {where} holds characters that no text can: NUL, or half of a pair."
+            )
         if len(text) > 64:
             raise SettingsError(f"The label {key} in {where} is longer than 64 characters.")
     return dict(value)

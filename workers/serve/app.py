@@ -65,6 +65,7 @@ def make_app(parts: Parts) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a name that is not there is told so, whoever the request says that we are
         responses=RESPONSES,
     )
     app.state.parts, app.state.over = parts, threading.Event()

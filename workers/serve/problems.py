@@ -37,6 +37,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 _SENTENCES = {
     404: "There is nothing here: /docs lists what there is.",
     405: "This cannot be done here: /docs lists what can.",
+    400: "The body cannot be read: send what /docs says, in UTF-8.",
 }
 AWAY = "Redis does not answer: try again in a moment."
 _RETRY_S = "5"
