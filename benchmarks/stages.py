@@ -22,7 +22,10 @@ INGEST: Rules = (
 )
 WORK: Rules = (
     ("fetch", ("loading.py",)),
-    ("network", ("models/litert.py", "models/openvino_runtime.py", "models/keras_runtime.py")),
+    (
+        "network",
+        ("models/litert.py", "models/openvino_runtime.py", "models/onnx_runtime.py", "models/keras_runtime.py"),
+    ),
     ("checks", ("dfd_core/checks/",)),
     ("fuse", ("dfd_core/judging/",)),
     ("results", ("_settle (",)),

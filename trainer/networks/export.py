@@ -1,4 +1,7 @@
-"""`dfd export`: the averaged weights of a run as a model folder that `dfd work`, `dfd scan` and a GPU can load."""
+"""`dfd export`: the averaged weights of a run as a model folder that `dfd work`, `dfd scan` and a GPU can load.
+
+A model folder in place of a run is copied, for formats to be added to it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from dfd_core.models.store import (
     DEFAULT_THRESHOLDS,
     KERAS_FILE,
     LITERT_FILE,
+    SHIPPED,
     ModelCard,
     ModelInput,
     read_card,
@@ -24,6 +28,7 @@ from dfd_core.models.store import (
 from dfd_core.settings import Settings
 from dfd_core.types import Thresholds
 from trainer.networks.architecture import Architecture
+from trainer.networks.formats import FORMATS, add_formats, copied
 from trainer.networks.litert import PRECISIONS, to_litert
 from trainer.networks.weights import SEARCH, network_file, trusted
 
@@ -33,12 +38,17 @@ EXAMPLES = """examples:
   dfd export runs/second --mean-with runs/first --out models/mean       # of two that went on from one start
   dfd export runs/first --out models/mine --figures report/report.json --enter 0.8 --exit 0.6
   dfd export runs/search --out models/found             # what dfd search found
+  dfd export models/mine --out models/onnx --format onnx           # one that was exported before; also shipped
   dfd scan --set model.path=models/mine clip.mp4"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
-    parser.add_argument("run", type=Path, help="run folder of dfd train or dfd search, or a model file of the latter")
+    parser.add_argument(
+        "run",
+        type=Path,
+        help="run folder of dfd train or dfd search, model file of the latter, or model folder (shipped: dfd's own)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--checkpoint", action="store_true", help="the last checkpoint of a run that has not ended")
     parser.add_argument("--figures", type=Path, help="report.json of dfd evaluate, for the card")
@@ -55,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="float16", help="of the LiteRT file's weights (default: float16)"
     )
+    parser.add_argument(
+        "--format", choices=FORMATS, action="append", default=[], help="write this too; as often as there are some"
+    )
     parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
     parser.add_argument("--bias", type=float, default=0.0, help="then this is added")
 
@@ -62,6 +75,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write the model folder."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    source = SHIPPED if str(args.run) == "shipped" and not args.run.exists() else args.run
+    card = _copied(args, source) if (source / CARD).is_file() else _exported(args)
+    add_formats(args.out, args.format)
+    card = write_card(args.out, card)
+    print(
+        f"{args.out}: {card.name}, "
+        + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files)
+    )
+    return 0
+
+
+def _copied(args: argparse.Namespace, source: Path) -> ModelCard:
+    """The card of a model folder that is copied as it is; DataError where something else is asked of it."""
+    if not args.format:
+        raise DataError(f"{source} is exported already: say with --format what to add to a copy of it.")
+    return copied(source, args.out)
+
+
+def _exported(args: argparse.Namespace) -> ModelCard:
+    """Write the networks of a run; its card, still without hashes."""
     folder = trusted(args.run).parent if args.run.is_file() else args.run  # of a search, a model file may be named
     facts = _facts(folder)
     design = Architecture.of_run(facts["recipe"])
@@ -71,28 +104,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     model.save(args.out / KERAS_FILE)
     (args.out / LITERT_FILE).write_bytes(to_litert(model, args.precision))
     recipe = facts["recipe"]
-    card = write_card(
-        args.out,
-        ModelCard(
-            name=f"{design.backbone}-{recipe['name']}{'-mean' if args.mean_with else ''}",
-            version=str(facts["commit"])[:8],
-            input=ModelInput(size=int(model.input_shape[1])),
-            outputs={"logit": "above 0 means fake"},
-            fusion={"appearance": 1 / args.temperature, "bias": args.bias},
-            thresholds=_thresholds(args, folder),
-            data=facts["data"],
-            recipe={**recipe, "mean_with": [_origin(folder) for folder in args.mean_with]},
-            commit=str(facts["commit"]),
-            seed=facts["seed"],
-            licence="Apache-2.0",
-            figures=_figures(args.figures),
-        ),
+    return ModelCard(
+        name=f"{design.backbone}-{recipe['name']}{'-mean' if args.mean_with else ''}",
+        version=str(facts["commit"])[:8],
+        input=ModelInput(size=int(model.input_shape[1])),
+        outputs={"logit": "above 0 means fake"},
+        fusion={"appearance": 1 / args.temperature, "bias": args.bias},
+        thresholds=_thresholds(args, folder),
+        data=facts["data"],
+        recipe={**recipe, "mean_with": [_origin(folder) for folder in args.mean_with]},
+        commit=str(facts["commit"]),
+        seed=facts["seed"],
+        licence="Apache-2.0",
+        figures=_figures(args.figures),
     )
-    print(
-        f"{args.out}: {card.name}, "
-        + ", ".join(f"{n} {(args.out / n).stat().st_size / 1e6:.1f} MB" for n in card.files)
-    )
-    return 0
 
 
 def _network(args: argparse.Namespace, recipe: str, design: Architecture) -> Any:
