@@ -26,6 +26,7 @@ from dfd_core.judging.report import Report, ReportBuilder
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.judging.verdict import VerdictMachine
 from dfd_core.media import found_live, read_frames, redact, stream_name
+from dfd_core.media.ahead import ahead as read_ahead
 from dfd_core.media.clock import Sampler
 from dfd_core.media.live import LiveSource
 from dfd_core.media.region import Region, within
@@ -35,6 +36,7 @@ from dfd_core.types import Frame, Segment, UInt8Array, Verdict, WindowResult
 _log = logging.getLogger("dfd.detector")
 
 _BATCH = 4  # windows a network call
+_AHEAD = 2 * _BATCH  # windows that may wait to be scored, where reading goes on meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +169,13 @@ def scan_file(
     *,
     seconds: float = math.inf,
     region: Region | None = None,
+    ahead: bool = False,
 ) -> Report:
     """Score a video or an image; what cannot be read comes back with its reason, never as an exception.
 
     `on_time` is called with the media time of each sampled frame, seconds, for progress; of the video only
-    the first `seconds` are looked at, of its frames only the `region`.
+    the first `seconds` are looked at, of its frames only the `region`. `ahead`: it is read in a thread of its own,
+    which calls `on_time`, while earlier windows are scored; the report is the same.
     """
     url = str(source)
     stream = stream_name(url)
@@ -187,6 +191,7 @@ def scan_file(
             region=region,
             live=False,
             note=notes.append,
+            ahead=ahead,
         ):
             builder.note(result)
     except DfdError as error:
@@ -205,14 +210,16 @@ def score_source(
     region: Region | None = None,
     live: bool | None = None,
     note: Callable[[str], None] = _log.info,
+    ahead: bool = False,
 ) -> Iterator[WindowResult]:
     """The result of each window of a source, in order, of all frames of its first `seconds`, in a `region` of each.
 
-    `on_time` is called with the media time of each sampled frame, seconds; `note` is told what is left out.
+    `on_time` is called with the media time of each sampled frame, seconds; `note` is told what is left out; `ahead`: as
+    in `scan_file`.
     VideoError for a source that cannot be read to its end, once what was read is scored.
     """
     windows = windows_of(url, stream, settings, on_time, seconds=seconds, region=region, live=live, note=note)
-    return _scored(windows, scorer)
+    return _scored(read_ahead(windows, _AHEAD) if ahead else windows, scorer)
 
 
 def windows_of(

@@ -107,7 +107,7 @@ def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator
         of_files = bar.add_task("files", total=len(files))
         for path in files:
             of_file = bar.add_task(one_line(path.name), total=_length_s(path, settings.video))
-            yield path, scan_file(path, settings, scorer, partial(_move, bar, of_file))
+            yield path, scan_file(path, settings, scorer, partial(_move, bar, of_file), ahead=True)
             bar.remove_task(of_file)
             bar.advance(of_files)
 
