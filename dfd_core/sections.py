@@ -43,6 +43,7 @@ class MqttSettings(Section):
     """A broker that is told of each verdict, and of each stream whether one of its faces counts as fake."""
 
     url: str = ""  # mqtt://[user:password@]host[:1883] or mqtts://; empty: none
+    ca_file: str = ""  # PEM of who may sign the broker's certificate, for mqtts://; empty: whom the system trusts
     topic: str = "dfd"  # what all topics begin with
     discovery: str = "homeassistant"  # prefix of Home Assistant's discovery; empty: none
 

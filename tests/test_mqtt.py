@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -11,27 +12,35 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import paho.mqtt.client as paho
 import pytest
 
+from dfd_core.errors import SettingsError
+from dfd_core.settings import Settings
 from dfd_core.types import State
 from tests.fixtures_monitor import wait_for
 from tests.fixtures_redis import free_port
 from tests.test_outside import notice
+from tests.test_tls import certificate, openssl
 from workers.monitor.mqtt import Mqtt
+from workers.monitor.outside import check_outside, open_outside
 from workers.monitor.relay import Relay
 
 
 class Broker:
     """Debian's mosquitto, and somebody who listens to all topics and remembers what was retained."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, papers: Path | None = None) -> None:
+        """With TLS only, by the certificate `here` of `papers`, where these are given."""
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if program is None:
             pytest.skip("no mosquitto: apt-get install mosquitto")
+        self.papers = papers
         self.port, self.seen, self.log = port, dict[str, list[str]](), folder / "mosquitto.log"
         (folder / "mosquitto.conf").write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder / 'users'}\nuser root\n"
+            + ("" if papers is None else f"certfile {papers / 'here.pem'}\nkeyfile {papers / 'here.key'}\n")
         )
         users = folder / "users"
         subprocess.run(["mosquitto_passwd", "-c", "-b", users, "dfd", PASSWORD], check=True, capture_output=True)
@@ -44,6 +53,8 @@ class Broker:
         self.listener.on_message = lambda client, data, message: self.seen.setdefault(message.topic, []).append(
             message.payload.decode()
         )
+        if papers is not None:
+            self.listener.tls_set(str(papers / "ca.pem"))
         self.listener.connect("127.0.0.1", port)
         self.listener.subscribe("#", qos=1)
         self.listener.loop_start()
@@ -64,7 +75,7 @@ class Broker:
 
     @property
     def url(self) -> str:
-        return f"mqtt://dfd:{PASSWORD}@127.0.0.1:{self.port}"
+        return f"mqtt{'' if self.papers is None else 's'}://dfd:{PASSWORD}@127.0.0.1:{self.port}"
 
 
 PASSWORD = "gate-7"  # noqa: S105  of the test's own broker
@@ -136,3 +147,97 @@ def test_messages_for_a_broker_that_is_away_have_a_bound(monkeypatch):
     wait_for(lambda: counted.total() == 10)
     relay.close()
     assert counted["given_up"] == 8
+
+
+leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho, where TLS fails
+
+
+# What https://www.home-assistant.io/integrations/binary_sensor.mqtt documents of what is used here.
+TOPIC = {"type": "string", "pattern": r"^[^#+\0]{1,200}$"}
+DISCOVERY = {
+    "type": "object",
+    "required": ["state_topic", "unique_id", "device", "origin"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": ["string", "null"]},
+        "unique_id": {"type": "string", "minLength": 1},
+        "state_topic": TOPIC,
+        "availability_topic": TOPIC,
+        "json_attributes_topic": TOPIC,
+        "payload_on": {"type": "string"},
+        "payload_off": {"type": "string"},
+        "device_class": {"enum": ["problem", "safety", "tamper", "motion", "occupancy", "presence", "sound", "update"]},
+        "device": {
+            "type": "object",
+            "anyOf": [{"required": ["identifiers"]}, {"required": ["connections"]}],
+            "properties": {
+                "identifiers": {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1},
+                "name": {"type": "string"},
+                "sw_version": {"type": "string"},
+            },
+            "additionalProperties": False,
+        },
+        "origin": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string"}, "sw_version": {"type": "string"}},
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an authority, ca.pem, another one, other.pem, and the certificate of this host, `here`."""
+    folder = tmp_path_factory.mktemp("papers")
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj", f"/CN={name}",
+                "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem")  # fmt: skip
+    certificate(folder, "here", "IP:127.0.0.1")
+    return folder
+
+
+def test_a_broker_with_tls_is_told_what_home_assistant_documents(tmp_path, signed):
+    broker = Broker(tmp_path, free_port(), signed)
+    values = {"mqtt.url": broker.url, "mqtt.ca_file": str(signed / "ca.pem")}
+    (relay,) = open_outside(Settings().with_values(values), [], lambda name, outcome: None)
+    relay.write([notice(1, stream="Front_door-2")])
+    topic = "homeassistant/binary_sensor/dfd_Front_door-2/config"
+    wait_for(lambda: broker.newest("dfd/Front_door-2/fake") == "ON" and topic in broker.seen)
+    assert re.fullmatch(r"homeassistant/binary_sensor/[A-Za-z0-9_-]+/config", topic)
+    told = json.loads(broker.newest(topic))
+    jsonschema.validate(told, DISCOVERY)
+    assert {broker.newest(told["state_topic"]), told["payload_on"]} == {"ON"}
+    assert broker.newest(told["availability_topic"]) == "online"
+    json.loads(broker.newest(told["json_attributes_topic"]))
+    relay.close()
+    broker.close()
+
+
+@leaves_sockets
+def test_a_broker_that_is_not_who_it_should_be_is_told_nothing(tmp_path, signed, caplog):
+    broker = Broker(tmp_path, free_port(), signed)
+    relay = Relay(Mqtt(broker.url, "dfd", "", ca_file=str(signed / "other.pem")), lambda name, what: None)
+    relay.write([notice(1)])
+    wait_for(lambda: "has a certificate that is not trusted" in caplog.text)
+    relay.close()
+    assert "dfd/cam/fake" not in broker.seen
+    assert PASSWORD not in caplog.text
+    broker.close()
+
+
+@leaves_sockets
+def test_a_broker_without_tls_is_told_so(broker, signed, caplog):
+    target = Mqtt(broker.url.replace("mqtt:", "mqtts:"), "dfd", "", ca_file=str(signed / "ca.pem"))
+    wait_for(lambda: "The broker at 127.0.0.1" in caplog.text)
+    target.close()
+    assert "speaks no TLS" in caplog.text
+
+
+def test_a_file_of_certificates_that_is_none_is_told(tmp_path):
+    (tmp_path / "no.pem").write_text("none")
+    for name, words in (("no.pem", "holds no certificate"), ("none.pem", "No such file")):
+        values = {"mqtt.url": "mqtts://host", "mqtt.ca_file": str(tmp_path / name)}
+        with pytest.raises(SettingsError, match=words):
+            check_outside(Settings().with_values(values))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -38,18 +40,23 @@ class Mqtt:
 
     name = "mqtt"
 
-    def __init__(self, url: str, topic: str, discovery: str, lasting: Iterable[Face] = ()) -> None:
-        """`lasting` are the faces whose alarms go on; `discovery` is Home Assistant's prefix, empty: none."""
+    def __init__(
+        self, url: str, topic: str, discovery: str, lasting: Iterable[Face] = (), *, ca_file: str = ""
+    ) -> None:
+        """`lasting` are the faces whose alarms go on; `discovery` is Home Assistant's prefix, empty: none.
+
+        `ca_file` has who may sign the certificate of a broker at mqtts://; empty: whom the system trusts.
+        """
         self._topic, self._discovery = topic, discovery
         self._fake = set(lasting)
         self._streams = {stream for stream, _, _ in self._fake}
         self._lock = threading.Lock()
-        self._client = _client(url)
+        self._client = _client(url, ca_file)
         self._client.will_set(f"{topic}/status", "offline", qos=1, retain=True)
         self._client.on_connect, self._client.on_connect_fail = self._greet, self._absent
         self._complained = False
         parts = urlsplit(url)
-        self._host = parts.hostname or ""
+        self._host, self._tls = parts.hostname or "", parts.scheme == "mqtts"
         self._client.connect_async(self._host, parts.port or DEFAULT_PORTS[parts.scheme])
         self._client.loop_start()
 
@@ -88,7 +95,13 @@ class Mqtt:
                 self._report(stream)
 
     def _absent(self, client: Any, userdata: Any) -> None:
-        self._complain("does not answer")
+        error = sys.exc_info()[1]  # paho calls this where it caught it
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self._complain(f"has a certificate that is not trusted ({error.verify_message}; see mqtt.ca_file)")
+        elif self._tls and isinstance(error, ssl.SSLError | ConnectionResetError):
+            self._complain("hangs up, as one does that speaks no TLS at this port (mqtts://)")
+        else:
+            self._complain("does not answer")
 
     def _complain(self, what: str) -> None:
         if not self._complained:
@@ -122,7 +135,7 @@ class Mqtt:
             raise UndeliveredError("the broker is away, and too many messages wait for it")
 
 
-def _client(url: str) -> paho.Client:
+def _client(url: str, ca_file: str) -> paho.Client:
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
     client.max_queued_messages_set(WAITING)
     client.reconnect_delay_set(1, 30)
@@ -130,5 +143,5 @@ def _client(url: str) -> paho.Client:
     if parts.username:
         client.username_pw_set(unquote(parts.username), None if parts.password is None else unquote(parts.password))
     if parts.scheme == "mqtts":
-        client.tls_set()
+        client.tls_set(ca_file or None)
     return client

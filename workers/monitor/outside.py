@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ def check_outside(settings: Settings) -> None:
     _check_url("webhook.url", settings.webhook.url, ("http", "https"))
     _check_url("mqtt.url", settings.mqtt.url, ("mqtt", "mqtts"))
     _secret(settings)
+    _ca_file(settings)
     if set(settings.mqtt.topic) & set("+#"):
         raise SettingsError("mqtt.topic is where dfd publishes: write it without + and #.")
     try:
@@ -43,7 +45,8 @@ def open_outside(settings: Settings, lasting: Collection[Face], count: Callable[
         from workers.monitor.mqtt import Mqtt
 
         mqtt = settings.mqtt
-        relays.append(Relay(Mqtt(mqtt.url, mqtt.topic, mqtt.discovery, lasting), count))
+        told = Mqtt(mqtt.url, mqtt.topic, mqtt.discovery, lasting, ca_file=_ca_file(settings))
+        relays.append(Relay(told, count))
     return relays
 
 
@@ -73,3 +76,17 @@ def _secret(settings: Settings) -> bytes:
     if len(secret) < 16:
         raise SettingsError(f"The secret in {path} is shorter than 16 characters: openssl rand -hex 32 makes one.")
     return secret
+
+
+def _ca_file(settings: Settings) -> str:
+    """The file of `mqtt.ca_file`; empty: none is named."""
+    if not settings.mqtt.url or not settings.mqtt.ca_file:
+        return ""
+    path = str(Path(settings.mqtt.ca_file).expanduser())
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise SettingsError(f"{path} (mqtt.ca_file) holds no certificate in PEM.") from None
+    except OSError as error:
+        raise SettingsError(f"The certificates {path} (mqtt.ca_file) cannot be read: {error.strerror}.") from None
+    return path
