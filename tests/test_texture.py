@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfd_core.checks.texture import STRIDE, Texture, looks, view_of
+from dfd_core.checks.texture import Texture
+from dfd_core.checks.views import LEAST, STRIDE, VIEWS, looks
 from dfd_core.judging.scoring import Scorer
 from dfd_core.models.runtime import load_model
 from dfd_core.settings import ModelSettings
@@ -61,14 +62,24 @@ def test_from_windows_to_a_model_with_texture(
     assert float(both.stdout.split()[-1]) < 1e-2  # float16 weights against float32 ones
 
     model = load_model(ModelSettings(path=str(out), runtime="litert"), 1)
-    assert "texture.logit" in Scorer(model).columns
+    assert {f"texture.{view.name}" for view in VIEWS} <= set(Scorer(model).columns)
     assert model.texture is not None
     check, tracks = Texture(model.texture, 64), [track_of(pool, frames, absent) for frames, absent in ((9, 1), (2, 2))]
     measured = check.features(tracks)
-    seen = [np.flatnonzero(np.isfinite(rows[:, 0])).tolist() for rows in measured]
-    assert seen == [[0, 1 + STRIDE], []]  # every fourth that is there; frame 1 is not
+    seen = [np.flatnonzero(np.isfinite(rows).any(axis=1)).tolist() for rows in measured]
+    assert seen == [[0, 1 + STRIDE], []]  # every fourth that is there; frame 1 is not; nothing moves
     assert check.score(measured[1]) is None
     assert 0 < (check.score(measured[0]) or 0) < 1
+
+
+def moving(frames: int, side: int = 64) -> UInt8Array:
+    """Crops (T, S, S, 3) of which each is brighter than the one before."""
+    steps = np.arange(1, 10 * frames, 10, dtype=np.uint8)[:, None, None, None]
+    return np.broadcast_to(steps, (frames, side, side, 3)).copy()
+
+
+SINGLE = [number for number, view in enumerate(VIEWS) if not view.over_time]
+OVER_TIME = [number for number, view in enumerate(VIEWS) if view.over_time]
 
 
 @pytest.mark.parametrize(
@@ -77,18 +88,56 @@ def test_from_windows_to_a_model_with_texture(
         (0, 2, []),
         (1, 1, [(0, 0)]),
         (1, 2, [(0, 0), (0, 1)]),
-        (2, 2, [(0, 0), (1, 1)]),
-        (5, 2, [(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)]),
+        (8, 2, [(0, 0), (4, 1)]),
+        (8, 4, [(0, 0), (4, 1), (0, 2), (4, 3)]),
+        (17, 2, [(0, 0), (4, 1), (8, 0), (12, 1), (16, 0)]),
     ],
 )
 def test_views_take_turns(frames: int, views: int, expected: list[tuple[int, int]]) -> None:
-    assert looks(frames, views) == expected
+    seen = looks(moving(frames), np.ones(frames, np.bool_), views)
+    assert [(look.place, look.view) for look in seen if not VIEWS[look.view].over_time] == expected
 
 
-def test_a_view_shows_the_middle_of_the_crop() -> None:
-    crop = np.arange(160 * 160 * 3, dtype=np.uint32).astype(np.uint8).reshape(160, 160, 3)
-    assert np.array_equal(view_of(crop, 0), crop)
-    assert np.array_equal(view_of(crop, 1), crop[40:120, 40:120])
+@pytest.mark.parametrize(("frames", "there"), [(1, False), (LEAST - 1, False), (LEAST, True), (8, True)])
+def test_views_over_time_need_some_frames(frames: int, there: bool) -> None:
+    present = np.zeros(8, np.bool_)
+    present[:frames] = True
+    seen = [look for look in looks(moving(8), present, len(VIEWS)) if VIEWS[look.view].over_time]
+    assert [look.view for look in seen] == (OVER_TIME if there else [])
+    assert {look.place for look in seen} <= {frames - 1}
+
+
+def test_a_frozen_picture_has_no_view_over_time() -> None:
+    still = np.repeat(moving(3)[2:], 8, axis=0)
+    assert {look.view for look in looks(still, np.ones(8, np.bool_), len(VIEWS))} == set(SINGLE)
+
+
+def test_a_view_shows_its_part_of_the_crop() -> None:
+    crops = np.arange(160 * 160 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 160, 160, 3)
+    shown = {view.name: view.of(crops) for view in VIEWS}
+    assert np.array_equal(shown["crop"], crops[0])
+    assert np.array_equal(shown["face"], crops[0, 40:120, 40:120])
+    assert np.array_equal(shown["eyes"], crops[0, 37:91, 53:107])
+
+
+def test_motion_is_where_something_moves_and_what_lasts_is_where_nothing_does() -> None:
+    rng = np.random.default_rng(1)
+    crops = np.full((8, 128, 128, 3), 100, np.uint8)
+    crops[:, 32:64, 32:96] = rng.integers(60, 140, (32, 64, 3))  # a fine pattern that stays
+    crops[:, 64:96, 32:96] = rng.integers(60, 140, (8, 32, 64, 3))  # one that is another in each frame
+    shown = {view.name: view.of(crops).astype(float) for view in VIEWS if view.over_time}
+    above, below = slice(4, 28), slice(36, 60)
+    assert shown["motion"][above].max() == 0
+    assert shown["motion"][below].mean() > 100
+    assert shown["lasting"][above].std() > 1.5 * shown["lasting"][below].std()
+
+
+def test_colour_alone_has_no_brightness(pool: FacePool) -> None:
+    image = np.ascontiguousarray(pool.read(0, 0.0).image[:96, :96])
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    colour = next(view for view in VIEWS if view.name == "colour")
+    assert colour.of(grey[None]).std() == 0
+    assert colour.of(image[None]).std() > 1
 
 
 class Sides:
@@ -105,9 +154,13 @@ def test_each_look_has_the_logit_of_its_view() -> None:
     crops = np.repeat(np.arange(1, 10, dtype=np.uint8), 64 * 64 * 3).reshape(9, 64, 64, 3)
     track = FaceTrack(0, np.zeros((9, 4), np.float32), np.full((9, 6, 2), 40, np.float32), crops, 64)
     picture = FaceTrack(0, np.zeros((1, 4), np.float32), np.full((1, 6, 2), 40, np.float32), crops[:1], 64)
-    film, still = Texture(Sides(), 64).features([track, picture])
-    assert film[::STRIDE, 0].tolist() == [1, 2 * 5, 9]
-    assert still[0, 0] == pytest.approx(1.5)  # both views of the one frame
+    check = Texture(Sides(), 64)
+    assert check.columns == ("crop", "face")
+    film, still = check.features([track, picture])
+    assert film[::STRIDE, 0].tolist() == [1, pytest.approx(np.nan, nan_ok=True), 9]
+    assert film[STRIDE, 1] == 2 * 5
+    assert still[0].tolist() == [1, 2]  # both views of the one frame
+    assert check.score(film) == pytest.approx(1 / (1 + np.exp(-(5 + 10) / 2)))  # each view alike
 
 
 def track_of(pool: FacePool, frames: int, absent: int) -> FaceTrack:

@@ -14,71 +14,49 @@ from collections.abc import Sequence
 import numpy as np
 
 from dfd_core.checks.appearance import network_input
+from dfd_core.checks.views import VIEWS, Look, looks
 from dfd_core.errors import ModelError
 from dfd_core.models.network import LOGIT, Runtime
 from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
-STRIDE = 4  # one in so many frames is looked at: neighbours look alike
-VIEWS = (1.0, 0.5)  # shares of the crop's side, by turns: 1.6 face boxes, and .8, the face alone and finer
-
-
-def looks(frames: int, views: int) -> list[tuple[int, int]]:
-    """Which of `frames` is looked at in which of `views`: by turns, and a frame in several where there are too few."""
-    return [(n % frames, n % views) for n in range(max(frames, views))] if frames else []
-
-
-def view_of(crop: UInt8Array, view: int) -> UInt8Array:
-    """The middle of `crop` uint8 (S, S, 3) that a view shows."""
-    side = crop.shape[0]
-    kept = round(side * VIEWS[view])
-    first = (side - kept) // 2
-    return crop[first : first + kept, first : first + kept]
-
 
 class Texture:
-    """Logit of every fourth crop, in views by turns; a window's score is the sigmoid of their mean."""
+    """A logit for each view that a segment has (`views.VIEWS`); a window's score is the sigmoid of the views' mean."""
 
     name = "texture"
-    columns: tuple[str, ...] = ("logit",)
 
     def __init__(self, network: Runtime, size: int) -> None:
-        """`network` takes crops of `size` px, and gives a logit a view; ModelError where it has too many."""
+        """`network` takes pictures of `size` px, and gives a logit a view; ModelError where it has too many."""
         self._network, self._size = network, size
-        self._views = network.run(self.images([]))[LOGIT].shape[1]
-        if self._views > len(VIEWS):
-            raise ModelError(
-                f"The texture of the model has {self._views} views, this dfd knows {len(VIEWS)}: update dfd."
-            )
+        views = network.run(self._stacked([]))[LOGIT].shape[1]
+        if views > len(VIEWS):
+            raise ModelError(f"The texture of the model has {views} views, this dfd knows {len(VIEWS)}: update dfd.")
+        self.columns: tuple[str, ...] = tuple(view.name for view in VIEWS[:views])
 
     def images(self, tracks: Sequence[FaceTrack]) -> UInt8Array:
         """What the network is shown of all tracks, in their order: uint8 (B, size, size, 3)."""
-        images = [
-            network_input(view_of(track.crops[row], view), self._size)
-            for track in tracks
-            for row, view in self._looked(track)
-        ]
-        return np.stack(images) if images else np.zeros((0, self._size, self._size, 3), np.uint8)
+        return self._stacked([look for track in tracks for look in self._looks(track)])
 
     def features(self, tracks: Sequence[FaceTrack]) -> list[Float32Array]:
-        """The chosen crops of all tracks go through the network together."""
-        logits, measured = self._network.run(self.images(tracks))[LOGIT], []
-        for track in tracks:
-            own = self._looked(track)
-            found: dict[int, list[float]] = {}
-            for (row, view), given in zip(own, logits, strict=False):
-                found.setdefault(row, []).append(float(given[view]))
-            logits, rows = logits[len(own) :], np.full((len(track.boxes), 1), np.nan, np.float32)
-            for row, values in found.items():
-                rows[row, 0] = np.mean(values)
+        """All looks at all tracks go through the network together."""
+        own = [self._looks(track) for track in tracks]
+        logits, measured = iter(self._network.run(self._stacked([look for each in own for look in each]))[LOGIT]), []
+        for track, each in zip(tracks, own, strict=True):
+            rows = np.full((len(track.boxes), len(self.columns)), np.nan, np.float32)
+            for look, given in zip(each, logits, strict=False):
+                rows[look.place, look.view] = given[look.view]
             measured.append(rows)
         return measured
 
-    def _looked(self, track: FaceTrack) -> list[tuple[int, int]]:
-        """Row and view of each look at a track."""
-        own = np.flatnonzero(track.present)[::STRIDE]
-        return [(int(own[n]), view) for n, view in looks(len(own), self._views)]
-
     def score(self, features: Float32Array) -> float | None:
-        """Mean logit as a probability; None where no frame was looked at."""
-        logits = features[:, 0][np.isfinite(features[:, 0])].astype(np.float64)
-        return float(1 / (1 + np.exp(-np.clip(np.mean(logits), -60, 60)))) if len(logits) else None
+        """Mean of the views' mean logits as a probability; None where no frame was looked at."""
+        known = [column[np.isfinite(column)].astype(np.float64) for column in features.T]
+        logits = [column.mean() for column in known if len(column)]
+        return float(1 / (1 + np.exp(-np.clip(np.mean(logits), -60, 60)))) if logits else None
+
+    def _looks(self, track: FaceTrack) -> list[Look]:
+        return list(looks(track.crops, track.present, len(self.columns)))
+
+    def _stacked(self, shown: Sequence[Look]) -> UInt8Array:
+        images = [network_input(look.image, self._size) for look in shown]
+        return np.stack(images) if images else np.zeros((0, self._size, self._size, 3), np.uint8)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dfd_core.errors import DataError
 from dfd_core.models.statistics import standardised
 from dfd_core.types import Float32Array, Float64Array
 from trainer.data.face_pool import FacePool
@@ -19,17 +20,23 @@ from trainer.networks.texture import Head
 SHRINKAGE = 0.7  # of folds over .3, .5, .6, .7 and .9
 NUISANCE = 0.3  # of the trace of the covariance within the classes; of folds over 0, .3, 1, 3 and 10
 _LEAST_DEVIATION = 1e-6
+_LEAST_FACES = 4  # of a class
 
 
 def fit_head(statistics: Float32Array, pool: FacePool, nuisance: tuple[Float32Array, Float32Array]) -> Head:
-    """The head that tells the fakes of `pool`, N faces, from its real ones by their statistics (N, D).
+    """The head that tells the fakes of `pool` from its real ones by their statistics (N, D), NaN for none.
 
     `nuisance`: statistics (M, D) of some crops before and after a change that says nothing of the class.
 
-    Its logit is 0 half-way between the classes, and its deviation over all faces is 1: `dfd fuse` calibrates it. Within
-    the fakes each method counts alike, and within the real faces each page; faces of unknown family, as portraits are,
-    are one page.
+    Its logit is 0 half-way between the classes, and its deviation over all faces is 1: `dfd fuse` calibrates it.
+    `weights_of` says how much each face counts. DataError where too few faces have such statistics.
     """
+    known = np.isfinite(statistics[:, 0])
+    pool, statistics = pool.only(known), statistics[known]
+    if min(pool.fake.sum(), (~pool.fake).sum()) < _LEAST_FACES:
+        raise DataError(
+            "The data has hardly a film: texture over time needs windows of 4 frames or more (--frames 16)."
+        )
     weights = weights_of(pool)
     mean = np.average(statistics, axis=0, weights=weights)
     deviation = np.sqrt(np.average((statistics - mean) ** 2, axis=0, weights=weights)) + _LEAST_DEVIATION
@@ -51,9 +58,9 @@ def logits_of(head: Head, statistics: Float32Array) -> Float32Array:
 
 
 def mean_logits(heads: Sequence[Head], statistics: Float32Array) -> Float32Array:
-    """Mean logit float32 (N,) of heads, each of its view's statistics (N, K, D)."""
+    """Mean logit float32 (N,) of heads, each of its view's statistics (N, K, D), NaN where a face has no such view."""
     voices = [logits_of(head, statistics[:, n]) for n, head in enumerate(heads)]
-    return np.asarray(np.mean(voices, axis=0), np.float32)
+    return np.asarray(np.nanmean(voices, axis=0), np.float32)
 
 
 def _spread_of(nuisance: tuple[Float32Array, Float32Array], mean: Float32Array, scale: Float32Array) -> Float64Array:
@@ -64,10 +71,16 @@ def _spread_of(nuisance: tuple[Float32Array, Float32Array], mean: Float32Array, 
 
 
 def weights_of(pool: FacePool) -> Float64Array:
-    """Of each face, float64 (N,): half for each class, even within it for methods of fakes and pages of real ones."""
+    """Of each face, float64 (N,): half for each class; within it even for methods of fakes and pages of real ones.
+
+    Families of fakes count by the root of their methods. Faces of unknown family, as portraits are, are one page.
+    """
     pages = np.where(pool.families == "", "", pool.pages)
     _, own, counts = np.unique(np.where(pool.fake, pool.sources, pages), return_inverse=True, return_counts=True)
     weights = 1 / counts[own]
+    for family in np.unique(pool.families[pool.fake]):
+        of = pool.fake & (pool.families == family)
+        weights[of] /= np.sqrt(weights[of].sum())
     for of in (pool.fake, ~pool.fake):
         weights[of] /= 2 * weights[of].sum()
     return np.asarray(weights, np.float64)

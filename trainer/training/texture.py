@@ -13,11 +13,12 @@ import numpy as np
 from rich.progress import Progress
 
 from dfd_core.checks.appearance import network_input
-from dfd_core.checks.texture import STRIDE, VIEWS, Texture, looks, view_of
+from dfd_core.checks.texture import Texture
+from dfd_core.checks.views import VIEWS, Look, looks
 from dfd_core.console import PlainConsole
 from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import read_card, write_card
-from dfd_core.settings import Settings
+from dfd_core.settings import Settings, WindowSettings
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import TRAIN, FacePool, pool_of
 from trainer.fakes.light import relit
@@ -36,6 +37,7 @@ it has not seen."""
 
 Nuisance = tuple[Float32Array, Float32Array]  # statistics before and after a change that says nothing
 _TOGETHER = 32  # faces go through the network together
+_SEGMENT = WindowSettings().stride  # frames that serving looks at together
 _RELIT, _RELIT_SEED = 700, 1  # faces whose statistics in other colours are measured
 
 
@@ -81,37 +83,52 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, list[Nuisance]]:
-    """Of each face the means of its moments' statistics in each view, float32 (N, K, D), and the nuisance of each."""
+    """Of each face the means of its statistics in each view, float32 (N, K, D), and the nuisance of each view.
+
+    NaN where a face has no such view: a picture has none over time.
+    """
     from trainer.networks.texture import statistics_runtime
 
     network = statistics_runtime(size, threads)
     found = []
     with Progress(console=PlainConsole(stderr=True), disable=not sys.stderr.isatty()) as bar:
         for start in bar.track(range(0, len(pool), _TOGETHER), description="statistics"):
-            moments = [pool.pictures.crops(int(n))[::STRIDE] for n in pool.numbers[start : start + _TOGETHER]]
-            looked = [looks(len(crops), len(VIEWS)) for crops in moments]
-            seen = [view_of(crops[n], v) for crops, own in zip(moments, looked, strict=True) for n, v in own]
-            measured = iter(_of(seen, network, size))
-            for own in looked:
-                views, given = np.array([view for _, view in own]), np.stack([next(measured) for _ in own])
-                found.append([given[views == view].mean(axis=0) for view in range(len(VIEWS))])
-    training = pool.only(pool.splits == TRAIN)
-    return np.array(found), [_nuisance(training, network, size, view) for view in range(len(VIEWS))]
+            faces = [pool.pictures.crops(int(n)) for n in pool.numbers[start : start + _TOGETHER]]
+            seen = [[look for segment in _segments(crops) for look in _all_looks(segment)] for crops in faces]
+            measured = iter(_of([look.image for own in seen for look in own], network, size))
+            for own in seen:
+                views, given = np.array([look.view for look in own]), np.stack([next(measured) for _ in own])
+                known = [given[views == view] for view in range(len(VIEWS))]
+                found.append([of.mean(axis=0) if len(of) else np.full(given.shape[1], np.nan) for of in known])
+    return np.array(found, np.float32), _nuisances(pool.only(pool.splits == TRAIN), network, size)
 
 
-def _nuisance(pool: FacePool, network: LiteRuntime, size: int, view: int) -> Nuisance:
-    """Statistics (M, D) of some faces, and of the same ones in other colours."""
-    rng = np.random.default_rng(_RELIT_SEED)
-    chosen = pool.numbers[rng.permutation(len(pool))[:_RELIT]]
-    faces = [view_of(crops[len(crops) // 2], view) for crops in (pool.pictures.crops(int(n)) for n in chosen)]
-    before, after = [
-        np.concatenate([_of(images[at : at + _TOGETHER], network, size) for at in range(0, len(images), _TOGETHER)])
-        for images in (faces, [relit(face, rng) for face in faces])
-    ]
-    return before, after
+def _segments(crops: UInt8Array) -> list[UInt8Array]:
+    """Crops of a window, (T, S, S, 3), as they come in serving."""
+    return [crops[first : first + _SEGMENT] for first in range(0, len(crops), _SEGMENT)]
 
 
-def _of(crops: Sequence[UInt8Array], network: LiteRuntime, size: int) -> Float32Array:
-    """Statistics (N, D) of N crops."""
-    (measured,) = network.run(np.stack([network_input(crop, size) for crop in crops])).values()
-    return measured
+def _all_looks(segment: UInt8Array) -> list[Look]:
+    return list(looks(segment, np.ones(len(segment), np.bool_), len(VIEWS)))
+
+
+def _nuisances(pool: FacePool, network: LiteRuntime, size: int) -> list[Nuisance]:
+    """For each view statistics (M, D) of some faces, and of the same ones in other colours."""
+    rng, pairs = np.random.default_rng(_RELIT_SEED), list[tuple[Look, Look]]()
+    for number in pool.numbers[rng.permutation(len(pool))[:_RELIT]]:
+        segment, seed = _segments(pool.pictures.crops(int(number)))[0], int(rng.integers(2**31))
+        lit = np.stack([relit(crop, np.random.default_rng(seed)) for crop in segment])
+        of = {look.view: look for look in _all_looks(lit)}
+        pairs += [(look, of[look.view]) for look in {look.view: look for look in _all_looks(segment)}.values()]
+    before, after = (_of([pair[side].image for pair in pairs], network, size) for side in (0, 1))
+    views = np.array([look.view for look, _ in pairs])
+    return [(before[views == view], after[views == view]) for view in range(len(VIEWS))]
+
+
+def _of(images: Sequence[UInt8Array], network: LiteRuntime, size: int) -> Float32Array:
+    """Statistics (N, D) of N pictures."""
+    found = []
+    for first in range(0, len(images), _TOGETHER):
+        few = np.stack([network_input(image, size) for image in images[first : first + _TOGETHER]])
+        found += list(network.run(few).values())
+    return np.concatenate(found)

@@ -16,7 +16,7 @@ import numpy as np
 from redis import Redis
 
 from dfd_core.checks.appearance import network_input
-from dfd_core.checks.texture import STRIDE, looks, view_of
+from dfd_core.checks.views import looks
 from dfd_core.errors import WireError
 from dfd_core.models.activation import ActivationMap
 from dfd_core.models.texture_map import TextureMap
@@ -171,10 +171,7 @@ class Collector:
         """Those of the check texture: the frames and views that it looked at itself."""
         if self._texture is None:
             return
-        chosen = np.flatnonzero(shots.present)[::STRIDE]
-        for number, view in looks(len(chosen), self._texture.views):
-            place = int(chosen[number])
-            image = view_of(shots.crops[place], view)
+        for place, view, image in looks(shots.crops, shots.present, self._texture.views):
             found, logit = self._texture.look(network_input(image, self._size), view)
             yield Look(place, view, image, found, logit)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dfd_core.checks.views import VIEWS
 from dfd_core.names import format_time
 from dfd_core.types import Float32Array, Float64Array, Thresholds, UInt8Array, WindowScore
 
@@ -23,8 +24,7 @@ _LOOKS = (
 )
 _WIDTH, _HEIGHT, _EDGE = 1000, 320, 48
 
-
-VIEW_WORDS = ("whole crop", "face")  # the views of the check texture
+VIEW_WORDS = tuple(view.words for view in VIEWS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,102 @@
+"""What the check texture looks at: a face in several views, what moves in it, and what stays while it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from dfd_core.types import Float32Array, UInt8Array
+
+STRIDE = 4  # one in so many frames is looked at: neighbours look alike
+LEAST = 4  # frames without which a view over time says nothing
+
+Draw = Callable[[UInt8Array], UInt8Array]  # crops (T, S, S, 3) to one picture (S, S, 3)
+
+
+def _first(crops: UInt8Array) -> UInt8Array:
+    return np.asarray(crops[0])
+
+
+def _colour(crops: UInt8Array) -> UInt8Array:
+    """The colour differences red and blue, their means taken off and their contrast tripled; no brightness."""
+    tones = cv2.cvtColor(np.ascontiguousarray(crops[0]), cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float32)
+    red, blue = np.moveaxis(3 * (tones - tones.mean(axis=(0, 1))), -1, 0)
+    return _picture(128 + np.stack([red, (red + blue) / 2, blue], axis=-1))
+
+
+def _motion(crops: UInt8Array) -> UInt8Array:
+    """The standard deviation of each value over time, six times as strong."""
+    return _picture(6 * np.std(crops, axis=0, dtype=np.float32))
+
+
+def _lasting(crops: UInt8Array) -> UInt8Array:
+    """What is fine in the mean over time, eight times as strong on grey: what does not move with the face stays."""
+    mean = np.mean(crops, axis=0, dtype=np.float32)
+    return _picture(128 + 8 * (mean - cv2.GaussianBlur(mean, (0, 0), 1.5)))
+
+
+def _picture(values: Float32Array) -> UInt8Array:
+    return np.asarray(np.clip(values, 0, 255), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A look at a crop's part of `share` of its side, whose middle lies `down` of it below the crop's."""
+
+    name: str
+    words: str
+    share: float
+    down: float = 0.0
+    draw: Draw = _first
+    over_time: bool = False
+
+    def of(self, crops: UInt8Array) -> UInt8Array:
+        """The picture (s, s, 3) of crops uint8 (T, S, S, 3): of the first one, or of all of them."""
+        side = crops.shape[1]
+        kept = round(side * self.share)
+        left = (side - kept) // 2
+        top = min(max(left + round(side * self.down), 0), side - kept)
+        return self.draw(crops[:, top : top + kept, left : left + kept])
+
+
+# A model's texture has a logit for each of the first ones: add at the end, and change none. A crop is 1.6 face boxes.
+VIEWS = (
+    View("crop", "whole crop", 1.0),
+    View("face", "face", 0.5),
+    View("eyes", "eyes", 0.34, down=-0.1),
+    View("colour", "colour alone", 1.0, draw=_colour),
+    View("motion", "what moves", 0.5, draw=_motion, over_time=True),
+    View("lasting", "what stays", 0.5, draw=_lasting, over_time=True),
+)
+
+
+class Look(NamedTuple):
+    """One picture, uint8 (s, s, 3), at the frame `place`, or up to it, in the view of this number."""
+
+    place: int
+    view: int
+    image: UInt8Array
+
+
+def looks(crops: UInt8Array, present: np.typing.NDArray[np.bool_], views: int) -> Iterator[Look]:
+    """What the first `views` views see of a segment, crops uint8 (T, S, S, 3), where the face is `present`, bool (T,).
+
+    Every fourth frame is looked at, in the views by turns, and in several where frames are fewer; those over time see
+    all frames, unless they are too few, or all the same.
+    """
+    there = np.flatnonzero(present)
+    chosen = there[::STRIDE]
+    single = [number for number in range(views) if not VIEWS[number].over_time]
+    for turn in range(max(len(chosen), len(single)) if len(chosen) else 0):
+        place, number = int(chosen[turn % len(chosen)]), single[turn % len(single)]
+        yield Look(place, number, VIEWS[number].of(crops[place : place + 1]))
+    seen = crops[there]
+    if len(there) < LEAST or (seen[1:] == seen[0]).all():
+        return
+    for number in range(views):
+        if VIEWS[number].over_time:
+            yield Look(int(there[-1]), number, VIEWS[number].of(seen))
