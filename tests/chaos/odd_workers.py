@@ -17,7 +17,7 @@ from dfd_core.types import Segment
 from tests.standins import POISON
 from workers.fleet.supervisor import Supervisor
 
-PACE = 1.5  # windows a second that a paced one scores on any machine: those of a camera and a half
+PACE = 2.0  # windows a second that a paced one scores on any machine: those of two cameras
 
 
 class Odd:

@@ -8,10 +8,11 @@ from dfd_core.media import stream_names
 from dfd_core.settings import QueueSettings, WorkerSettings
 from tests.chaos.cameras import Camera
 from tests.chaos.fault import Fault
+from tests.chaos.metrics import wait_until
 from tests.chaos.odd_workers import PACE
-from tests.chaos.system import LOST, System
+from tests.chaos.system import LOST, PATIENCE_S, System
 
-MORE = 2  # cameras, beside the one that there is; each brings a window a second
+MORE = 3  # cameras, beside the one that there is; each brings a window a second
 SOON_S = 3.0  # latency of a window where not too much comes
 LATE_S = QueueSettings().stale_s + WorkerSettings().batch_windows / PACE + 5.0  # beyond it nothing waits
 SHARE = 0.6  # of what the worker can score, at least, while too much comes
@@ -27,15 +28,18 @@ class Overload(Fault):
     long_s = 600.0
 
     def broken(self, system: System) -> None:
+        self._over = threading.Event()
+        self._more: list[Camera] = []
         system.stop("work")
         system.run("work", "paced", module="tests.chaos.odd_workers")
-        system.settle()
+        self._streams, before = [system.stream], system.scored()
+        if wait_until(lambda: system.scored() >= before + 3 and self._age_s(system) < SOON_S, PATIENCE_S) is None:
+            raise RuntimeError("the paced worker does not keep up with one camera")
         self._more = [Camera(system.film) for _ in range(MORE)]
         for camera in self._more:
             camera.start()
-        self._streams = [system.stream, *stream_names(camera.url for camera in self._more)]
+        self._streams += stream_names(camera.url for camera in self._more)
         self._before, self._oldest_s = self._outcomes(system), 0.0
-        self._over = threading.Event()
         threading.Thread(target=self._look, args=(system,), daemon=True).start()
         system.run("more", "ingest", *(camera.url for camera in self._more))
 
