@@ -102,21 +102,23 @@ class LossyUdp(Fault):
 
     name = "20 % of the UDP packets lost"
     soaks = False
+    _way: LossyRtsp | None = None
 
     def broken(self, system: System) -> None:
-        self._way = LossyRtsp(system.camera.port)
-        url = system.camera.url.replace(str(system.camera.port), str(self._way.port))
+        way = self._way = LossyRtsp(system.camera.port)
+        url = system.camera.url.replace(str(system.camera.port), str(way.port))
         self._stream = stream_name(url)
         system.run("lossy", "ingest", url, video__rtsp_transport="udp")
         if wait_until(lambda: self._told(system) > 3, PATIENCE_S) is None:
             raise RuntimeError("no window came by UDP")
-        self._way.share = 0.2
+        way.share = 0.2
 
     def seen(self, system: System) -> bool:
         up, rate = (system.watch.value(name, stream=self._stream) for name in ("dfd_stream_up", RATE))
         return up == 0 or (rate is not None and rate < 0.75 * VideoSettings().sample_fps)
 
     def mended(self, system: System) -> None:
+        assert self._way is not None
         self._way.share, self._before = 0.0, self._told(system)
 
     def recovered(self, system: System, scored: float) -> bool:
@@ -127,7 +129,8 @@ class LossyUdp(Fault):
         return ""
 
     def close(self) -> None:
-        self._way.close()
+        if self._way is not None:
+            self._way.close()
 
     def _told(self, system: System) -> float:
         return system.watch.grown("dfd_windows_total", stream=self._stream)

@@ -40,6 +40,7 @@ class TwoMonitors(Fault):
 
     name = "two monitors, of which one is killed"
     soaks = False
+    _other: Watch | None = None
 
     def broken(self, system: System) -> None:
         port = free_port()
@@ -47,21 +48,24 @@ class TwoMonitors(Fault):
         system.run("second", "monitor", "--verdicts", str(system.verdicts), metrics__monitor_port=port)
 
     def seen(self, system: System) -> bool:
-        return self._other.value("dfd_monitor_active") == 0
+        return self._other is not None and self._other.value("dfd_monitor_active") == 0
 
     def mended(self, system: System) -> None:
         system.kill("monitor")
 
     def recovered(self, system: System, scored: float) -> bool:
-        return self._other.value("dfd_monitor_active") == 1 and (
-            self._other.grown("dfd_windows_total", stream=system.stream, outcome="scored") > 0
-        )
+        assert self._other is not None
+        told = self._other.grown("dfd_windows_total", stream=system.stream, outcome="scored")
+        return self._other.value("dfd_monitor_active") == 1 and told > 0
 
     def after(self, system: System) -> str:
         system.run_monitor()
         system.stop("second")
-        self._other.close()
         return ""
+
+    def close(self) -> None:
+        if self._other is not None:
+            self._other.close()
 
 
 class DiskFull(Fault):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from dfd_core.media import stream_names
 from dfd_core.settings import QueueSettings, WorkerSettings
@@ -26,10 +27,13 @@ class Overload(Fault):
     soaks = False
     lasts_s = 90.0
     long_s = 600.0
+    _more: Sequence[Camera] = ()
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
 
     def broken(self, system: System) -> None:
-        self._over = threading.Event()
-        self._more: list[Camera] = []
+        self._over.clear()
         system.stop("work")
         system.run("work", "paced", module="tests.chaos.odd_workers")
         self._streams, before = [system.stream], system.scored()
