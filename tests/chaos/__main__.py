@@ -43,6 +43,8 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = [
         f for f in FAULTS if (f.brief or not args.brief) and (not args.only or any(w in f.name for w in args.only))
     ]
+    if not chosen:
+        parser.error("no fault has that word in its name.")
     for fault in chosen if args.long else ():
         fault.lengthen()
     loads, began = Loads(), time.monotonic()

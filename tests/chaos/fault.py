@@ -115,10 +115,10 @@ def tried(fault: Fault, system: System, patience: float = 1.0) -> Row:
     return Row(fault.title, seen, recovered, round(system.lost() - lost), tuple(wrong), fault.unseen, well)
 
 
-def attempted(fault: Fault, system: System) -> Row:
+def attempted(fault: Fault, system: System, patience: float = 1.0) -> Row:
     """As `tried`; whatever goes wrong with the attempt itself is told, and the system after it is not trusted."""
     try:
-        return tried(fault, system)
+        return tried(fault, system, patience)
     except Exception as error:  # noqa: BLE001  faults of any kind are put in here, and the next shall have its turn
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return Row(fault.title, None, None, 0, (reason,), well=False)
