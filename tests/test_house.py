@@ -47,7 +47,7 @@ LATE = {
     "trainer/training/packed_run.py": {"keras", "PIL"},
     "trainer/training/texture.py": {"trainer.networks.texture", "trainer.training.discriminant"},
     "trainer/training/run_log.py": {"matplotlib", "tensorboard"},
-    "workers/evidence/places.py": {"workers.evidence.remote"},
+    "workers/evidence/places.py": {"workers.evidence"},
     "workers/monitor/outside.py": {"urllib3", "paho", "workers.monitor.webhook", "workers.monitor.mqtt"},
     "workers/monitor/traces.py": {"opentelemetry"},
 }
