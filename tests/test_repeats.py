@@ -109,6 +109,46 @@ def test_the_same_picture_again_and_again_is_frozen_and_then_no_more(crf: int | 
     assert changes[-1][0] == pytest.approx(30, abs=0.2)
 
 
+def clocked(picture: UInt8Array, second: int, place: tuple[int, int], scale: float = 0.5) -> UInt8Array:
+    """With date and time written over it, as cameras do."""
+    text = f"2026-11-30 {12 + second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    thick = max(1, round(2 * scale))
+    written = cv2.putText(picture.copy(), text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick)
+    return np.asarray(written, np.uint8)
+
+
+PLACES = {"top left": (4, 16), "top right": (130, 22), "bottom": (60, 172), "above the bottom": (20, 155)}
+
+
+@pytest.mark.parametrize("crf", [None, 28])
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_clock_that_runs_on_over_a_frozen_picture_hides_nothing(place: tuple[int, int], crf: int | None) -> None:
+    frozen = [clocked(scene_, index // 16, place) for scene_ in [scene()] for index in range(16 * 25)]
+    pictures = frozen if crf is None else encoded(frozen, 16, crf, gop=32)
+    assert Condition.FROZEN in {condition for _, condition in told(pictures, 16)}
+
+
+def test_a_clock_over_a_quiet_scene_freezes_nothing() -> None:
+    wall = scene()
+    quiet = [clocked(noisy(wall, 0.5), index // 16, (4, 16)) for index in range(16 * 25)]
+    assert told(quiet, 16) == [(0.0, None)]
+    assert told(encoded((noisy(each, 1.5) for each in quiet), 16, 30, gop=80), 16) == [(0.0, None)]
+
+
+@pytest.mark.parametrize("place", [(80, 150), (100, 40), (60, 250)])
+def test_somebody_who_moves_a_little_before_a_still_wall_is_not_frozen(place: tuple[int, int]) -> None:
+    wall, (y, x) = scene(), place
+
+    def moving() -> Iterator[UInt8Array]:
+        for index in seconds(30):
+            picture = wall.copy()  # a camera without any noise
+            dx = round(6 * np.sin(index / 3))
+            cv2.ellipse(picture, (x + dx, y), (12, 16), 0, 0, 360, (210, 170, 150), -1)
+            yield picture
+
+    assert Condition.FROZEN not in {condition for _, condition in told(moving())}
+
+
 @pytest.mark.parametrize("level", [0, 16])
 def test_black_is_told_whatever_else_it_is(level: int) -> None:
     black = np.full((90, 160, 3), level, np.uint8)

@@ -39,6 +39,9 @@ COMMANDS = {
     "streams": Command(
         "dfd_core.cli.streams", "list, add, remove, pause and resume streams of a running system", wrong=2
     ),
+    "poison": Command(
+        "dfd_core.cli.poison", "list, export and drop windows that were set aside: no worker survived them"
+    ),
     "work": Command("workers.fleet.supervisor", "score the windows and the files that wait in Redis"),
     "monitor": Command("workers.monitor.command", "turn window results into verdicts and serve /metrics"),
     "evidence": Command(

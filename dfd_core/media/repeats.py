@@ -1,9 +1,10 @@
 """What is wrong with a source's pictures: black, frozen, or a stretch that comes again and again.
 
 A replayed feed is an attack on a detector, and a frozen one shows nothing of what is there. *Frozen* looks at single
-pixels: a sensor's noise is never twice the same in them, and what encoders make of one picture soon is. *Looped* looks
-at 16 x 16 grey means, of which those count most that change: most pictures of the last seconds came before, all equally
-long ago, and are nearer to that than to the picture just before.
+pixels: a sensor's noise is never twice the same in them, and what encoders make of one picture soon is. A clock that is
+written over the top or the bottom of a picture may run on. *Looped* looks at 16 x 16 grey means, of which those count
+most that change: most pictures of the last seconds came before, all equally long ago, and are nearer to that than to
+the picture just before.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from dfd_core.types import Float32Array, UInt8Array
 
 BLACK_S, DARK, DARK_SHARE = 2.0, 24.0, 0.98  # for so long so many cells are darker than that, of 255
 FROZEN_S, STILL = 15.0, 0.25  # for longer than encoders go on without a whole picture; of 255, mean over the pixels
+_TILES, _RIM, OVERLAY = (
+    8,
+    2,
+    8,
+)  # a side; rows of them at top and bottom; of those, tiles that what is written over may fill
 LOOPED_S = 30.0  # in which pictures are held against those of before
 STEP_S = 0.125  # between pictures that are remembered
 LEAST_LAG, MOST_LAG = 16, 2440  # steps: loops of 2 s to 5 min; shorter ones are found by a multiple of their length
@@ -48,7 +54,7 @@ class Repeats:
         self._seen_s = time_s
         grey = _grey(image)
         points, cells = np.ascontiguousarray(grey[::4, ::4]), _cells(grey)
-        if self._still is None or np.mean(cv2.absdiff(points, self._still)) > STILL:
+        if self._still is None or _change(points, self._still) > STILL:
             self._still, self._still_s = points, time_s
         if np.mean(cells < DARK) < DARK_SHARE:
             self._dark_s = None
@@ -133,6 +139,15 @@ class LoopFinder:
         if len(self._matches) >= _ENOUGH:  # else it stays as it was
             share = float(self._counts.max()) / len(self._matches)
             self.looped = share >= (SHARE_LEFT if self.looped else SHARE)
+
+
+def _change(points: UInt8Array, before: UInt8Array) -> float:
+    """Mean difference of two pictures, of 255, without the few tiles near their top and bottom that differ most."""
+    side = len(points) // _TILES
+    tiles = cv2.absdiff(points, before).reshape(_TILES, side, _TILES, side).mean(axis=(1, 3))
+    rim = np.sort(np.concatenate([tiles[:_RIM], tiles[-_RIM:]]), axis=None)[:-OVERLAY]
+    middle = tiles[_RIM:-_RIM]
+    return float((rim.sum() + middle.sum()) / (rim.size + middle.size))
 
 
 def _grey(image: UInt8Array) -> UInt8Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from redis import Redis
@@ -56,3 +57,14 @@ def kept_windows(redis: Redis) -> dict[str, tuple[WindowHeader, str, dict[str, b
         reason = kept.pop(b"reason", b"").decode(errors="replace")
         found[name.decode()] = header, reason, {field.decode(): data for field, data in kept.items()}
     return found
+
+
+def drop(redis: Redis, names: Iterable[str]) -> int:
+    """Keep these windows no longer; how many of them were kept. RedisError."""
+    gone = list(names)
+    if not gone:
+        return 0
+    with redis.pipeline() as pipe:
+        pipe.zrem(keys.POISON_KEY, *gone)
+        pipe.delete(*map(keys.poison_key, gone))
+        return int(pipe.execute()[0])
