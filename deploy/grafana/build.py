@@ -85,6 +85,7 @@ def stream() -> dashboard.Dashboard:
     shows = 'dfd_stream_state{stream=~"$stream",job="dfd-monitor"}'
     since = 'dfd_stream_state_since_timestamp_seconds{stream=~"$stream",job="dfd-monitor"}'
     frames = 'rate(dfd_frames_total{stream=~"$stream"}[$__rate_interval])'
+    own = 'dfd:frames_per_second:own{stream=~"$stream"}'
     return page(
         "dfd: stream",
         "dfd-stream",
@@ -97,7 +98,7 @@ def stream() -> dashboard.Dashboard:
             buckets("Fake probability of each scored face", "dfd_fake_probability", ONE),
             lines("Windows", [(f"rate(dfd_windows_total{ONE}[$__rate_interval])", "{{stream}} {{outcome}}")]),
             lines("Not scorable", [(f"rate(dfd_abstentions_total{ONE}[$__rate_interval])", "{{stream}} {{reason}}")]),
-            lines("Frames read", [(frames, "{{stream}}")], "hertz"),
+            lines("Frames read", [(frames, "{{stream}}"), (own, "{{stream}} mostly")], "hertz"),
             lines(
                 "Frames dropped and sources opened again",
                 [(dropped, "{{stream}} {{reason}}"), (reopened, "{{stream}} opened")],
