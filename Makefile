@@ -23,7 +23,7 @@ MARKS ?= not slow
 test: $(VENV)/.dev           ## all tests but slow ones; with MARKS= these too
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(PYTEST_ARGS)
 
-chaos: $(VENV)/.dev          ## put every fault into a running system, and print what became of it (a quarter of an hour)
+chaos: $(VENV)/.dev          ## put every fault into a running system, and print what became of it (some 20 minutes)
 	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 MINUTES ?= 60

@@ -65,9 +65,9 @@ class Memory(threading.Thread):
 
 
 def own(pid: int) -> int:
-    """Bytes of a process that no file backs; 0 where it is gone."""
+    """Bytes of a process that no file backs, what it shares with others by its share of them; 0 where it is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Anonymous:"):
+            if line.startswith("Pss_Anon:"):
                 return int(line.split()[1]) * 1024
     return 0
