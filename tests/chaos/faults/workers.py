@@ -14,7 +14,7 @@ from dfd_core.types import Window
 from ingest.publisher import Publisher
 from tests.chaos.fault import Fault
 from tests.chaos.metrics import wait_until
-from tests.chaos.system import HANG_S, System, children
+from tests.chaos.system import HANG_S, PATIENCE_S, System, children
 from tests.standins import POISON, segment
 
 START_S = 20.0
@@ -132,6 +132,8 @@ class Poison(Fault):
         system.stop("work")
         system.run("work", "fragile", module="tests.chaos.odd_workers")
         system.settle()
+        if wait_until(lambda: not windows_wait(system), PATIENCE_S) is None:  # the window would be too late for a try
+            raise RuntimeError("the worker does not keep up with the camera")
         publisher = Publisher(system.redis.client, "poison", True, Settings(), threading.Event())
         publisher.publish(Window((segment(0, stream="poison", value=POISON),)))
 
