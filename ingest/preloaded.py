@@ -6,6 +6,7 @@ that is held. What is loaded here is memory that all readers share, and a reader
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import signal
 from contextlib import suppress
@@ -16,6 +17,10 @@ import ingest.stream  # noqa: F401
 from dfd_core.errors import ModelError
 from dfd_core.faces.finder import preload_networks
 
+_M_ARENA_MAX = -8  # malloc.h of glibc
+
+with suppress(AttributeError, OSError):  # other C libraries have no such thing
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # what one thread frees of its pictures, all can use again
 with suppress(ModelError):  # each reader finds it again, and tells it
     preload_networks()
 gc.collect()
