@@ -1,6 +1,6 @@
 """Windows that wait in Redis, scored by a worker, against the bare networks on the same crops: side by side in one run.
 
-    python benchmarks/worker.py [--windows 48] [--rounds 3] [--set worker.threads=1] [--json FILE]
+    python benchmarks/worker.py [--windows 48] [--rounds 3] [--set worker.threads=1] [--write] [--json FILE]
 
 The crops are those of a rendered scene, cut as ingest cuts them. "appearance" is that network alone on ready inputs;
 "networks" are those that count, appearance and texture, each on the ready inputs that the check gives it; "scorer" adds
@@ -8,6 +8,7 @@ resizing, quality and the fusion; "worker" adds Redis, RQ and the results. Each 
 the best rounds, once of seconds, once of this process's CPU seconds, which a busy machine changes less. Everything
 shares this machine's cores with the Valkey server.
 
+--write puts the table into docs/capacity.md, between markers.
 --json: {"crops": n, "windows": n, "threads": n, "parts": {NAME: {"seconds": best, "cpu_seconds": best}}}.
 """
 
@@ -46,6 +47,9 @@ from workers.fleet.worker import BatchWorker
 from workers.windows.jobs import score_jobs
 from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer
+
+PAGE = Path(__file__).parents[1] / "docs" / "capacity.md"
+BEGIN, END = "<!-- worker: begin -->", "<!-- worker: end -->"
 
 
 def cut_windows(count: int, settings: Settings) -> list[Window]:
@@ -102,13 +106,18 @@ def ready_inputs(model: LoadedModel, windows: Sequence[Window]) -> dict[str, tup
     return inputs
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
     given = load_settings(flags=parse_assignments(args.set))
     settings = given.with_values({"queue.file_bytes": 4_000_000_000})  # all wait at once
     windows = cut_windows(args.windows, settings)
@@ -135,18 +144,29 @@ def main() -> None:
             for window in windows:
                 publisher.publish(window)
             watch.took("worker", *drained(redis, Scorer(model), settings))
-    show(watch.best, crops, len(windows))
+    told = table(watch.best, crops, len(windows), settings.worker.threads)
+    print(told)
+    if args.write:
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(f"{page.split(BEGIN)[0]}{BEGIN}\n{told}\n{END}{page.split(END)[1]}", encoding="utf-8")
     if args.json:
         told = {"crops": crops, "windows": len(windows), "threads": settings.worker.threads, "parts": watch.best}
         args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def show(best: dict[str, dict[str, float]], crops: int, windows: int) -> None:
-    print(f"{windows} windows, {crops} crops. Each part's rate; of the appearance network; of the networks that count:")
+def table(best: dict[str, dict[str, float]], crops: int, windows: int, threads: int) -> str:
+    """The best of each part as Markdown, beside the appearance network and the networks that count."""
+    lines = [
+        f"{windows} windows, {crops} crops, {threads or 'all'} thread(s) of the runtime. By CPU seconds in brackets:",
+        "",
+        "| part | crops a second | of the appearance network | of the networks that count |",
+        "|---|---|---|---|",
+    ]
     for name, took in best.items():
-        rates = [best[bare][unit] / took[unit] for bare in ("appearance", "networks") for unit in took]
-        words = "{:5.2f} ({:.2f} by CPU)   {:5.2f} ({:.2f} by CPU)".format(*rates)
-        print(f"{name:10} {crops / took['seconds']:8.1f} crops/s  {words}")
+        ratios = [[best[bare][unit] / took[unit] for unit in took] for bare in ("appearance", "networks")]
+        words = " | ".join(f"{wall:.2f} ({cpu:.2f})" for wall, cpu in ratios)
+        lines.append(f"| {name} | {crops / took['seconds']:.1f} | {words} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
