@@ -35,6 +35,7 @@ class VideoSettings(_Section):
     max_frames: int = 20_000_000  # of a file; it is given up there, as at the next two
     max_seconds: float = 172_800.0  # of a file's media time
     max_decode_s: float = 86_400.0  # that a file may take to decode, whatever else is done meanwhile
+    max_memory_bytes: int = 8_000_000_000  # of a process of ingest, or one that answers /v1/score; 0: any
 
     def _judge(self) -> None:
         _require(
@@ -46,6 +47,7 @@ class VideoSettings(_Section):
                 and min(self.max_seconds, self.max_decode_s) > 0,
                 "video.max_width, max_height, max_bytes, max_frames, max_seconds and max_decode_s must be above 0",
             ),
+            (self.max_memory_bytes >= 0, "video.max_memory_bytes must not be below 0"),
             (self.max_pixels >= 65536, "video.max_pixels must be at least 65536"),
         )
 

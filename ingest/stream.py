@@ -20,6 +20,7 @@ from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
 from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
+from dfd_core.process.memory import limit_memory
 from dfd_core.process.signals import Stop
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import open_client
@@ -47,6 +48,7 @@ def run_stream(url: str, name: str, live: bool | None, settings: Settings, paren
     """Pump one source until it ends or SIGTERM; exits with 0, or EXIT_FAILED after a report with the error."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the process that this one was forked from ignores
     start_logging(settings.log, logging.WARNING)
+    limit_memory(settings.video.max_memory_bytes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
     try:
         _pump(url, name, live, settings, parent)
