@@ -129,6 +129,10 @@ class System:
     def live(self) -> bool:
         return self.watch.value("dfd_stream_up", stream=self.stream) == 1
 
+    def watched(self, stream: str) -> bool:
+        """Whether windows of it were told of."""
+        return self.watch.grown("dfd_windows_total", stream=stream) > 0
+
     def scored(self) -> float:
         """Windows of the camera that were scored so far."""
         return self.watch.grown("dfd_windows_total", stream=self.stream, outcome="scored")

@@ -35,9 +35,8 @@ from dfd_core.queue.broker import REDIS_AWAY, trouble
 from dfd_core.queue.jobs import OwnJob
 from dfd_core.settings import WorkerSettings
 
-HEARTBEAT_S = 5.0
+HEARTBEAT_S, MAINTENANCE_S = 5.0, 10
 HEARTBEAT_TTL_S = 30  # RQ gives a started job to another worker when its heartbeat is older
-MAINTENANCE_S = 10
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0  # between two attempts to reach a Redis that was lost
 POLL_S = 0.1  # an idle worker waits on the first queue and looks at the others so often
 
@@ -180,14 +179,10 @@ class BatchWorker(SimpleWorker):
             super().heartbeat(HEARTBEAT_TTL_S, pipeline)
 
     def register_death(self) -> None:
-        """Tell Redis that this worker ends; one that is away learns it by itself.
-
-        Not with a batch in hand: who finds it dead gives that out again, and looks here for what it was.
-        """
-        if self.executions:
-            return
-        with suppress(*REDIS_AWAY):
-            super().register_death()  # type: ignore[no-untyped-call]
+        """Tell Redis that this worker ends; not with a batch in hand: who gives it out again looks here for it."""
+        if not self.executions:
+            with suppress(*REDIS_AWAY):
+                super().register_death()  # type: ignore[no-untyped-call]
 
     def check_for_suspension(self, burst: bool) -> None:
         """Wait while `rq suspend` says so."""

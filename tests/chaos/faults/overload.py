@@ -46,6 +46,8 @@ class Overload(Fault):
         self._before, self._oldest_s = self._outcomes(system), 0.0
         threading.Thread(target=self._look, args=(system,), daemon=True).start()
         system.run("more", "ingest", *(camera.url for camera in self._more))
+        if wait_until(lambda: all(map(system.watched, self._streams)), PATIENCE_S) is None:
+            raise RuntimeError("not all cameras came to be read")
 
     def seen(self, system: System) -> bool:
         return self._age_s(system) > SOON_S
