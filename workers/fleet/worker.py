@@ -42,7 +42,8 @@ POLL_S = 0.1  # an idle worker waits on the first queue and looks at the others 
 
 log = logging.getLogger(__name__)
 
-RunJobs = Callable[[Sequence[Job]], list[Exception | None]]
+Errors = list[Exception | None]
+RunJobs = Callable[[Sequence[Job]], Errors]
 Task = tuple[Job, Queue]
 _T = TypeVar("_T")
 
@@ -101,15 +102,12 @@ class BatchWorker(SimpleWorker):
                 return
             with self._heartbeats(batch, executions):
                 errors = self._patiently(partial(self._run_jobs, [each for each, _ in batch]))
-            if errors is None:
-                return
-            self._patiently(partial(self._finish, batch, executions, errors))
+            if errors is not None:
+                self._patiently(partial(self._finish, batch, executions, errors))
         finally:
             self._busy(False)
 
-    def _finish(
-        self, batch: Sequence[Task], executions: Sequence[Execution], errors: Sequence[Exception | None]
-    ) -> None:
+    def _finish(self, batch: Sequence[Task], executions: Sequence[Execution], errors: Errors) -> None:
         """End each job the way RQ does; those that went well in one transaction, for nothing waits for one of dfd's."""
         with self.connection.pipeline(transaction=False) as pipe:
             for job, _ in batch:
@@ -121,16 +119,13 @@ class BatchWorker(SimpleWorker):
                     self.connection.delete(job.key)
                     self.executions.pop(execution.id, None)
                 elif error is None:
-                    self._finish_well(job, execution, pipe)
+                    self.increment_successful_job_count(pipe)
+                    self.increment_total_working_time(now() - (job.started_at or now()), pipe)
+                    self.cleanup_execution(job, pipe, execution)
+                    pipe.delete(job.key, job.dependents_key, job.dependencies_key, job.execution_registry.key)
                 else:
                     self._finalize_failure(job, queue, execution, (type(error), error, error.__traceback__))
             pipe.execute()
-
-    def _finish_well(self, job: Job, execution: Execution, pipe: Pipeline) -> None:
-        self.increment_successful_job_count(pipe)
-        self.increment_total_working_time(now() - (job.started_at or now()), pipe)
-        self.cleanup_execution(job, pipe, execution)
-        pipe.delete(job.key, job.dependents_key, job.dependencies_key, job.execution_registry.key)
 
     @property
     def _wanted(self) -> bool:
