@@ -98,6 +98,16 @@ class ServeSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleSettings(Section):
+    """What `dfd ingest` shows people beyond faces."""
+
+    scene: str = "off"  # or on: a small picture of all that a source sees, while somebody looks at the console
+
+    def _judge(self) -> None:
+        require((self.scene in ("on", "off"), "console.scene must be on or off"))
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings(Section):
     """Where /metrics is served; port 0 takes a free one, -1 serves none."""
 

@@ -14,7 +14,14 @@ from typing import Any
 
 from dfd_core.errors import SettingsError
 from dfd_core.names import without_secrets
-from dfd_core.sections import EvidenceSettings, MetricsSettings, MqttSettings, ServeSettings, WebhookSettings
+from dfd_core.sections import (
+    ConsoleSettings,
+    EvidenceSettings,
+    MetricsSettings,
+    MqttSettings,
+    ServeSettings,
+    WebhookSettings,
+)
 from dfd_core.sections import Section as _Section
 from dfd_core.sections import require as _require
 
@@ -225,6 +232,7 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     webhook: WebhookSettings = field(default_factory=WebhookSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)

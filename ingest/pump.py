@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dfd_core.conditions import Condition, ConditionMachine
 from dfd_core.errors import RefusedError, VideoError
@@ -17,7 +17,7 @@ from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.windows import SegmentBuilder, WindowSlider
 from dfd_core.media.repeats import Repeats
 from dfd_core.settings import Settings
-from dfd_core.types import Frame, Segment, StreamState, StreamStatus
+from dfd_core.types import Frame, Segment, StreamState, StreamStatus, UInt8Array
 from ingest.publisher import Publisher
 from ingest.sources import Source
 
@@ -31,7 +31,16 @@ class PumpStopped(Exception):
 class Pump:
     """One run of one source. `fetching` tells whether PumpStopped may be raised in its thread just now."""
 
-    def __init__(self, source: Source, publisher: Publisher, settings: Settings, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        source: Source,
+        publisher: Publisher,
+        settings: Settings,
+        stop: threading.Event,
+        show: Callable[[UInt8Array], None] | None = None,
+    ) -> None:
+        """`show` is given each frame's picture."""
+        self._show = show
         self._source, self._publisher, self._stop = source, publisher, stop
         self._stride = settings.windows.stride
         finder = FaceFinder(settings.faces)
@@ -53,6 +62,8 @@ class Pump:
         try:
             while (frame := self._next(frames)) is not None:
                 self._count(frame)
+                if self._show is not None:
+                    self._show(frame.image)
                 self._publish(self._builder.push(frame))
         except VideoError as error:
             failure = error

@@ -28,6 +28,7 @@ from dfd_core.settings import Settings
 from dfd_core.types import StreamState, StreamStatus
 from ingest.publisher import Publisher
 from ingest.pump import Pump, PumpStopped
+from ingest.scene import SceneShower
 from ingest.sources import open_source
 
 STATUS_S = 1.0
@@ -62,7 +63,8 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
     source = open_source(url, settings.video, name, live)
     redis = open_client(settings.redis)  # its parent has seen that it answers; now a live source waits for it
     publisher = Publisher(redis, name, source.live, settings, stop)
-    pump = Pump(source, publisher, settings, stop)
+    show = SceneShower(redis, name).show if settings.console.scene == "on" else None
+    pump = Pump(source, publisher, settings, stop, show)
 
     def request_stop(signum: int, frame: FrameType | None) -> None:
         stop.set()

@@ -58,7 +58,8 @@ def site(folder: Path, *argv: str, **values: object) -> Iterator[str]:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`dfd watch --console` on a camera that turns fake, and on one that does so again and again."""
     folder = tmp_path_factory.mktemp("console")
-    with site(folder, "watch", "--console", CAMERA, GATE, **{"evidence.folder": str(folder / "evidence")}) as url:
+    values = {"evidence.folder": str(folder / "evidence"), "console.scene": "on"}
+    with site(folder, "watch", "--console", CAMERA, GATE, **values) as url:
         yield url
 
 

@@ -75,6 +75,8 @@ def test_an_alarm_appears_is_judged_by_keyboard_and_its_bundle_verifies(watched,
     expect(tile.get_by_text("▲ fake")).to_be_visible()
     expect(tile.get_by_role("img", name="face 0: fake")).to_be_visible()
     expect(tile.get_by_role("img", name="Probability of fake")).to_be_visible()
+    scene = tile.get_by_role("img", name="What camera sees")
+    assert scene.evaluate("image => image.decode().then(() => image.naturalWidth)") == 480
     link = page.get_by_role("alert").get_by_role("link", name="camera, face 0: thought fake")
     expect(link).to_be_visible()
     page.keyboard.press("Tab")  # to the skip link, and on from there to the alarm
@@ -140,6 +142,7 @@ def test_every_page_is_readable_on_a_phone_and_says_what_a_verdict_is_worth(watc
     for path in PAGES:
         page.goto(watched + path)
         expect(page.get_by_text("It is no basis for accusing anybody").first).to_be_visible()
+        expect(page.get_by_role("link", name="What else it cannot see")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
         lightness = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
         assert (lightness < 60) == (scheme == "dark"), path

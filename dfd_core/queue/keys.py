@@ -103,6 +103,11 @@ def latest_key(stream: str) -> str:
     return f"dfd:latest:{stream}"
 
 
+def scene_key(stream: str) -> str:
+    """Key of a small picture of what a stream sees, where that is shown."""
+    return f"dfd:scene:{stream}"
+
+
 def job_id(stream: str, run: str, seq: int) -> str:
     """RQ job id of a window: letters, digits, '-' and '_' only."""
     return f"{stream}-{run}-{seq}"

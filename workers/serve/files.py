@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import os
 import stat
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Response, UploadFile
 from fastapi import Path as InPath
+from fastapi.responses import FileResponse
 from redis.exceptions import OutOfMemoryError
 
 from dfd_core.models.store import sha256_of
@@ -25,6 +27,7 @@ router = APIRouter(tags=["files"])
 
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{64}$", description="As POST /v1/files gave it.")]
 _LONGEST_NAME = 300
+_CONTENT: dict[int | str, Any] = {200: {"content": {"video/*": {"schema": {}}, "image/*": {"schema": {}}}}}
 
 
 @router.post("/v1/files", status_code=202, dependencies=SUBMIT)
@@ -64,11 +67,35 @@ def get(parts: Given, id: Id) -> FileOut:
     return file_out(_entry(parts, id))
 
 
+@router.get("/v1/files/{id}/content", dependencies=READ, response_class=FileResponse, responses=_CONTENT)
+def content(parts: Given, id: Id) -> FileResponse:
+    """The video or picture itself, by ranges too, where it was submitted by its path; uploads are not kept."""
+    path = content_path(parts, _entry(parts, id).file)
+    if path is None:
+        raise refusal(
+            404, "The file is not here: uploads are not kept, and others must lie below bulk.roots, unchanged."
+        )
+    return FileResponse(path, media_type=kind_of(path))
+
+
 @router.delete("/v1/files/{id}", status_code=204, dependencies=OPERATE)
 def delete(parts: Given, id: Id) -> Response:
     """Forget a file and its report; one that is being scored stops at its next frame."""
     parts.bulk.forget(_entry(parts, id).file)
     return Response(status_code=204)
+
+
+def content_path(parts: Parts, file: BulkFile) -> Path | None:
+    """Where a submitted video or picture lies, if it is below `bulk.roots` and as large as it was."""
+    roots = _roots(parts) if file.place else []
+    path = next((found for found in (_below(root, file.place) for root in roots) if found is not None), None)
+    same = path is not None and kind_of(path).startswith(("video/", "image/")) and path.stat().st_size == file.size
+    return path if same else None
+
+
+def kind_of(path: Path) -> str:
+    """As browsers call it, by its name; empty where that tells nothing."""
+    return mimetypes.guess_type(path.name)[0] or ""
 
 
 def file_out(entry: Entry, *, brief: bool = False) -> FileOut:
@@ -130,7 +157,7 @@ def submit_content(parts: Parts, filename: str | None, content: bytes) -> BulkFi
 
 
 def _placed(parts: Parts, text: str) -> BulkFile:
-    roots = [Path(root).expanduser().resolve() for root in parts.settings.bulk.roots.split(os.pathsep) if root]
+    roots = _roots(parts)
     if not roots:
         raise refusal(403, "Paths are taken below bulk.roots only, and none is set: upload the file.")
     for root in roots:
@@ -141,6 +168,10 @@ def _placed(parts: Parts, text: str) -> BulkFile:
             parts.bulk.submit([file])
             return file
     raise refusal(404, "There is no such file below bulk.roots.")
+
+
+def _roots(parts: Parts) -> list[Path]:
+    return [Path(root).expanduser().resolve() for root in parts.settings.bulk.roots.split(os.pathsep) if root]
 
 
 def _below(root: Path, text: str) -> Path | None:

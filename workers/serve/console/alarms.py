@@ -16,6 +16,7 @@ from dfd_core.names import format_time
 from dfd_core.queue.alarms import Alarm, AlarmState, Review
 from workers.evidence.bundle import HEAT, STRIP, TEXTURE, TIMELINE
 from workers.evidence.places import open_bundle
+from workers.serve.console.history import face_history, most_similar, told
 from workers.serve.console.pictures import curve
 from workers.serve.console.shell import Console, Visitor, frame, heading
 from workers.serve.health import own_card
@@ -35,7 +36,7 @@ _SPEAKS = {
     "noise": "the noise of the picture is not that of a camera",
     "temporal": "the face moves or flickers as faces do not",
 }
-SIMILAR = 10
+SIMILAR, LOOKED_AT = 10, 500
 
 
 def alarm_line(alarm: Alarm) -> None:
@@ -70,11 +71,14 @@ def page(console: Console, request: Request, name: str) -> None:
         _show(console, alarm)
         _judge(console, visitor, alarm)
         _show_evidence(console, alarm)
-        heading("Earlier alarms of this stream", 2)
-        others = console.parts.alarms.find(stream=alarm.stream, limit=SIMILAR + 1)
-        for other in [other for other in others if other.id != alarm.id][:SIMILAR] or []:
+        heading("What else the face did", 2)
+        for verdict in face_history(console.parts.redis, alarm):
+            ui.label(told(verdict))
+        heading("Earlier alarms of this stream, the most similar first", 2)
+        others = most_similar(alarm, console.parts.alarms.find(stream=alarm.stream, limit=LOOKED_AT), SIMILAR)
+        for other in others:
             alarm_line(other)
-        if len(others) < 2:
+        if not others:
             ui.label("None that is remembered.")
 
 

@@ -21,7 +21,8 @@ from workers.serve.problems import AWAY, refusal
 _LOGIN = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>dfd: token</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>:root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;max-width:30rem;margin:2rem auto;padding:0 1rem}
-input,button{font:inherit;width:100%;padding:.5rem;margin:.3rem 0}</style></head><body><h1>dfd</h1>
+input,button{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;margin:.3rem 0}</style></head><body>
+<h1>dfd</h1>
 <form method="post" action="/login"><label for="token">Your token (dfd serve --new-token makes them)</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Show it</button></form><p role="alert">MESSAGE</p></body></html>"""

@@ -74,4 +74,9 @@ def beep() -> str:
 def _jpeg(crop: UInt8Array) -> str:
     done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
     assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    return jpeg_source(data.tobytes())
+
+
+def jpeg_source(data: bytes) -> str:
+    """A JPEG as the source of an <img>."""
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

@@ -68,7 +68,9 @@ def frame(console: Console, request: Request, here: str, title: str) -> Iterator
         heading(title, 1)
         if visitor.may(Role.READ):
             yield visitor
-            ui.label(LIMITS[0]).classes("limits")
+            with ui.element("footer").classes("limits"):
+                ui.label(f"{LIMITS[0]} {LIMITS[1]}")
+                ui.link("What else it cannot see, its thresholds, and what was measured", "/model")
         else:
             ui.label("Show a token of the role read, submit or operate to see this.")
             ui.link("Show a token", "/login")

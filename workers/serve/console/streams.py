@@ -11,7 +11,7 @@ from dfd_core.names import format_time
 from dfd_core.queue.alarms import Alarm
 from dfd_core.types import State
 from workers.serve.console.alarms import alarm_line
-from workers.serve.console.pictures import beep, crops, curve
+from workers.serve.console.pictures import beep, crops, curve, jpeg_source
 from workers.serve.console.shell import MARKS, Console, frame
 from workers.serve.console.wall import SPAN_S, Sight
 from workers.serve.health import model_out
@@ -92,6 +92,7 @@ class Tile:
                 ui.label(name).style("font-weight:600;font-size:1.1rem")
                 self._badge = ui.label().classes("badge")
             self._text = ui.label()
+            self._scene = ui.element("img").props(f'alt="What {name} sees"').classes("scene")
             self._crops = ui.element("div").classes("crops")
             self._curve = ui.html("", sanitize=False)
             self._numbers = ui.label().classes("faint")
@@ -106,6 +107,10 @@ class Tile:
             "" if stream.since_s is None else f"; {stream.state.value} since {format_time(stream.since_s)} of its time"
         )
         self._text.set_text(f"{stream.doing}{since}" + (f": {stream.error}" if stream.error else ""))
+        scene = sight.scenes.get(stream.name)
+        self._scene.set_visibility(scene is not None)
+        if scene is not None:
+            self._scene.props(f'src="{jpeg_source(scene)}"')
         self._show_crops(stream, sight)
         now_s = time.time()
         lines = {f"face {track}": points for track, points in sight.curves.get(stream.name, {}).items()}

@@ -4,23 +4,54 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
 from fastapi import HTTPException, Request
 from nicegui import events, run, ui
 from redis.exceptions import RedisError
 
+from dfd_core.media import MEDIA_SUFFIXES
 from dfd_core.names import format_time, utf8
-from dfd_core.queue.submitted import Entry
+from dfd_core.queue.submitted import BulkFile, Entry
 from dfd_core.types import State
 from workers.serve.console.alarms import facts
 from workers.serve.console.pictures import curve
 from workers.serve.console.shell import Console, Visitor, badge, frame
-from workers.serve.files import file_out, submit_content
+from workers.serve.files import content_path, file_out, kind_of, submit_content
 from workers.serve.problems import AWAY
 from workers.serve.tokens import Role
 
 LIMIT = 1000
+# The film moves a mark over its curve, and a click on the curve moves the film.
+_FOLLOW = """
+const film = getHtmlElement(FILM), mark = getHtmlElement(MARK), box = mark.parentElement;
+mark.style.display = "block";
+film.addEventListener("timeupdate", () => { mark.style.left = Math.min(100, 100 * film.currentTime / SPAN) + "%"; });
+box.addEventListener("click", event => {
+  const place = box.getBoundingClientRect();
+  film.currentTime = SPAN * (event.clientX - place.left) / place.width;
+});"""
+# A folder that is dropped is looked through, and its videos and pictures are taken.
+_FOLDERS = """
+const drop = getHtmlElement(DROP), ends = ENDINGS;
+getHtmlElement(FOLDER).querySelector("input[type=file]").webkitdirectory = true;
+const many = async reader => {
+  const some = await new Promise((yes, no) => reader.readEntries(yes, no));
+  return some.length ? [...some, ...await many(reader)] : [];
+};
+const files = async entry => entry.isFile
+  ? [await new Promise((yes, no) => entry.file(yes, no))]
+  : (await Promise.all((await many(entry.createReader())).map(files))).flat();
+drop.addEventListener("drop", async event => {
+  const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry()).filter(entry => entry);
+  if (!entries.some(entry => entry.isDirectory)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  drop.querySelector(".q-uploader__dnd")?.dispatchEvent(new Event("dragleave"));
+  const found = (await Promise.all(entries.map(files))).flat();
+  getElement(DROP).$refs.qRef.addFiles(found.filter(file => ends.some(end => file.name.toLowerCase().endsWith(end))));
+}, true);"""
 _COLUMNS = ("name", "state", "label", "probability", "length", "reason")
 
 
@@ -70,9 +101,30 @@ def one(console: Console, request: Request, name: str) -> None:
         if points:
             limits = tuple(report["thresholds"])
             label = "The highest probability of a face, over the file's time"
-            ui.html(curve({label: points}, (0.0, points[-1][0]), (limits[0], limits[1]), label), sanitize=False)
+            film = _film(console, file)
+            with ui.element("div").classes("film"):
+                ui.html(curve({label: points}, (0.0, points[-1][0]), (limits[0], limits[1]), label), sanitize=False)
+                mark = ui.element("div").classes("mark")
+            if film is not None:
+                words = _FOLLOW.replace("FILM", str(film.id)).replace("MARK", str(mark.id))
+                ui.timer(0.1, lambda: ui.run_javascript(words.replace("SPAN", str(points[-1][0]))), once=True)
             ui.label(f"from 00:00 to {format_time(points[-1][0])}; red: an alarm begins").classes("faint")
         ui.link("The whole report (JSON)", f"/v1/files/{name}")
+
+
+def _film(console: Console, file: BulkFile) -> ui.element | None:
+    """The video above its curve, where this server can see it; pictures too."""
+    path = content_path(console.parts, file)
+    if path is None:
+        ui.label("The film itself is not shown: uploads are not kept, and others must lie below bulk.roots.").classes(
+            "faint"
+        )
+        return None
+    source = f'src="/v1/files/{file.key}/content"'
+    if kind_of(path).startswith("image/"):
+        ui.element("img").props(f'{source} alt="The picture"').classes("evidence")
+        return None
+    return ui.element("video").props(f'{source} controls preload=metadata aria-label="The film"').classes("evidence")
 
 
 def _found(entry: Entry) -> str:
@@ -100,11 +152,17 @@ def _uploader(console: Console, visitor: Visitor) -> None:
         else:
             ui.notify(f"{event.file.name} waits for its turn.")
 
-    upload = ui.upload(label="Drop videos or pictures here", multiple=True, auto_upload=True, on_upload=take)
+    upload = ui.upload(label="Drop videos, pictures or folders here", multiple=True, auto_upload=True, on_upload=take)
     upload.props(f"max-file-size={limit} bordered flat").classes("w-full")
     upload.on(
         "rejected", lambda: ui.notify(f"Larger than {limit / 1e6:.0f} MB: submit its path instead.", type="negative")
     )
+    folder = ui.upload(label="Or choose a whole folder", multiple=True, auto_upload=True, on_upload=take)
+    endings = sorted(MEDIA_SUFFIXES)
+    folder.props(f'max-file-size={limit} accept="{",".join(endings)}" bordered flat').classes("w-full gap")
+    folder.on("rejected", lambda: ui.notify("What is no video or picture, or too large, was left out."))
+    words = _FOLDERS.replace("DROP", str(upload.id)).replace("FOLDER", str(folder.id))
+    ui.timer(0.1, lambda: ui.run_javascript(words.replace("ENDINGS", json.dumps(endings))), once=True)
 
 
 def _rows(console: Console) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis import Redis
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from dfd_core.errors import WireError
 from dfd_core.queue import keys, records
 from dfd_core.queue.alarms import Alarm, AlarmState
-from dfd_core.queue.kept import latest_segments, watch
+from dfd_core.queue.kept import latest_scenes, latest_segments, watch
 from dfd_core.types import Segment, WindowEvent
 from workers.serve.parts import Parts
 from workers.serve.schemas import StreamOut
@@ -44,6 +44,7 @@ class Sight:
     alarms: list[Alarm] = field(default_factory=list)
     curves: dict[str, dict[int, Curve]] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
+    scenes: dict[str, bytes] = field(default_factory=dict)
     error: str = ""
     at_s: float = 0.0
 
@@ -77,16 +78,7 @@ class Wall(threading.Thread):
                 self.sight = self._look()
             except (RedisError, WireError) as error:
                 log.debug("The console sees nothing: %s", error)
-                old = self.sight
-                self.sight = Sight(
-                    old.streams,
-                    old.open_alarms,
-                    old.alarms,
-                    old.curves,
-                    old.segments,
-                    "Redis does not answer.",
-                    old.at_s,
-                )
+                self.sight = replace(self.sight, error="Redis does not answer.")
                 self._over.wait(LOOK_S)
 
     def stop(self) -> None:
@@ -114,6 +106,7 @@ class Wall(threading.Thread):
         watch(self._client)
         self._read()
         seen = streams(self._parts)
+        names = [stream.name for stream in seen]
         book = self._parts.alarms
         curves: dict[str, dict[int, Curve]] = {}
         since_s = time.time() - SPAN_S
@@ -129,7 +122,8 @@ class Wall(threading.Thread):
             open_alarms=book.find(state=AlarmState.OPEN, limit=ALARMS),
             alarms=book.find(limit=ALARMS),
             curves=curves,
-            segments=latest_segments(self._client, [stream.name for stream in seen]),
+            segments=latest_segments(self._client, names),
+            scenes=latest_scenes(self._client, names),
             at_s=time.time(),
         )
 
