@@ -98,10 +98,10 @@ def one(console: Console, request: Request, name: str) -> None:
             badge(shown.label)
         ui.label(_found(entry))
         points = [(float(at), float(p)) for at, p in report.get("timeline", [])]
+        film = _film(console, file)
         if points:
             limits = tuple(report["thresholds"])
             label = "The highest probability of a face, over the file's time"
-            film = _film(console, file)
             with ui.element("div").classes("film"):
                 ui.html(curve({label: points}, (0.0, points[-1][0]), (limits[0], limits[1]), label), sanitize=False)
                 mark = ui.element("div").classes("mark")
