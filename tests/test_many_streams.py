@@ -104,6 +104,11 @@ def test_ten_thousand_streams_of_a_day_leave_nothing_behind(site: Site) -> None:
     assert set(site.client.hkeys(keys.MONITOR_KEY)) == {b"cursor", b"anchor", b"retired"}
     assert len(site.client.hget(keys.MONITOR_KEY, "retired") or b"") < 20_000
     assert site.client.hlen(keys.STREAMS_KEY) == 0
+    left = {key.decode() for key in site.client.scan_iter()}
+    assert left <= {keys.RESULTS_KEY, keys.MONITOR_KEY, keys.MONITOR_LEASE_KEY, keys.BOARDS_KEY}
+    assert (
+        site.client.xlen(keys.RESULTS_KEY) == 2 * rounds * each <= keys.RESULTS_CAP
+    )  # ingest caps it: here it need not
 
 
 def test_a_removed_camera_is_forgotten_and_its_last_run_is_told(site: Site) -> None:
