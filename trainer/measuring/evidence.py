@@ -18,7 +18,7 @@ from dfd_core.types import Thresholds
 from trainer.fakes.clips import AUTHENTIC
 from trainer.measuring.figures import calibration_error
 
-_PRIOR = 0.02  # weight of the pull towards the network alone, an evidence
+_PRIOR = 0.002  # weight of the pull towards the network alone; of halves over .0005 to .1
 CHECKS, TEXTURE = tuple(DEFAULT_WEIGHTS), Texture.name
 
 
