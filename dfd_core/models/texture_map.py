@@ -39,8 +39,8 @@ class TextureMap:
     def __init__(self, path: Path, given: ModelInput) -> None:
         """Load the file at `path`; ModelError where it is no such network."""
         self._net = InnerNetwork(path, given)
-        noise = np.random.default_rng(0).integers(0, 256, (2, given.size, given.size, 3), np.uint8)
-        noise[1] //= 3
+        noise = np.random.default_rng(0).integers(0, 256, (5, given.size, given.size, 3), np.uint8)
+        noise //= np.arange(1, 6, dtype=np.uint8)[:, None, None, None]  # by two alone a wrong one may fit by chance
         self._seen = [self._values(image) for image in noise]
         self._logits: int = self._net.outputs[0]["index"]
         self._taps, self._statistics = self._find_taps()
@@ -114,15 +114,14 @@ class TextureMap:
 
     def _find_head(self, view: int) -> tuple[Float32Array, Float32Array, Float32Array, float]:
         """Mean, inverse deviation, direction and offset of a view."""
-        first, second = self._seen
-        rows = [seen[self._statistics].reshape(-1) for seen in self._seen]
-        logits = [float(seen[self._logits].reshape(-1)[view]) for seen in self._seen]
+        first, second = self._seen[:2]
+        rows = np.stack([seen[self._statistics].reshape(-1) for seen in self._seen])
+        logits = np.array([float(seen[self._logits].reshape(-1)[view]) for seen in self._seen])
         same = [v.reshape(-1) for i, v in first.items() if v.size == rows[0].size and np.array_equal(v, second[i])]
         for mean, scale, direction in permutations(same, 3):
-            parts = [float(np.clip((row - mean) * scale, -_FAR, _FAR) @ direction) for row in rows]
-            change = logits[1] - logits[0]
-            if abs(parts[1] - parts[0] - change) < _CLOSE * max(1.0, abs(change)):
-                return mean, scale, direction, logits[0] - parts[0]
+            left = logits - np.clip((rows - mean) * scale, -_FAR, _FAR) @ direction
+            if np.ptp(left) < _CLOSE * max(1.0, float(np.ptp(logits))):
+                return mean, scale, direction, float(left[0])
         raise ModelError("The network weighs its statistics otherwise than dfd knows: it has no map of texture.")
 
 
