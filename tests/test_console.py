@@ -118,7 +118,7 @@ def test_files_are_dropped_scored_looked_at_and_taken_away(watched, page, tmp_pa
     seen = Seen(page)
     clip = write_clip(tmp_path / "<b>a.mp4", frames=8, size=(64, 48))
     page.goto(f"{watched}/files")
-    page.locator("input[type=file]").set_input_files([str(clip)])
+    page.locator("input[type=file]").first.set_input_files([str(clip)])
     row = page.get_by_role("row", name="<b>a.mp4")
     expect(row.get_by_role("cell", name=BulkState.DONE.value, exact=True)).to_be_visible()
     with page.expect_download() as download:
@@ -171,7 +171,7 @@ def test_who_has_no_token_sees_nothing_and_who_may_only_read_changes_nothing(pag
         expect(page.get_by_text("No stream yet")).to_be_visible()
         assert page.evaluate("document.cookie") == ""  # scripts do not see it
         page.goto(f"{url}/files")
-        page.locator("input[type=file]").set_input_files([{"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"}])
+        page.locator("input[type=file]").first.set_input_files([{"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"}])
         expect(page.get_by_text("This needs a token of the role submit.")).to_be_visible()
         reply = httpx.get(f"{url}/v1/nothing", trust_env=False)
         assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
