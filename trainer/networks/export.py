@@ -76,7 +76,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Write the model folder."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     source = SHIPPED if str(args.run) == "shipped" and not args.run.exists() else args.run
-    card = _copied(args, source) if (source / CARD).is_file() else _exported(args)
+    exported = (source / LITERT_FILE).is_file()  # a run of a search has a card too
+    card = _copied(args, source) if exported else _exported(args)
     add_formats(args.out, args.format)
     card = write_card(args.out, card)
     print(
