@@ -171,7 +171,9 @@ def test_who_has_no_token_sees_nothing_and_who_may_only_read_changes_nothing(pag
         expect(page.get_by_text("No stream yet")).to_be_visible()
         assert page.evaluate("document.cookie") == ""  # scripts do not see it
         page.goto(f"{url}/files")
-        page.locator("input[type=file]").first.set_input_files([{"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"}])
+        page.locator("input[type=file]").first.set_input_files(
+            [{"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"}]
+        )
         expect(page.get_by_text("This needs a token of the role submit.")).to_be_visible()
         reply = httpx.get(f"{url}/v1/nothing", trust_env=False)
         assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")

@@ -96,7 +96,8 @@ def test_a_turned_file_scores_as_the_upright_one(
             path = write_video(tmp_path / f"{n}.mp4", shaken(image, 16))
         reports.append(scan_file(path, SETTINGS, scorer))
     plain, found = reports
-    assert found.fake_probability == pytest.approx(plain.fake_probability, abs=0.02)
+    least = 0.02 if still else 0.03  # a turned film is another one to its encoder
+    assert found.fake_probability == pytest.approx(plain.fake_probability, abs=least)
     assert (found.state, found.faces, found.windows) == (plain.state, plain.faces, plain.windows)
 
 

@@ -143,7 +143,7 @@ def test_errors_on_the_command_line(flags: dict[str, object], message: str) -> N
         ("worker.batch_wait_s", 0.2),
         ("worker.hang_timeout_s", 0),
         ("worker.start_timeout_s", 0),
-        ("model.runtime", "onnx"),
+        ("model.runtime", "tensorrt"),
         ("verdict.enter", 1.1),
         ("verdict.enter", "nan"),
         ("verdict.min_duration_s", -1),

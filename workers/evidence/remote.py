@@ -118,7 +118,10 @@ class RemoteShelf:
 
 def opened(url: str) -> tuple[Any, str]:
     """The file system and the path of a URL; SettingsError where there is none, or where it holds a credential."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise SettingsError("evidence.folder is no URL: write it as s3://bucket/prefix, or name a folder.") from None
     if "@" in parts.netloc or parts.query:
         raise SettingsError(
             "evidence.folder holds a credential: give it by the environment, as AWS_ACCESS_KEY_ID and the like."
