@@ -20,11 +20,9 @@ from dfd_core.types import Float32Array, UInt8Array
 
 BLACK_S, DARK, DARK_SHARE = 2.0, 24.0, 0.98  # for so long so many cells are darker than that, of 255
 FROZEN_S, STILL = 15.0, 0.25  # for longer than encoders go on without a whole picture; of 255, mean over the pixels
-_TILES, _RIM, OVERLAY = (
-    8,
-    2,
-    8,
-)  # a side; rows of them at top and bottom; of those, tiles that what is written over may fill
+_TILES = 8  # a side
+_RIM = 2  # rows of them at the top and at the bottom
+OVERLAY = 8  # tiles of those that what is written over may fill
 LOOPED_S = 30.0  # in which pictures are held against those of before
 STEP_S = 0.125  # between pictures that are remembered
 LEAST_LAG, MOST_LAG = 16, 2440  # steps: loops of 2 s to 5 min; shorter ones are found by a multiple of their length

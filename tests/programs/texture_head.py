@@ -1,6 +1,7 @@
 """A head finds what tells, and nothing else: SET"""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ from trainer.training.discriminant import fit_head, logits_of, weights_of
 pool = pool_of([Path(sys.argv[1])])
 weights = weights_of(pool)
 assert np.isclose(weights[pool.fake].sum(), 0.5) and np.isclose(weights[~pool.fake].sum(), 0.5)
+fewer = replace(
+    pool, sources=np.where(pool.fake & (pool.families == "swap"), "one", pool.sources)
+)  # one method, and two
+alone, two = (weights_of(fewer)[pool.fake & (pool.families == name)].sum() for name in ("swap", "talking-head"))
+assert np.isclose(two, np.sqrt(2) * alone), (alone, two)
 rng = np.random.default_rng(1)
 statistics = rng.normal(0, 1, (len(pool), 40)).astype(np.float32)
 statistics[:, 7] += 4 * pool.fake
