@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -18,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from dfd_core.conditions import Condition
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.media import redact
-from dfd_core.process.guard import Parent
+from dfd_core.process.guard import end_with_parent
 from dfd_core.process.logs import start_logging
 from dfd_core.process.memory import limit_memory
 from dfd_core.process.signals import Stop
@@ -48,6 +47,7 @@ class Report:
 def run_stream(url: str, name: str, live: bool | None, settings: Settings, parent: Connection) -> None:
     """Pump one source until it ends or SIGTERM; exits with 0, or EXIT_FAILED after a report with the error."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the process that this one was forked from ignores
+    end_with_parent()
     start_logging(settings.log, logging.WARNING)
     limit_memory(settings.video.max_memory_bytes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
@@ -72,7 +72,7 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
             raise PumpStopped
 
     signal.signal(signal.SIGTERM, request_stop)
-    teller = Teller(redis, pump, publisher, parent, stop)
+    teller = Teller(redis, pump, publisher, parent)
     teller.start()
     failure: DfdError | None = None
     try:
@@ -89,24 +89,20 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
 
 
 class Teller(threading.Thread):
-    """Tells Redis and the parent how the source is doing; stops the pump when the parent is gone."""
+    """Tells Redis and the parent how the source is doing."""
 
-    def __init__(
-        self, redis: Redis, pump: Pump, publisher: Publisher, parent: Connection, stop: threading.Event
-    ) -> None:
+    def __init__(self, redis: Redis, pump: Pump, publisher: Publisher, parent: Connection) -> None:
         super().__init__(name="teller", daemon=True)
         self._redis, self._pump, self._publisher = redis, pump, publisher
-        self._reports, self._stop_pump, self._parent = parent, stop, Parent()
+        self._reports = parent
         self._lock = threading.Lock()
         self._refused = ""  # what Redis said last, to say it once
 
     def run(self) -> None:
-        """Tell each second, until the parent is gone."""
-        while self._parent.alive:
+        """Tell each second."""
+        while True:
             self.report()
             time.sleep(STATUS_S)
-        self._stop_pump.set()
-        os.kill(os.getpid(), signal.SIGTERM)
 
     def report(self) -> None:
         """One status."""

@@ -123,7 +123,7 @@ def test_a_refused_status_still_reaches_the_parent(redis_client, redis_url, capl
     publisher = Publisher(redis_client, "cam", True, Settings(), stop)
     pump = Pump(source, publisher, Settings(), stop)
     with Redis.from_url(redis_url.replace("redis://", "redis://limited@")) as limited:
-        teller = Teller(limited, pump, publisher, sending, stop)
+        teller = Teller(limited, pump, publisher, sending)
         teller.report()
         teller.report()
     assert receiving.recv().status.stream == receiving.recv().status.stream == "cam"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +11,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dfd_core.errors import DataError
+from dfd_core.process.guard import end_with_parent
 
 State = TypeVar("State")
 Result = TypeVar("Result")
@@ -57,17 +56,9 @@ _state: list[Any] = []  # of a child process
 
 
 def _begin(prepare: Callable[..., Any], given: tuple[object, ...]) -> None:
-    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    end_with_parent(0.0)
     _state.append(prepare(*given))
 
 
 def _call(function: Callable[..., Result], *given: Any) -> Result:
     return function(_state[0], *given)
-
-
-def _end_with_parent() -> None:
-    """End at once when the parent is gone, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -1,12 +1,14 @@
-"""Two ways in which a process notices that the one that started it is gone."""
+"""Ways in which a process notices that the one that started it is gone, and ends."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from multiprocessing.process import BaseProcess
 
 GRACE_S = 3.0
 
@@ -22,6 +24,36 @@ class Parent:
         """False once either is gone."""
         started_by = multiprocessing.parent_process()
         return os.getppid() == self._pid and (started_by is None or started_by.is_alive())
+
+
+def end_with_parent(grace_s: float = GRACE_S) -> None:
+    """End this process as soon as the one that started it by multiprocessing is gone, however that ended.
+
+    It gets SIGTERM, and what is left of it after `grace_s` is killed, whatever it is blocked in: native code that lets
+    other threads run, a lock, a loop that waits for a server, what is done at the end. A thread sees to that, so that
+    nothing of what the process does has to look. In a process that nobody started so, nothing is done.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent, grace_s), name="guard", daemon=True).start()
+
+
+def _end_with(parent: BaseProcess, grace_s: float) -> None:
+    parent.join()
+    if grace_s > 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(code: int = 0) -> None:
+    """End this process by `code`, and not by way of its exit handlers, in which native libraries may hang for good.
+
+    In a process that nobody started by multiprocessing, nothing is done.
+    """
+    if multiprocessing.parent_process() is not None:
+        logging.shutdown()
+        os._exit(code)
 
 
 def stop_with_stdin() -> None:

@@ -17,6 +17,7 @@ from redis import Redis
 from dfd_core.errors import DfdError, QueueError
 from dfd_core.names import one_line
 from dfd_core.process.children import Deadline
+from dfd_core.process.guard import end_with_parent, leave
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.queue import keys, records
@@ -34,6 +35,7 @@ from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer
 
 EXIT_FATAL = 78  # where the model or the settings are wrong: starting it again would not help
+ALONE_S = 10.0  # what is left of a worker so long after its supervisor is killed: others score what it has in hand
 _NICENESS = 19  # of one that scores files: the scheduler gives it what live work leaves
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Assignment:
 
 def work(settings: Settings, assignment: Assignment, deadline: Deadline) -> None:
     """Live it; `deadline` is lifted while there is nothing to do."""
+    end_with_parent(ALONE_S)
     start_logging(settings.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if assignment.bulk:
@@ -75,6 +78,7 @@ def work(settings: Settings, assignment: Assignment, deadline: Deadline) -> None
     what = "files" if assignment.bulk else "windows"
     log.info("Worker %s scores %s with %s; metrics port: %s.", assignment.name, what, scorer.model_name, served)
     worker.work(logging_level="WARNING")
+    leave()
 
 
 @dataclass(frozen=True, slots=True)

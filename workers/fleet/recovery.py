@@ -13,6 +13,7 @@ from rq.serializers import JSONSerializer
 
 from dfd_core.queue.broker import rq_queue
 from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.connection import READ_TIMEOUT_S
 
 # Of two supervisors that saw the same job waiting, one queues it.
 _PUT_BACK = """
@@ -21,6 +22,12 @@ return redis.call('LPUSH', KEYS[2], ARGV[1])
 """
 
 log = logging.getLogger(__name__)
+
+
+class _Dead(Worker):
+    """One that died, as Redis knows it."""
+
+    connection_timeout = int(READ_TIMEOUT_S)  # RQ sets its own for all calls: seven minutes
 
 
 class Recovery:
@@ -45,7 +52,7 @@ class Recovery:
             if members:
                 self._redis.zadd(registry.key, dict.fromkeys(members, 1), xx=True)
             registry.cleanup()
-        worker = Worker.find_by_key(
+        worker = _Dead.find_by_key(
             f"{Worker.redis_worker_namespace_prefix}{name}", self._redis, serializer=JSONSerializer
         )
         if worker is not None:

@@ -29,9 +29,8 @@ from rq.worker import WorkerStatus
 from rq.worker_registration import register
 
 from dfd_core.process.backoff import Backoff
-from dfd_core.process.guard import Parent
 from dfd_core.queue import keys
-from dfd_core.queue.broker import REDIS_AWAY, trouble
+from dfd_core.queue.connection import READ_TIMEOUT_S, REDIS_AWAY, trouble
 from dfd_core.queue.jobs import OwnJob
 from dfd_core.settings import WorkerSettings
 
@@ -57,6 +56,8 @@ class BatchWorker(SimpleWorker):
     again. A Redis that is away is waited for, also in mid-batch; one that comes back empty is told of the worker again.
     """
 
+    connection_timeout = int(READ_TIMEOUT_S)  # RQ's own, which it sets for all calls, holds each for two minutes
+
     def __init__(
         self,
         name: str,
@@ -80,7 +81,6 @@ class BatchWorker(SimpleWorker):
         self._run_jobs, self._settings, self._busy, self._announce = run_jobs, settings, busy, announce
         self._batch: list[Task] = []
         self._known_at = -math.inf
-        self._parent = Parent()
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Task | None:
         """The first job of the next batch; None when the worker shall stop (or, without timeout, has nothing to do)."""
@@ -129,7 +129,7 @@ class BatchWorker(SimpleWorker):
 
     @property
     def _wanted(self) -> bool:
-        return not self._stop_requested and self._parent.alive
+        return not self._stop_requested
 
     def _patiently(self, act: Callable[[], _T]) -> _T | None:
         """What `act` gives, as soon as Redis lets it; None where the worker shall stop before that."""
@@ -172,6 +172,11 @@ class BatchWorker(SimpleWorker):
         """Be alive for `HEARTBEAT_TTL_S` more seconds: a host that died is seen soon. Raises where it is piped only."""
         with nullcontext() if pipeline is not None else suppress(*REDIS_AWAY):
             super().heartbeat(HEARTBEAT_TTL_S, pipeline)
+
+    def teardown(self) -> None:
+        """End, and count as hung where that takes too long."""
+        self._busy(True)
+        super().teardown()  # type: ignore[no-untyped-call]
 
     def register_death(self) -> None:
         """Tell Redis that this worker ends; not with a batch in hand: who gives it out again looks here for it."""

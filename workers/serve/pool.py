@@ -15,6 +15,7 @@ from dfd_core.detector import Detector
 from dfd_core.errors import DfdError, QueueError, VideoError
 from dfd_core.judging.report import Report
 from dfd_core.process.children import SPAWN
+from dfd_core.process.guard import end_with_parent
 from dfd_core.process.memory import limit_memory
 from dfd_core.settings import Settings
 
@@ -120,6 +121,7 @@ class _Process:
 
 def _serve(settings: Settings, pipe: Connection) -> None:
     """Score each path that comes, until the pipe closes."""
+    end_with_parent(0.0)
     os.nice(_NICENESS)
     limit_memory(settings.video.max_memory_bytes)
     detector = None
