@@ -156,7 +156,7 @@ def measured(system: System, seconds: float) -> Json:
         "p95_s": quantile(buckets, 0.95),
         "windows": scored,
         "windows_a_stream_s": scored / span_s / system.streams,
-        "lost_windows": windows - scored,
+        "lost_windows": windows - scored - since("dfd_windows_total", outcome="calm"),
         "lost_frames": since("dfd_frames_dropped_total"),
         "cpu": used,
         "redis_bytes_a_stream": mean(held) / system.streams,

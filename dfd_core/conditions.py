@@ -5,6 +5,7 @@ The worst is told: what ended it, then what keeps frames away, then what is wron
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 STALLED_S = 5.0  # connected, and no frame for so long
@@ -30,6 +31,15 @@ class Condition(StrEnum):
 
 
 OVER = frozenset({Condition.ENDED, Condition.FAILED, Condition.PAUSED})  # of which nothing more is said
+
+
+@dataclass(frozen=True, slots=True)
+class CalmNote:
+    """The monitor says: a live stream was calm up to window `seq` of `run`, which ends at media time `end_s`."""
+
+    run: str
+    seq: int
+    end_s: float
 
 
 def as_seen(told: Condition, since_at_s: float, heard_at_s: float, now_s: float) -> tuple[Condition, float]:

@@ -1,4 +1,4 @@
-"""What a section of the settings is, and the sections of all that looks outward: API, console, evidence, sinks."""
+"""What a section of the settings is; that of adaptive work, and of all that looks outward: API, evidence, sinks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ class Section:
 
     def _judge(self) -> None:
         """SettingsError where a value is out of its range."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveSettings(Section):
+    """Live streams whose faces are calm are scored less often; ingest and monitor need the same values."""
+
+    gap_s: float = 0.0  # most seconds from one scored window of a calm stream to the next, and later alarms; 0: off
+    calm_s: float = 120.0  # a stream is calm after so long without a doubt
+    doubt: float = 0.5  # a doubt begins at this share of the stream's `enter`
+
+    def _judge(self) -> None:
+        require(
+            (0 <= self.gap_s <= 30, "adaptive.gap_s must be from 0, which is off, to 30"),
+            (self.calm_s >= self.gap_s and self.calm_s > 0, "adaptive.calm_s must be above 0, and not below gap_s"),
+            (0 < self.doubt <= 1, "adaptive.doubt must be above 0, and 1 at most"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 from dfd_core.errors import SettingsError
 from dfd_core.names import without_secrets
 from dfd_core.sections import (
+    AdaptiveSettings,
     ConsoleSettings,
     EvidenceSettings,
     MetricsSettings,
@@ -229,6 +230,7 @@ class Settings:
     bulk: BulkSettings = field(default_factory=BulkSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     verdict: VerdictSettings = field(default_factory=VerdictSettings)
+    adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)

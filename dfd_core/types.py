@@ -111,10 +111,9 @@ class SegmentFeatures:
     captured_at_s: float
 
     def __post_init__(self) -> None:
-        n = len(self.times_s)
-        _check(self.times_s, np.float64, (n,), "SegmentFeatures.times_s")
+        _check(self.times_s, np.float64, (None,), "SegmentFeatures.times_s")
         for values in self.tracks.values():
-            _check(values, np.float32, (n, None), "SegmentFeatures.tracks")
+            _check(values, np.float32, (len(self.times_s), None), "SegmentFeatures.tracks")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +177,7 @@ class Outcome(StrEnum):
     DROPPED = "dropped"  # the live queue was full, and newer windows mattered more
     EXPIRED = "expired"  # its pixels outlived their TTL before a worker came
     FAILED = "failed"  # scoring raised; the reason says what
+    CALM = "calm"  # left out on purpose: all its live stream's faces have been far below the threshold for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +263,7 @@ STOPPED = "stopped"  # the `error` of a source that ended because its operator w
 class StreamStatus:
     """One source as its ingest process sees it, renewed each second; counts since the start of this `run`.
 
-    `run` is a random id of one start of one source; `live` tells a camera from a file; `fps` counts sampled frames over
-    the last seconds; `dropped` counts by reason; `error` holds no credentials; `since_at_s` is that of `condition`.
+    `run` is a random id of one start of one source; `live` tells a camera from a file; `error` holds no credentials.
     """
 
     stream: str
@@ -274,15 +273,16 @@ class StreamStatus:
     source: str  # redacted
     heartbeat_at_s: float
     last_frame_at_s: float | None = None
-    fps: float = 0.0
+    fps: float = 0.0  # sampled frames, over the last seconds
     frames: int = 0
     last_seq: int = -1
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)  # by reason
     reconnects: int = 0
     error: str | None = None
     clock_drift_s: float = 0.0  # how far its own stamps have gone ahead of our clock
     condition: Condition = Condition.CONNECTING
-    since_at_s: float = 0.0
+    since_at_s: float = 0.0  # of that
+    calm: bool = False  # not all of its windows are scored
 
     @property
     def over(self) -> bool:

@@ -15,10 +15,12 @@ from redis import Redis
 from rq import Callback
 from rq.job import Retry
 
+from dfd_core.conditions import CalmNote
 from dfd_core.errors import QueueError, WireError
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import arrays, keys, records
 from dfd_core.queue.broker import REDIS_AWAY, argument_of, delete_job, rq_queue, settle, trouble
+from dfd_core.queue.calm import read_calm
 from dfd_core.queue.records import Pending, WindowHeader
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
@@ -72,6 +74,20 @@ class Publisher:
         except REDIS_AWAY as error:
             log.warning("Redis %s: a window of %s is dropped.", trouble(error), self.stream)
             self._count_drop(window, "redis", "Redis did not answer")
+
+    def leave_out(self, window: Window) -> None:
+        """Tell of a window of a calm stream that nobody scores; while Redis is away, later."""
+        self.last_seq = window.seq
+        self._untold.append(WindowEvent(self.run, _result(window, Outcome.CALM, "its stream has been calm for long")))
+        with suppress(*REDIS_AWAY):
+            self._flush_untold()
+
+    def calm_note(self) -> CalmNote | None:
+        """What the monitor says of this run; None: it is not calm, or Redis is away."""
+        try:
+            return read_calm(self._redis, self.stream, self.run)
+        except REDIS_AWAY:
+            return None
 
     def end(self, reason: str | None) -> None:
         """Tell that nothing follows; `reason` is None where the source ended as it should: only that waits for Redis.

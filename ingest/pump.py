@@ -15,6 +15,7 @@ from dfd_core.conditions import Condition, ConditionMachine
 from dfd_core.errors import RefusedError, VideoError
 from dfd_core.faces.finder import FaceFinder
 from dfd_core.faces.windows import SegmentBuilder, WindowSlider
+from dfd_core.judging.calm import Pace
 from dfd_core.media.repeats import Repeats
 from dfd_core.settings import Settings
 from dfd_core.types import Frame, Segment, StreamState, StreamStatus, UInt8Array
@@ -49,6 +50,8 @@ class Pump:
         self._recent: deque[float] = deque()  # monotonic times of the last frames
         self._conditions = ConditionMachine()
         self._repeats = Repeats() if source.live else None  # a file may show what it likes
+        adapts = source.live and settings.adaptive.gap_s > 0
+        self._pace = Pace(settings.adaptive.gap_s) if adapts else None
         self._frames = 0
         self._last_frame_at_s: float | None = None
         self._ended = False
@@ -108,6 +111,7 @@ class Pump:
             clock_drift_s=round(source.clock_drift_s, 3),
             condition=condition,
             since_at_s=self._conditions.since_at_s,
+            calm=self._pace is not None and self._pace.calm,
         )
 
     def _look(self) -> Condition:
@@ -146,7 +150,18 @@ class Pump:
         for segment in segments:
             if segment.tracks:
                 self._conditions.face(time.monotonic())
-            self._publisher.publish(self._slider.push(segment))
+            if self._leaves_out(segment):
+                self._publisher.leave_out(self._slider.leave_out(segment))
+            else:
+                self._publisher.publish(self._slider.push(segment))
+
+    def _leaves_out(self, segment: Segment) -> bool:
+        """Whether the stream is calm, and this segment need not be scored."""
+        if self._pace is None:
+            return False
+        judged = bool(segment.tracks) and self._look() is Condition.LIVE
+        note = self._publisher.calm_note() if judged else None
+        return self._pace.leaves_out(segment, note)
 
     def _state(self) -> StreamState:
         if self._ended:

@@ -17,7 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
 sys.path.insert(0, str(Path(__file__).parent))
-from panels import AMBER, GREEN, RED, SOURCE, buckets, by_stream, lines, number, states
+from panels import AMBER, GREEN, GREY, RED, SOURCE, buckets, by_stream, lines, number, states
 
 HERE = Path(__file__).parent
 MEAN = (
@@ -82,6 +82,7 @@ def stream() -> dashboard.Dashboard:
     reopened = 'rate(dfd_stream_reconnects_total{stream=~"$stream",job="dfd-monitor"}[$__rate_interval])'
     drift = 'dfd_stream_clock_drift_seconds{stream=~"$stream",job="dfd-monitor"}'
     up = {0: ("no frames", AMBER), 1: ("frames", GREEN)}
+    rates = {0: ("every window", GREEN), 1: ("calm: less often", GREY)}
     shows = 'dfd_stream_state{stream=~"$stream",job="dfd-monitor"}'
     since = 'dfd_stream_state_since_timestamp_seconds{stream=~"$stream",job="dfd-monitor"}'
     frames = 'rate(dfd_frames_total{stream=~"$stream"}[$__rate_interval])'
@@ -92,6 +93,7 @@ def stream() -> dashboard.Dashboard:
         [
             states("Alarms", [(f"dfd_alarm_active{ONE}", "{{stream}}")], {0: ("authentic", GREEN), 1: ("fake", RED)}),
             states("Source", [('dfd_stream_up{stream=~"$stream",job="dfd-monitor"}', "{{stream}}")], up),
+            states("Scored", [(f"dfd_stream_calm{ONE}", "{{stream}}")], rates),
             lines("What it shows", [(f"{shows} == 1", "{{stream}} {{state}}")]),
             lines("For how long", [(f"time() - {since}", "{{stream}}")], "s"),
             states("Labels", [('dfd_stream_info{stream=~"$stream"}', "{{stream}}")], {1: ("known", GREEN)}),

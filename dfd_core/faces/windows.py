@@ -147,6 +147,11 @@ class WindowSlider:
         self._segments.append(segment)
         return Window(tuple(self._segments))
 
+    def leave_out(self, segment: Segment) -> Window:
+        """The window of `segment` alone, which nobody scores; no later one looks back on it, or beyond it."""
+        self._segments.clear()
+        return Window((segment,))
+
 
 def colour_histogram(image: UInt8Array) -> Float32Array:
     """Colour histogram of `image` uint8 (H, W, 3): float32 (8, 8, 8) of sum 1, smoothed over neighbouring bins."""

@@ -92,6 +92,11 @@ class VerdictMachine:
         self._closed: list[Interval] = []
         self._past_mean: float | None = None  # highest mean probability of a face that ended without an alarm
 
+    @property
+    def enter(self) -> float:
+        """The probability from which a face counts as fake."""
+        return self._enter
+
     def update(self, result: WindowResult) -> list[Verdict]:
         """Take the next result; return the verdict of each track whose state changed, ended ones as unknown."""
         self._stream = result.stream

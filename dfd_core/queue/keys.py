@@ -7,6 +7,7 @@
     dfd:wanted                          hash: stream -> JSON of StreamSpec: what is to be read (`streams.py`)
     dfd:orders                          hash: stream -> JSON: paused or removed, by `dfd streams`
     dfd:owner:{stream}                  TTL; which ingest reads a stream of this name
+    dfd:calm:{stream}                   JSON of CalmNote: its windows need not all be scored; TTL; by the monitor
     dfd:model                           JSON of ModelInfo, written by each worker that starts
     dfd:results                         capped stream of JSON events: WindowEvent and EndEvent
     dfd:verdicts                        capped stream of JSON verdicts
@@ -96,6 +97,11 @@ def pending_key(stream: str) -> str:
 def owner_key(stream: str) -> str:
     """Key of the claim on a stream that was added."""
     return f"dfd:owner:{stream}"
+
+
+def calm_key(stream: str) -> str:
+    """Key of what the monitor says of a stream that is calm."""
+    return f"dfd:calm:{stream}"
 
 
 def latest_key(stream: str) -> str:

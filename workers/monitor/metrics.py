@@ -69,6 +69,7 @@ class MonitorMetrics:
         self._dropped = Counter("dfd_frames_dropped", "Frames that nobody looked at", **by_reason)
         self._reconnects = Counter("dfd_stream_reconnects", "Times that a live source was opened again", **by_stream)
         self._drift = Gauge("dfd_stream_clock_drift_seconds", "How far its stamps went ahead of our clock", **by_stream)
+        self._calm = Gauge("dfd_stream_calm", "1 while a calm live stream is scored at a lower rate", **by_stream)
         self._queue = Gauge("dfd_queue_windows", "Windows that wait for a worker", **by_stream)
         self._oldest = Gauge("dfd_oldest_window_age_seconds", "Age of the one that waits longest", **by_stream)
 
@@ -140,7 +141,7 @@ class MonitorMetrics:
         """Whether it answers; while it does not, nothing is told of what it knew."""
         self._redis_up.set(up)
         if not up:
-            for gauge in (self._up, self._fps, self._queue, self._oldest, self._bulk):
+            for gauge in (self._up, self._fps, self._calm, self._queue, self._oldest, self._bulk):
                 gauge.clear()
             for gauge in (self._workers, self._redis_used, self._redis_limit):
                 gauge.set(0)
@@ -157,7 +158,7 @@ class MonitorMetrics:
 
     def gone(self, stream: str) -> None:
         """Nobody tells of a source any more: what it did is no news."""
-        for gauge in (self._up, self._fps, self._queue, self._oldest, self._last_frame):
+        for gauge in (self._up, self._fps, self._calm, self._queue, self._oldest, self._last_frame):
             _forget(gauge, stream)
 
     def forget(self, stream: str) -> None:
@@ -185,6 +186,7 @@ class MonitorMetrics:
         self._fps.labels(stream).set(status.fps if heard else 0.0)
         if status.live:
             self._drift.labels(stream).set(status.clock_drift_s)
+            self._calm.labels(stream).set(heard and status.calm and not status.over)
         for reason, count in status.dropped.items():
             self._dropped.labels(stream, reason).inc(self._growth(stream, f"dropped {reason}", status.run, count))
         self._reconnects.labels(stream).inc(self._growth(stream, "reconnects", status.run, status.reconnects))

@@ -26,6 +26,7 @@ from dfd_core.queue.broker import REDIS_AWAY, redact_redis, trouble
 from dfd_core.settings import Settings, VerdictSettings
 from dfd_core.types import EndEvent, Thresholds, WindowEvent
 from workers.monitor.boards import board_of
+from workers.monitor.calm import CalmTeller
 from workers.monitor.canaries import Canaries
 from workers.monitor.metrics import MonitorMetrics
 from workers.monitor.notices import Notice, Row
@@ -68,7 +69,11 @@ class Monitor:
         patience_s = settings.queue.file_ttl_s
         self._by_calibration = settings_by_stream(settings.verdict)
         statuses = self._overview.statuses
-        self._book = RunBook(settings.verdict, self._thresholds(), statuses, patience_s, self._verdict_settings)
+        own = self._verdict_settings
+        self._book = RunBook(
+            settings.verdict, self._thresholds(), statuses, patience_s, own, adaptive=settings.adaptive
+        )
+        self._calm = CalmTeller(client, settings.adaptive)
         self._latency_s: dict[str, float] = {}
         self._cursor = _START
         self._gaps_are_final = False
@@ -119,6 +124,7 @@ class Monitor:
         """Read what is new, at most `BATCH` events, and bring it to sinks and metrics."""
         if self._unwritten is None:
             self._unwritten = self._read()
+        self._calm.tell(self._book.runs, self._overview.specs, self._overview.statuses)
         for sink in self._sinks:
             sink.write(self._unwritten)
         self._store()

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from dfd_core.errors import WireError
 from dfd_core.judging.calibration import settings_by_stream
+from dfd_core.judging.calm import Calm
 from dfd_core.judging.verdict import VerdictMachine
+from dfd_core.sections import AdaptiveSettings
 from dfd_core.settings import VerdictSettings
 from dfd_core.types import EndEvent, State, StreamStatus, Thresholds, Verdict, WindowEvent, WindowResult
 from workers.monitor.notices import Notice, describe
@@ -26,6 +28,7 @@ class Run:
     stream: str
     id: str
     machine: VerdictMachine
+    calm: Calm
     verdict: Verdict
     text: str
     order: Reorder[_Entry] = field(default_factory=Reorder)
@@ -68,6 +71,8 @@ class RunBook:
         statuses: Mapping[str, StreamStatus],
         file_patience_s: float,
         settings_of: Callable[[str], VerdictSettings] | None = None,
+        *,
+        adaptive: AdaptiveSettings | None = None,
     ) -> None:
         """`file_patience_s`: a file's windows are waited for as long as their pixels may still be scored.
 
@@ -77,7 +82,7 @@ class RunBook:
         """
         self._settings, self.thresholds, self._statuses = settings, thresholds, statuses
         self._settings_of = settings_of or settings_by_stream(settings)
-        self._file_patience_s = file_patience_s
+        self._file_patience_s, self._adaptive = file_patience_s, adaptive or AdaptiveSettings()
         self._retired: deque[str] = deque(maxlen=RETIRED)
         self.runs: dict[str, Run] = {}
 
@@ -167,7 +172,7 @@ class RunBook:
     def _open(self, stream: str, run_id: str) -> Run:
         machine = VerdictMachine(self._settings_of(stream), self.thresholds)
         state = machine.stream_state()
-        run = Run(stream, run_id, machine, state, describe(state))
+        run = Run(stream, run_id, machine, Calm(self._adaptive, machine.enter), state, describe(state))
         self.runs.pop(stream, None)
         self.runs[stream] = run
         return run
@@ -181,6 +186,7 @@ class RunBook:
         for _, result in run.order.pop(now_s, patience_s):
             run.captured_at_s, run.lossy = result.captured_at_s, False
             turn.results.append(result)
+            run.calm.see(result)
             for verdict in run.machine.update(result):
                 key = f"{run.stream}/{run.id}/{result.seq}/{verdict.track}"
                 if verdict.state is State.UNKNOWN:
