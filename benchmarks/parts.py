@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,10 @@ def started(command: list[str], **how: Any) -> Iterator[subprocess.Popen[str]]:
 class System:
     """The parts, running; `parts` maps the name of each to its first process."""
 
-    def __init__(self, stack: ExitStack, clip: Path, seconds: float) -> None:
+    def __init__(
+        self, stack: ExitStack, clip: Path, seconds: float, others: Mapping[str, object] | None = None
+    ) -> None:
+        """`others`: settings by `section.key`, beside those that every run has."""
         self._server = stack.enter_context(ValkeyServer())
         self.redis = stack.enter_context(Redis.from_url(self._server.connection_url))
         rounds = str(math.ceil(seconds / LOOP_S))
@@ -88,6 +91,7 @@ class System:
         cores = len(os.sched_getaffinity(0))
         values = {"worker.threads": 1, "worker.processes": cores, "worker.bulk_processes": 0}
         values |= {"metrics.monitor_port": PORT, "metrics.ingest_port": -1, "metrics.worker_port": -1}
+        values |= others or {}
         own = environment_of(Settings().with_values({**values, "redis.url": self._server.connection_url}))
         dfd = partial(started, env={**os.environ, **own})
         self.parts = {"rtsp_server": psutil.Process(rtsp.pid)}

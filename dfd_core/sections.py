@@ -30,7 +30,7 @@ class AdaptiveSettings(Section):
 
     gap_s: float = 0.0  # most seconds from one scored window of a calm stream to the next, and later alarms; 0: off
     calm_s: float = 120.0  # a stream is calm after so long without a doubt
-    doubt: float = 0.5  # a doubt begins at this share of the stream's `enter`
+    doubt: float = 0.75  # a doubt begins at this share of the stream's `enter`
 
     def _judge(self) -> None:
         require(

@@ -51,7 +51,7 @@ def test_the_monitor_tells_calm_and_takes_it_back_at_the_first_doubt(desk: Desk,
     assert read_calm(redis_client, "cam", "r2") is None
     assert 0 < redis_client.pttl(keys.calm_key("cam")) <= 13_000
     assert not redis_client.exists(keys.calm_key("canary"), keys.calm_key("file"))
-    feed(redis_client, window("cam", 6, 0.4))  # below 0.6, from which it counts as fake, and above half of it
+    feed(redis_client, window("cam", 6, 0.5))  # below 0.6, from which it counts as fake, and above three quarters of it
     desk.turns()
     assert read_calm(redis_client, "cam", "r1") is None
     feed(redis_client, *(window("cam", seq, 0.1) for seq in range(7, 13)))
