@@ -52,6 +52,7 @@ class Publisher:
         self._ttl_s = settings.queue.payload_ttl_s if live else settings.queue.file_ttl_s
         self._queue = rq_queue(redis, live)
         self._untold: deque[WindowEvent] = deque(maxlen=UNTOLD_KEPT)  # dropped while Redis was away
+        self._counting = threading.Lock()
         self._trimmed = 0
         self.stream, self.run, self.live = stream, uuid4().hex[:8], live
         self.dropped: Counter[str] = Counter()
@@ -88,6 +89,10 @@ class Publisher:
             return read_calm(self._redis, self.stream, self.run)
         except REDIS_AWAY:
             return None
+
+    def miss(self, window: Window) -> None:
+        """Count a live window that came while Redis had others to take, and tell so later; from any thread."""
+        self._count_drop(window, "redis", "Redis did not answer in time")
 
     def end(self, reason: str | None) -> None:
         """Tell that nothing follows; `reason` is None where the source ended as it should: only that waits for Redis.
@@ -227,8 +232,9 @@ class Publisher:
             pipe.execute()
 
     def _count_drop(self, window: Window, reason: str, sentence: str) -> None:
-        self.dropped[reason] += 1
-        self._untold.append(WindowEvent(self.run, _result(window, Outcome.DROPPED, sentence)))
+        with self._counting:
+            self.dropped[reason] += 1
+            self._untold.append(WindowEvent(self.run, _result(window, Outcome.DROPPED, sentence)))
 
     def _flush_untold(self) -> None:
         while self._untold:

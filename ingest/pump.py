@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from dfd_core.conditions import Condition, ConditionMachine
 from dfd_core.errors import RefusedError, VideoError
@@ -19,6 +19,7 @@ from dfd_core.judging.calm import Pace
 from dfd_core.media.repeats import Repeats
 from dfd_core.settings import Settings
 from dfd_core.types import Frame, Segment, StreamState, StreamStatus, UInt8Array
+from ingest.outbox import Outbox
 from ingest.publisher import Publisher
 from ingest.sources import Source
 
@@ -35,13 +36,10 @@ class Pump:
     def __init__(
         self,
         source: Source,
-        publisher: Publisher,
+        publisher: Publisher | Outbox,
         settings: Settings,
         stop: threading.Event,
-        show: Callable[[UInt8Array], None] | None = None,
     ) -> None:
-        """`show` is given each frame's picture."""
-        self._show = show
         self._source, self._publisher, self._stop = source, publisher, stop
         self._stride = settings.windows.stride
         finder = FaceFinder(settings.faces)
@@ -57,6 +55,7 @@ class Pump:
         self._ended = False
         self._error: str | None = None
         self.fetching = False
+        self.image: UInt8Array | None = None  # of the last frame, until somebody takes it
 
     def run(self) -> None:
         """Until the source ends or `stop` is set; raises VideoError and QueueError. Call `finish` in any case."""
@@ -65,8 +64,6 @@ class Pump:
         try:
             while (frame := self._next(frames)) is not None:
                 self._count(frame)
-                if self._show is not None:
-                    self._show(frame.image)
                 self._publish(self._builder.push(frame))
         except VideoError as error:
             failure = error
@@ -139,6 +136,7 @@ class Pump:
 
     def _count(self, frame: Frame) -> None:
         self._frames += 1
+        self.image = frame.image
         self._last_frame_at_s = frame.captured_at_s
         self._recent.append(time.monotonic())
         wrong = self._repeats.see(frame.image, frame.time_s) if self._repeats else None

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from redis import Redis
+from redis.exceptions import RedisError
 
-from dfd_core.queue.broker import REDIS_AWAY
 from dfd_core.queue.kept import scene_is_wanted, show_scene
 from dfd_core.types import UInt8Array
 
@@ -22,7 +22,7 @@ class SceneShower:
         self._due_s = float("-inf")
 
     def show(self, image: UInt8Array) -> None:
-        """Show `image` uint8 (H, W, 3) RGB, if it is time; a Redis that is away shows nothing."""
+        """Show `image` uint8 (H, W, 3) RGB, if it is time; a Redis that does not take it shows nothing."""
         now_s = self._clock()
         if now_s < self._due_s:
             return
@@ -30,5 +30,5 @@ class SceneShower:
         try:
             if scene_is_wanted(self._redis):
                 show_scene(self._redis, self._stream, image)
-        except REDIS_AWAY:
-            return  # the publisher tells of it
+        except RedisError:
+            return  # who tells of it is the publisher

@@ -25,6 +25,7 @@ from dfd_core.queue import keys, records
 from dfd_core.queue.broker import open_client
 from dfd_core.settings import Settings
 from dfd_core.types import StreamState, StreamStatus
+from ingest.outbox import Outbox
 from ingest.publisher import Publisher
 from ingest.pump import Pump, PumpStopped
 from ingest.scene import SceneShower
@@ -62,9 +63,10 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
     stop = Stop()
     source = open_source(url, settings.video, name, live)
     redis = open_client(settings.redis)  # its parent has seen that it answers; now a live source waits for it
-    publisher = Publisher(redis, name, source.live, settings, stop)
-    show = SceneShower(redis, name).show if settings.console.scene == "on" else None
-    pump = Pump(source, publisher, settings, stop, show)
+    own = Publisher(redis, name, source.live, settings, stop)
+    publisher = Outbox(own) if source.live else own
+    pump = Pump(source, publisher, settings, stop)
+    scene = SceneShower(redis, name) if settings.console.scene == "on" else None
 
     def request_stop(signum: int, frame: FrameType | None) -> None:
         stop.set()
@@ -72,7 +74,7 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
             raise PumpStopped
 
     signal.signal(signal.SIGTERM, request_stop)
-    teller = Teller(redis, pump, publisher, parent)
+    teller = Teller(redis, pump, publisher, parent, scene)
     teller.start()
     failure: DfdError | None = None
     try:
@@ -89,12 +91,19 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
 
 
 class Teller(threading.Thread):
-    """Tells Redis and the parent how the source is doing."""
+    """Tells Redis and the parent how the source is doing, and shows Redis what it sees, with a `scene`."""
 
-    def __init__(self, redis: Redis, pump: Pump, publisher: Publisher, parent: Connection) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        pump: Pump,
+        publisher: Publisher | Outbox,
+        parent: Connection,
+        scene: SceneShower | None = None,
+    ) -> None:
         super().__init__(name="teller", daemon=True)
         self._redis, self._pump, self._publisher = redis, pump, publisher
-        self._reports = parent
+        self._reports, self._scene = parent, scene
         self._lock = threading.Lock()
         self._refused = ""  # what Redis said last, to say it once
 
@@ -102,6 +111,9 @@ class Teller(threading.Thread):
         """Tell each second."""
         while True:
             self.report()
+            image, self._pump.image = self._pump.image, None
+            if self._scene is not None and image is not None:
+                self._scene.show(image)
             time.sleep(STATUS_S)
 
     def report(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dfd_core.faces.blazeface import Face
 from dfd_core.faces.finder import FaceFinder
@@ -158,3 +160,44 @@ def test_a_frame_that_waits_is_looked_at_where_none_follows() -> None:
     builder = SegmentBuilder("s", OneFace(), FaceSettings(every=2), WindowSettings(frames=8, stride=4))
     segments = build(builder, [frame(0, picture(50)), frame(1, picture(52)), frame(2, picture(54), 9.0)])
     assert [s.tracks[0].boxes[:, 0].tolist() for s in segments] == [[50, 52], [54]]
+
+
+PAUSES = st.lists(st.tuples(st.integers(2, 20), st.integers(0, 160)), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(PAUSES)
+def test_who_is_still_there_after_pictures_were_left_out_is_the_same(pauses: list[tuple[int, int]]) -> None:
+    """Each pair: how many frames are looked at, and how many then are not; pictures come eight times a second."""
+    builder, looked_at, n = SegmentBuilder("s", OneFace(), FaceSettings(), WindowSettings(frames=8, stride=4)), [], 0
+    for looks, skipped in pauses:
+        looked_at += range(n, n + looks)
+        n += looks + skipped
+    segments = build(builder, [frame(n, picture(50)) for n in looked_at])
+    assert {track.id for segment in segments for track in segment.tracks} == {0}
+    steps = [np.diff(segment.times_s) for segment in segments]
+    assert all((step <= 1.0).all() for step in steps)  # but no segment, and no window, reaches across a gap
+    gaps = sum(skipped * 0.125 > 0.875 for _, skipped in pauses[:-1])
+    assert sum(not segment.follows for segment in segments) == 1 + gaps
+
+
+@pytest.mark.parametrize(
+    ("times", "places", "lights"),
+    [
+        ([0.0, 20.0], [50, 50], [120, 120]),
+        ([0.0, 20.0], [50, 200], [120, 120]),
+        ([0.0, 20.0], [50, 50], [60, 200]),
+        ([0.0, 61.0], [50, 50], [120, 120]),
+        ([20.0, 0.0], [50, 50], [120, 120]),
+    ],
+    ids=["none came", "elsewhere", "another scene", "long ago", "time ran back"],
+)
+def test_all_others_after_a_gap_are_new(
+    builder: SegmentBuilder, times: list[float], places: list[int], lights: list[int], request: pytest.FixtureRequest
+) -> None:
+    came = 1 if "none came" in request.node.callspec.id else 500
+    numbers = [0, came]
+    first, second = build(
+        builder, [frame(n, picture(x, light), t) for n, t, x, light in zip(numbers, times, places, lights, strict=True)]
+    )
+    assert first.tracks[0].id != second.tracks[0].id

@@ -169,6 +169,10 @@ class FaceTracker:
         self._last.update({track: (face.box, time_s) for track, face in matched})
         return matched
 
+    def resume(self, since_s: float, time_s: float) -> None:
+        """Nobody looked from the frame at `since_s` to the one at `time_s`: whoever is still in place is the same."""
+        self._last = {i: (box, time_s) for i, (box, seen) in self._last.items() if since_s - seen <= FORGET_S}
+
     def reset(self) -> None:
         """Forget all faces, as after a cut; the next ones get new ids."""
         self._last.clear()

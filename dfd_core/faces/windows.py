@@ -3,8 +3,9 @@
 Pictures are turned so that faces are upright (`orientation.py`); what is said of places is said of turned ones.
 
 A gap in time or a cut ends the running segment early and forgets the faces; the next segment does not follow it, and
-no window reaches back across. A cut is a change of the colour histogram (total variation between smoothed 8x8x8 RGB
-histograms of two consecutive frames, 0 to 1), the measure of Zhang, Kankanhalli and Smoliar (Multimedia Systems, 1993).
+no window reaches back across. Where pictures came in the gap, but too many to be looked at, a face that is still in
+place is the same one. A cut is a change of the colour histogram (total variation between smoothed 8x8x8 RGB histograms
+of two consecutive frames, 0 to 1), the measure of Zhang, Kankanhalli and Smoliar (Multimedia Systems, 1993).
 """
 
 from __future__ import annotations
@@ -24,6 +25,16 @@ from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, 
 
 _SMALL = (64, 36)  # px of the copy that the histogram is taken from
 _BINS = 8  # of each colour channel
+_STILL_THERE_S = 60.0  # after a longer gap, who is in the place of a face is another one
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of a frame to compare the next one with."""
+
+    index: int
+    time_s: float
+    histogram: Float32Array
 
 
 class SegmentBuilder:
@@ -37,7 +48,7 @@ class SegmentBuilder:
         self._windows = windows
         self._tracker = FaceTracker()
         self._open: _OpenSegment | None = None
-        self._last: tuple[float, Float32Array] | None = None  # time and histogram of the frame before
+        self._last: _Seen | None = None  # the frame before
         self._lone: Frame | None = None  # the first frame, as long as it is the only one
         self._held: Frame | None = None  # in which nobody looks for faces: they are placed once the next one is known
         self._known: tuple[float, dict[int, Face]] = 0.0, {}  # time and faces of the last frame that was looked at
@@ -51,12 +62,14 @@ class SegmentBuilder:
     def push(self, frame: Frame) -> list[Segment]:
         """Take the next sampled frame; the segments that it completes: none, one, or two after a gap or cut."""
         done = []
-        histogram = colour_histogram(frame.image)
-        follows, is_first = self._follows(frame.time_s, histogram), self._last is None
-        self._last = frame.time_s, histogram
+        before, self._last = self._last, _Seen(frame.index, frame.time_s, colour_histogram(frame.image))
+        follows, is_first = self._follows(before, self._last), before is None
         if not follows:
             done += self.flush()
-            self._tracker.reset()
+            if before is not None and self._left_out(before, self._last):
+                self._tracker.resume(before.time_s, frame.time_s)
+            else:
+                self._tracker.reset()
         frame = turned_frame(frame, self._orientation.quarter_turns)
         if self._faces.every > 1 and self._held is None and self._open is not None:
             self._held, self._lone = frame, None
@@ -126,12 +139,21 @@ class SegmentBuilder:
             if len(segment.rows) < self._faces.max_faces:
                 segment.see(turned_frame(still, quarters), self._tracker.update([face], still.time_s), 0)
 
-    def _follows(self, time_s: float, histogram: Float32Array) -> bool:
-        if self._last is None:
-            return False
-        before_s, before = self._last
-        change = float(np.abs(histogram - before).sum()) / 2
-        return 0 <= time_s - before_s <= self._windows.max_gap_s and change <= self._windows.cut_threshold
+    def _follows(self, before: _Seen | None, now: _Seen) -> bool:
+        return (
+            before is not None
+            and 0 <= now.time_s - before.time_s <= self._windows.max_gap_s
+            and self._like(before, now)
+        )
+
+    def _left_out(self, before: _Seen, now: _Seen) -> bool:
+        """Whether the scene is as before a gap in which pictures came, of which nobody looked at any."""
+        came, gap_s = now.index - before.index, now.time_s - before.time_s
+        return 0 <= gap_s <= min(_STILL_THERE_S, came * self._windows.max_gap_s) and self._like(before, now)
+
+    def _like(self, before: _Seen, now: _Seen) -> bool:
+        change = float(np.abs(now.histogram - before.histogram).sum()) / 2
+        return change <= self._windows.cut_threshold
 
 
 class WindowSlider:

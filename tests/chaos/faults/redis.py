@@ -50,23 +50,36 @@ class Emptied(Away):
         return "" if wait_until(lambda: system.watch.value("dfd_workers") == 1, 20) is not None else "no worker is told"
 
 
-class Unreachable(Away):
+class Silent(Away):
+    """It answers nothing and refuses nothing, while the face goes on to be fake: that is one alarm."""
+
+    def broken(self, system: System) -> None:
+        self._alarms = system.alarms()
+
+    def after(self, system: System) -> str:
+        system.settle()  # a face that is followed anew is fake again some windows later
+        return "" if system.alarms() == self._alarms else "an alarm that lasted was told again"
+
+
+class Unreachable(Silent):
     name = "Redis unreachable for 60 s"
     soaks = False
     lasts_s = 60.0
 
     def broken(self, system: System) -> None:
+        super().broken(system)
         system.redis.proxy.dark = True
 
     def mended(self, system: System) -> None:
         system.redis.proxy.dark = False
 
 
-class Frozen(Away):
+class Frozen(Silent):
     name = "Redis hangs for 20 s"
     lasts_s = 20.0
 
     def broken(self, system: System) -> None:
+        super().broken(system)
         system.redis.freeze()
 
     def mended(self, system: System) -> None:
