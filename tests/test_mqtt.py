@@ -31,15 +31,16 @@ from workers.monitor.relay import Relay
 class Broker:
     """Debian's mosquitto, and somebody who listens to all topics and remembers what was retained."""
 
-    def __init__(self, folder: Path, port: int, papers: Path | None = None) -> None:
-        """With TLS only, by the certificate `here` of `papers`, where these are given."""
+    def __init__(self, folder: Path, port: int, papers: Path | None = None, *, whoever: bool = False) -> None:
+        """With TLS only, by the certificate `here` of `papers`, where these are given; `whoever`: lets everybody in."""
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if program is None:
             pytest.skip("no mosquitto: apt-get install mosquitto")
         self.papers = papers
         self.port, self.seen, self.log = port, dict[str, list[str]](), folder / "mosquitto.log"
         (folder / "mosquitto.conf").write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder / 'users'}\nuser root\n"
+            f"listener {port} 127.0.0.1\nuser root\nallow_anonymous {str(whoever).lower()}\n"
+            + ("" if whoever else f"password_file {folder / 'users'}\n")
             + ("" if papers is None else f"certfile {papers / 'here.pem'}\nkeyfile {papers / 'here.key'}\n")
         )
         users = folder / "users"

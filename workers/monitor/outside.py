@@ -20,8 +20,10 @@ def check_outside(settings: Settings) -> None:
     _check_url("mqtt.url", settings.mqtt.url, ("mqtt", "mqtts"))
     _secret(settings)
     _ca_file(settings)
-    if set(settings.mqtt.topic) & set("+#"):
-        raise SettingsError("mqtt.topic is where dfd publishes: write it without + and #.")
+    for key in ("topic", "discovery"):
+        written = str(getattr(settings.mqtt, key))
+        if set(written) & set("+#@\0") or "://" in written:  # an address in the wrong place would tell its password
+            raise SettingsError(f"mqtt.{key} is where dfd publishes: write it without + and #, and no address.")
     try:
         if settings.webhook.url:
             import urllib3  # noqa: F401  only whether it is there
