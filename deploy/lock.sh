@@ -7,7 +7,7 @@ trap 'rm -rf "$venv"' EXIT
 python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet uv
 compile() { "$venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml "$@"; }
-compile --extra serve --extra sinks --output-file deploy/locks/serve.txt
-compile --extra demo --extra serve --extra sinks --output-file deploy/locks/demo.txt
+compile --extra serve --extra sinks --extra s3 --output-file deploy/locks/serve.txt
+compile --extra demo --extra serve --extra sinks --extra s3 --output-file deploy/locks/demo.txt
 compile --extra gpu --output-file deploy/locks/gpu.txt
 compile --extra trainer --output-file deploy/locks/trainer.txt

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_prometheus_of_the_compose_file_sends_the_token(tmp_path: Path) -> None:
     assert all(job["authorization"] == {"credentials_file": "token"} for job in jobs)
     assert (tmp_path / "made" / "token").read_text() == TOKEN
     assert (tmp_path / "made" / "token").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("words", re.findall(r"^compile (.*)", (DEPLOY / "lock.sh").read_text(), re.MULTILINE))
+def test_locks_pin_all_that_their_extras_ask_for(words: str) -> None:
+    asked, _, lock = words.partition(" --output-file ")
+    extras = asked.replace("--extra", "").split()
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    needs = project["dependencies"] + [need for extra in extras for need in project["optional-dependencies"][extra]]
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (DEPLOY.parent / lock).read_text(), re.MULTILINE))
+    assert {re.split(r"[^A-Za-z0-9._-]", need)[0].lower() for need in needs} <= pinned
+    assert ("s3" in extras) == (Path(lock).stem in ("serve", "demo"))  # who keeps evidence, and hands it out
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
