@@ -14,10 +14,8 @@ import pytest
 
 from dfd_core.errors import SettingsError, VideoError
 from dfd_core.media import read_frames
-from dfd_core.media.newest import NewestFrames
 from dfd_core.media.protocols import is_built_in
 from dfd_core.settings import VideoSettings
-from dfd_core.types import Frame
 from ingest.sources import SOURCES, Source, open_source
 from ingest.sources.synthetic import Scene, parse_scene, render_synthetic
 from tests.clips import write_clip
@@ -164,31 +162,6 @@ def test_a_file_gives_all_frames_to_a_slow_consumer(tmp_path: Path) -> None:
         times.append(frame.time_s)
     assert len(times) == 16
     assert source.dropped == 0
-
-
-def numbered(count: int) -> Iterator[Frame]:
-    return (Frame("s", n, n / 8, 0.0, np.zeros((2, 2, 3), np.uint8)) for n in range(count))
-
-
-def test_a_slow_consumer_gets_the_newest_and_the_rest_is_counted() -> None:
-    newest = NewestFrames(lambda stop: numbered(100), fps=8)
-    frames = iter(newest)
-    first = next(frames)
-    wait_for(lambda: not drains())
-    rest = [frame.index for frame in frames]
-    assert rest[-3:] == [97, 98, 99]
-    assert len(rest) <= 4
-    assert newest.dropped == 100 - len(rest) - 1
-    assert first.index < 97
-
-
-def test_an_error_in_the_thread_reaches_the_consumer() -> None:
-    def produce(stop: threading.Event) -> Iterator[Frame]:
-        yield from numbered(2)
-        raise VideoError("The film is torn.")
-
-    with pytest.raises(VideoError, match="The film is torn"):
-        list(NewestFrames(produce, fps=8))
 
 
 def test_a_camera_that_comes_back_goes_on(rtsp_server, tmp_path: Path) -> None:

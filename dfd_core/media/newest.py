@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
 from dfd_core.types import Frame
 
-BACKLOG_S = 0.5  # frames that wait for longer than this are dropped
+BACKLOG_S = 1.0  # frames that have waited for longer than this are dropped once others come
+BURST_S = 2.0  # so much may come all at once, after the reading thread was held up
+BACKLOG_BYTES = 100_000_000  # more than that waits only where it is a single frame
 _JOIN_S = 1.0  # a thread that FFmpeg holds for longer is left behind; it ends by its timeout and never blocks an exit
 
 Produce = Callable[[threading.Event], Iterator[Frame]]
@@ -17,14 +20,15 @@ Produce = Callable[[threading.Event], Iterator[Frame]]
 class NewestFrames:
     """Iterates over what `produce(stop)` yields in a thread; `dropped` counts what came too fast.
 
-    The backlog holds `BACKLOG_S` of frames at `fps`; a full one loses its oldest. Closing the iterator sets `stop`.
+    The backlog holds `BURST_S` of frames at `fps`; a full one loses its oldest, and any loses those that have waited
+    for `BACKLOG_S`. Closing the iterator sets `stop`.
     """
 
-    def __init__(self, produce: Produce, fps: float) -> None:
+    def __init__(self, produce: Produce, fps: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.dropped = 0
-        self._produce = produce
-        self._waiting: deque[Frame] = deque()
-        self._most = max(1, round(BACKLOG_S * fps))
+        self._produce, self._clock = produce, clock
+        self._waiting: deque[tuple[float, Frame]] = deque()  # with the time since when
+        self._most = max(1, round(BURST_S * fps))
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._ended = False
@@ -45,7 +49,7 @@ class NewestFrames:
     def _next(self) -> Frame | None:
         with self._news:
             self._news.wait_for(lambda: self._waiting or self._ended)
-            return self._waiting.popleft() if self._waiting else None
+            return self._waiting.popleft()[1] if self._waiting else None
 
     def _drain(self) -> None:
         try:
@@ -61,8 +65,15 @@ class NewestFrames:
 
     def _put(self, frame: Frame) -> None:
         with self._news:
-            if len(self._waiting) == self._most:
+            self._waiting.append((self._clock(), frame))
+            while self._is_too_much():
                 self._waiting.popleft()
                 self.dropped += 1
-            self._waiting.append(frame)
             self._news.notify()
+
+    def _is_too_much(self) -> bool:
+        if len(self._waiting) < 2:
+            return False
+        waits_s = self._waiting[-1][0] - self._waiting[0][0]
+        size = sum(frame.image.nbytes for _, frame in self._waiting)
+        return waits_s > BACKLOG_S or len(self._waiting) > self._most or size > BACKLOG_BYTES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from dfd_core.models.texture_map import TextureMap
 from dfd_core.process.backoff import Backoff
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.process.priority import let_others_first
 from dfd_core.process.signals import stop_on_signals
 from dfd_core.queue.broker import REDIS_AWAY, connect, redact_redis, trouble
 from dfd_core.settings import Settings
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not settings.evidence.folder:
         raise SettingsError("No folder for evidence is named: set evidence.folder, as in --set evidence.folder=DIR.")
     start_logging(settings.log)
-    os.nice(_NICENESS)
+    let_others_first(_NICENESS)
     shelf, facts = open_shelf(settings.evidence), Facts(settings)
     registry = CollectorRegistry()
     metrics = EvidenceMetrics(registry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from dfd_core.process.children import Deadline
 from dfd_core.process.guard import end_with_parent, leave
 from dfd_core.process.logs import start_logging
 from dfd_core.process.metrics_server import serve_metrics
+from dfd_core.process.priority import step_aside
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect, rq_queue
 from dfd_core.queue.bulk import BulkQueue
@@ -57,7 +57,7 @@ def work(settings: Settings, assignment: Assignment, deadline: Deadline) -> None
     start_logging(settings.log)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if assignment.bulk:
-        os.nice(_NICENESS)
+        step_aside(_NICENESS)
     try:
         redis = connect(settings.redis)
         scorer = _resolve(assignment.scorer)(settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import socket
 import sys
 
@@ -13,6 +12,7 @@ import uvicorn
 from dfd_core.errors import SettingsError
 from dfd_core.names import is_loopback
 from dfd_core.process.logs import start_logging
+from dfd_core.process.priority import let_others_first
 from dfd_core.sections import ServeSettings
 from dfd_core.settings import Settings
 from workers.serve.app import make_app, make_parts
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             f"serve.host {settings.serve.host} can be reached by others: make tokens (dfd serve --new-token operate) "
             "and name their file in serve.tokens, or serve on 127.0.0.1."
         )
-    os.nice(_NICENESS)
+    let_others_first(_NICENESS)
     parts = make_parts(settings)
     app = make_app(parts)
     if settings.serve.console == "on":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from dfd_core.judging.report import Report
 from dfd_core.process.children import SPAWN
 from dfd_core.process.guard import end_with_parent
 from dfd_core.process.memory import limit_memory
+from dfd_core.process.priority import let_others_first
 from dfd_core.settings import Settings
 
 WAIT_S = 10.0  # for a process that is free
@@ -122,7 +122,7 @@ class _Process:
 def _serve(settings: Settings, pipe: Connection) -> None:
     """Score each path that comes, until the pipe closes."""
     end_with_parent(0.0)
-    os.nice(_NICENESS)
+    let_others_first(_NICENESS)
     limit_memory(settings.video.max_memory_bytes)
     detector = None
     with suppress(EOFError, OSError, KeyboardInterrupt):
