@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
@@ -10,6 +11,7 @@ from nicegui import ui
 
 from workers.serve.console.alarms import facts
 from workers.serve.console.shell import Console, frame, heading
+from workers.serve.console.words import cells, column_of, heading_of, is_plain, plain, table_of, words_of
 from workers.serve.health import model_out
 
 _GROUP = ("reals", "fakes", "auc", "recall", "accused_reals")
@@ -42,12 +44,12 @@ def page(console: Console, request: Request) -> None:
         figures = card.get("figures") or {}
         if not figures:
             ui.label("Its card has no figures.")
-        plain = {name: value for name, value in figures.items() if isinstance(value, int | float | str)}
-        facts({name.replace("_", " "): _number(value) for name, value in plain.items()})
+        facts(plain(figures))
         _groups(figures.get("groups") or {})
         for name, values in figures.items():
-            if values and name not in plain and name != "groups":
-                _more(str(name), values)
+            if name != "groups" and _says_more(values):
+                with ui.expansion(heading_of(name)).classes("w-full"):
+                    _more(values)
         heading("Files, with their SHA-256", 2)
         facts({str(name): str(digest) for name, digest in card["files"].items()})
 
@@ -58,23 +60,37 @@ def _groups(groups: dict[str, Any]) -> None:
     for kind, members in groups.items():
         for name, told in members.items():
             own = told.get("against_own_reals") or told
-            figures = {key: _number(own[key]) if own.get(key) is not None else "" for key in _GROUP}
-            rows.append({"id": f"{kind}/{name}", "group": f"{kind}: {name}", **figures})
+            figures = cells({key: own.get(key) for key in _GROUP})
+            rows.append({"id": f"{kind}/{name}", "group": f"{words_of(kind)}: {name}"} | figures)
     if rows:
         heading("By group", 2)
-        columns = [
-            {"name": key, "label": key, "field": key, "sortable": True, "align": "left"} for key in ("group", *_GROUP)
-        ]
-        ui.table(columns=columns, rows=rows, row_key="id", pagination=15).classes("w-full")
+        _table(("group", *_GROUP), rows)
 
 
-def _more(name: str, values: Any) -> None:
-    with (
-        ui.expansion(name.replace("_", " ")).classes("w-full"),
-        ui.element("pre").classes("scroll").props("tabindex=0"),
-    ):
-        ui.label(json.dumps(values, indent=1, ensure_ascii=False)).style("white-space: pre")
+def _says_more(values: Any) -> bool:
+    """Whether a figure is more than a line, and not empty all through."""
+    if isinstance(values, dict):
+        return any(is_plain(value) or _says_more(value) for value in values.values())
+    return bool(values) and not is_plain(values)
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _more(values: Any) -> None:
+    """Figures within figures: lines, and tables of those that have the same parts."""
+    if not isinstance(values, dict):
+        ui.label(json.dumps(values, ensure_ascii=False))
+        return
+    facts(plain(values))
+    for name, inner in values.items():
+        if _says_more(inner):
+            heading(heading_of(name), 3)
+            rows = table_of(name, inner)
+            if rows:
+                _table(tuple(dict.fromkeys(key for row in rows for key in row if key != "id")), rows)
+            else:
+                _more(inner)
+
+
+def _table(keys: Sequence[str], rows: list[dict[str, Any]]) -> None:
+    """Rows with an `id`; a column a key, which sorts."""
+    columns = [{"name": key, "label": column_of(key), "field": key, "sortable": True, "align": "left"} for key in keys]
+    ui.table(columns=columns, rows=rows, row_key="id", pagination=15).classes("w-full").props("wrap-cells")

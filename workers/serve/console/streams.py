@@ -119,7 +119,9 @@ class Tile:
         label = f"Probability of fake over the last two minutes; newest: {told}; alarm from {limits[0]:.2f}"
         self._curve.set_content(curve(lines, (now_s - SPAN_S, now_s), limits, label))
         latency = "" if stream.latency_s is None else f", {stream.latency_s:.1f} s from picture to verdict"
-        waiting = f", {stream.waiting} windows wait" if stream.waiting else ""
+        waiting = (
+            f", {stream.waiting} {'window waits' if stream.waiting == 1 else 'windows wait'}" if stream.waiting else ""
+        )
         probability = (
             "no face judged" if stream.fake_probability is None else f"probability {stream.fake_probability:.2f}"
         )

@@ -65,7 +65,8 @@ def page(console: Console, request: Request) -> None:
         table = ui.table(columns=columns, rows=[], row_key="id", pagination=25).classes("w-full gap")
         table.props('aria-label="Submitted files"')
         table.add_slot(
-            "body-cell-name", '<q-td :props="props"><a :href="`/file/${props.row.id}`">{{ props.row.name }}</a></q-td>'
+            "body-cell-name",
+            '<q-td :props="props" class="long"><a :href="`/file/${props.row.id}`">{{ props.row.name }}</a></q-td>',
         )
 
         async def refresh() -> None:
