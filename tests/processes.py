@@ -37,6 +37,7 @@ class Files(LoadFileScheduling):
             super()._reschedule(node)
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody calls it
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     return Files(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -93,7 +93,9 @@ def test_export_of_a_model_folder_needs_a_format(
 def test_what_is_exported_gives_what_litert_gives(
     name: str, tiny_model: Path, tmp_path: Path, in_keras: KerasProcess
 ) -> None:
-    openvino = pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
+    from dfd_core.models.openvino_runtime import core
+
     source = SHIPPED if name == "shipped" else tiny_model
     words = ["export", source, "--out", tmp_path, "--format", "onnx", "--format", "openvino"]
     done = in_keras("commands", json.dumps([[str(word) for word in words]]))
@@ -105,6 +107,6 @@ def test_what_is_exported_gives_what_litert_gives(
         lite, other = (open_runtime(tmp_path, kind, 1, texture=texture).run(given) for kind in ("litert", "onnx"))
         assert set(lite) == set(other)
         assert all(other[output] == pytest.approx(lite[output], abs=1e-3) for output in lite)
-        network = openvino.Core().compile_model(tmp_path / f"{'texture' if texture else 'model'}.xml", "CPU", exact)
+        network = core().compile_model(tmp_path / f"{'texture' if texture else 'model'}.xml", "CPU", exact)
         found = network(given.astype(np.float32)).to_dict().values()
         assert any(values.shape == lite[LOGIT].shape and np.abs(values - lite[LOGIT]).max() < 1e-3 for values in found)

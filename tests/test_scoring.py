@@ -144,6 +144,13 @@ def test_openvino_gives_what_litert_gives(texture: bool) -> None:
     assert other.run(images[:0])[LOGIT].shape == (0, 6 if texture else 1)  # a logit a view
 
 
+def test_a_signal_finds_its_stack_after_openvino() -> None:
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
+    program = Path(__file__).parent / "programs" / "terminated_after_openvino.py"
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.stdout, ended.returncode) == ("told\n", 0)
+
+
 def test_openvino_keeps_the_names_of_several_outputs(tiny_model: Path) -> None:
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install dfd[openvino]")
     images = np.random.default_rng(5).integers(0, 255, (9, 64, 64, 3)).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,16 @@ from dfd_core.models.litert import output_names
 from dfd_core.models.network import BATCH, in_batches, normalised
 from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array
+
+
+@cache
+def core() -> openvino.Core:
+    """The only one of this process, for good.
+
+    Where the processor has AMX, each gives signals a stack of its own. When two close in the order in which they were
+    opened, signals are left with the first one's, which is gone, and the next one ends the process.
+    """
+    return openvino.Core()
 
 
 class OpenVinoRuntime:
@@ -35,10 +46,10 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": precision,
         }
         try:
-            core, names = openvino.Core(), Interpreter(model_path=str(path))
-            network = core.read_model(str(path))
+            names = Interpreter(model_path=str(path))
+            network = core().read_model(str(path))
             network.reshape([batch, given.size, given.size, 3])
-            self._request = core.compile_model(network, "CPU", options).create_infer_request()
+            self._request = core().compile_model(network, "CPU", options).create_infer_request()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"OpenVINO cannot load {path}: {str(error).strip()[:200]}.") from None
         tensors = {d["index"]: d["name"] for d in names.get_output_details()}

@@ -61,7 +61,9 @@ def _to_openvino(path: Path) -> None:
     """An .xml and a .bin file beside `path`, weights in float16 as theirs."""
     import openvino
 
-    openvino.save_model(openvino.Core().read_model(str(path)), str(path.with_suffix(".xml")), compress_to_fp16=True)
+    from dfd_core.models.openvino_runtime import core
+
+    openvino.save_model(core().read_model(str(path)), str(path.with_suffix(".xml")), compress_to_fp16=True)
 
 
 _WRITERS = {"onnx": _to_onnx, "openvino": _to_openvino}
