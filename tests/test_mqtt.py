@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
@@ -49,16 +49,19 @@ class Broker:
             command = [program, "-c", str(folder / "mosquitto.conf")]
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         wait_for(self.answers)
-        self.listener = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self.listener.username_pw_set("dfd", PASSWORD)
-        self.listener.on_message = lambda client, data, message: self.seen.setdefault(message.topic, []).append(
-            message.payload.decode()
-        )
-        if papers is not None:
-            self.listener.tls_set(str(papers / "ca.pem"))
-        self.listener.connect("127.0.0.1", port)
-        self.listener.subscribe("#", qos=1)
-        self.listener.loop_start()
+        self.listener = self.listening(lambda message: self.seen.setdefault(message.topic, []).append(text_of(message)))
+
+    def listening(self, heard: Callable[[paho.MQTTMessage], object]) -> paho.Client:
+        """Somebody new who listens to all topics."""
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        client.username_pw_set("dfd", PASSWORD)
+        client.on_message = lambda client, data, message: heard(message)
+        if self.papers is not None:
+            client.tls_set(str(self.papers / "ca.pem"))
+        client.connect("127.0.0.1", self.port)
+        client.subscribe("#", qos=1)
+        client.loop_start()
+        return client
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -68,15 +71,31 @@ class Broker:
     def newest(self, topic: str) -> str | None:
         return self.seen[topic][-1] if topic in self.seen else None
 
+    def kept(self, *topics: str) -> dict[str, str]:
+        """What somebody who comes now is told at once of these topics."""
+        found: dict[str, str] = {}
+        client = self.listening(lambda message: message.retain and found.update({message.topic: text_of(message)}))
+        wait_for(lambda: found.keys() >= set(topics))
+        part(client)
+        return {topic: found[topic] for topic in topics}
+
     def close(self) -> None:
-        self.listener.disconnect()
-        self.listener.loop_stop()
+        part(self.listener)
         self.process.kill()
         self.process.wait()
 
     @property
     def url(self) -> str:
         return f"mqtt{'' if self.papers is None else 's'}://dfd:{PASSWORD}@127.0.0.1:{self.port}"
+
+
+def text_of(message: paho.MQTTMessage) -> str:
+    return message.payload.decode()
+
+
+def part(client: paho.Client) -> None:
+    client.disconnect()
+    client.loop_stop()
 
 
 PASSWORD = "gate-7"  # noqa: S105  of the test's own broker
@@ -157,7 +176,10 @@ leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExce
 TOPIC = {"type": "string", "pattern": r"^[^#+\0]{1,200}$"}
 DISCOVERY = {
     "type": "object",
-    "required": ["state_topic", "unique_id", "device", "origin"],
+    "required": [
+        *("name", "unique_id", "device_class", "device", "origin", "payload_on", "payload_off"),
+        *("state_topic", "availability_topic", "json_attributes_topic"),
+    ],
     "additionalProperties": False,
     "properties": {
         "name": {"type": ["string", "null"]},
@@ -165,8 +187,8 @@ DISCOVERY = {
         "state_topic": TOPIC,
         "availability_topic": TOPIC,
         "json_attributes_topic": TOPIC,
-        "payload_on": {"type": "string"},
-        "payload_off": {"type": "string"},
+        "payload_on": {"const": "ON"},
+        "payload_off": {"const": "OFF"},
         "device_class": {"enum": ["problem", "safety", "tamper", "motion", "occupancy", "presence", "sound", "update"]},
         "device": {
             "type": "object",
@@ -209,10 +231,23 @@ def test_a_broker_with_tls_is_told_what_home_assistant_documents(tmp_path, signe
     assert re.fullmatch(r"homeassistant/binary_sensor/[A-Za-z0-9_-]+/config", topic)
     told = json.loads(broker.newest(topic))
     jsonschema.validate(told, DISCOVERY)
-    assert {broker.newest(told["state_topic"]), told["payload_on"]} == {"ON"}
-    assert broker.newest(told["availability_topic"]) == "online"
-    json.loads(broker.newest(told["json_attributes_topic"]))
+    said = ("state_topic", "availability_topic", "json_attributes_topic")
+    kept = broker.kept(topic, *(told[key] for key in said))  # by a Home Assistant that starts later, too
+    state, availability, attributes = (kept[told[key]] for key in said)
+    assert json.loads(kept[topic]) == told
+    assert (state, availability) == (told["payload_on"], "online")  # which Home Assistant takes for available
+    assert isinstance(json.loads(attributes), dict)
+    relay.write([notice(2, stream="Front_door-3")])
+    other = topic.replace("door-2", "door-3")
+    wait_for(lambda: other in broker.seen)
+    second = json.loads(broker.newest(other))
+    jsonschema.validate(second, DISCOVERY)
+    assert second["unique_id"] != told["unique_id"]
+    assert second["device"]["identifiers"] != told["device"]["identifiers"]
+    assert second["state_topic"] != told["state_topic"]
+    assert second["availability_topic"] == told["availability_topic"]
     relay.close()
+    wait_for(lambda: broker.newest(told["availability_topic"]) == "offline")
     broker.close()
 
 
