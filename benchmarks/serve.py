@@ -30,6 +30,7 @@ from pathlib import Path
 import httpx
 import psutil
 from live import PORT, Sample, latencies, quantile, samples, total
+from pages import machine, put
 
 from dfd_core.environment import environment_of
 from dfd_core.process.children import SPAWN
@@ -158,20 +159,10 @@ def told(args: argparse.Namespace, got: list[int], took: list[float]) -> str:
     """What was done, and what those who asked saw."""
     text = (
         f"{args.streams} streams, {args.listeners} listeners and {args.uploads} uploads at once; parts of "
-        f"{args.seconds} s in one run ({os.cpu_count()} cores, load {os.getloadavg()[1]:.1f})."
+        f"{args.seconds} s in one run ({machine()})."
     )
     text += f" Each listener got {min(got)} to {max(got)} events a part." if got else ""
     return text + (f" An upload took {min(took):.2f} to {max(took):.2f} s." if took else "")
-
-
-def write(table: str) -> None:
-    """Into docs/api.md, between its markers."""
-    page = Path(__file__).parents[1] / "docs" / "api.md"
-    before, begin, rest = page.read_text().partition("<!-- benchmarks/serve.py -->\n")
-    _, end, after = rest.partition("<!-- end -->")
-    if not (begin and end):
-        raise SystemExit(f"{page} has no markers <!-- benchmarks/serve.py --> and <!-- end -->.")
-    page.write_text(f"{before}{begin}{table}\n{end}{after}")
 
 
 def main() -> None:
@@ -196,7 +187,7 @@ def main() -> None:
                 watch.send_signal(signal.SIGINT)
     print(table)
     if args.write:
-        write(table)
+        put("api.md", "serve", table)
 
 
 if __name__ == "__main__":
