@@ -120,8 +120,8 @@ def told(args: argparse.Namespace, alone: dict[float, float], beside: dict[float
         f"- {args.streams} live 720p25 camera(s), rounds of {args.seconds:.0f} s with and without bulk work in turn, "
         f"{args.rounds} of each ({machine()}): latency from capture to verdict {quantile(alone, 0.5):.2f} s (p50) and "
         f"{quantile(alone, 0.95):.2f} s (p95) alone, {quantile(beside, 0.5):.2f} and {quantile(beside, 0.95):.2f} s "
-        f"beside a full bulk queue (p95 {ratio:.2f} times), which went on at {rate:.2f} files of {FILE_S:.0f} s a second, "
-        f"{rate * FILE_S:.1f} times real time."
+        f"beside a full bulk queue (p95 {ratio:.2f} times), which went on at {rate:.2f} files of {FILE_S:.0f} s a "
+        f"second, {rate * FILE_S:.1f} times real time."
     )
 
 
