@@ -159,7 +159,9 @@ class Pump:
             return False
         judged = bool(segment.tracks) and self._look() is Condition.LIVE
         note = self._publisher.calm_note() if judged else None
-        return self._pace.leaves_out(segment, note)
+        leaves_out = self._pace.leaves_out(segment, note)
+        self._builder.rest(self._pace.rests)
+        return leaves_out
 
     def _state(self) -> StreamState:
         if self._ended:

@@ -88,7 +88,7 @@ def test_what_is_left_out_is_never_new_nor_too_much_at_once(
     settings: AdaptiveSettings, shown: list[tuple[frozenset[int], bool]], told: list[bool]
 ) -> None:
     """Whatever the monitor says; `told`: whether it says calm of the segment before."""
-    pace, last_s, before = Pace(settings.gap_s), -math.inf, frozenset[int]()
+    pace, last_s, before, rested = Pace(settings.gap_s), -math.inf, frozenset[int](), False
     for seq, ((tracks, cut), says) in enumerate(zip(shown, told, strict=False)):
         end_s, follows = float(seq), not (cut and seq % 7 == 0)
         note = CalmNote("r1", seq - 1, end_s - 1.0) if says else None
@@ -101,7 +101,9 @@ def test_what_is_left_out_is_never_new_nor_too_much_at_once(
             assert end_s + 1.0 - last_s <= settings.gap_s
         else:
             last_s = end_s
-        before = tracks
+            assert not (rested and says and follows and tracks and tracks <= before)
+        rested, before = pace.rests, tracks
+        assert not rested or (left_out and told[seq] and seq - 1 >= last_s and end_s + 2 - last_s <= settings.gap_s)
 
 
 def test_what_was_told_long_ago_or_of_before_a_cut_holds_no_more() -> None:

@@ -8,10 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+import cv2
+import numpy as np
+import pytest
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from dfd_core.conditions import CalmNote
+from dfd_core.faces.finder import FaceFinder
+from dfd_core.faces.windows import SegmentBuilder
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import rq_queue
 from dfd_core.queue.calm import read_calm, tell_calm
@@ -21,6 +26,7 @@ from dfd_core.streams import StreamSpec
 from dfd_core.types import (
     Frame,
     Outcome,
+    Segment,
     WindowEvent,
     WindowResult,
 )
@@ -79,6 +85,19 @@ def test_words_that_are_none_are_passed_over(redis_client: Redis) -> None:
         assert read_calm(redis_client, "cam", "r1") is None
 
 
+class _Counting(FaceFinder):
+    all_looks = 0
+
+    def __init__(self, settings, threads=1):
+        super().__init__(settings, threads)
+        self.looks = 0
+
+    def find(self, image, tiles=None):
+        self.looks += 1
+        _Counting.all_looks += 1
+        return super().find(image, tiles)
+
+
 class _Scripted(MeanScorer):
     """As if the face were fake from second 18 to 22 of the source."""
 
@@ -109,7 +128,7 @@ class _Camera:
 
 
 def test_a_calm_camera_is_scored_each_fourth_second_and_again_each_second_from_a_doubt_on(
-    redis_url: str, redis_client: Redis, tmp_path: Path
+    redis_url: str, redis_client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pump, publisher, worker and monitor, one after the other, with a real server between them."""
     desk = Desk(redis_url, tmp_path)
@@ -119,7 +138,11 @@ def test_a_calm_camera_is_scored_each_fourth_second_and_again_each_second_from_a
     )
     queue, calm_at, publisher = rq_queue(redis_client, live=True), [], None
 
+    looks = [0]
+    monkeypatch.setattr("ingest.pump.FaceFinder", _Counting)
+
     def work(time_s: float) -> None:
+        looks.append(_Counting.all_looks)
         jobs = [queue.fetch_job(job_id) for job_id in queue.job_ids]
         score_jobs(scorer, [job for job in jobs if job is not None])
         queue.empty()
@@ -141,9 +164,41 @@ def test_a_calm_camera_is_scored_each_fourth_second_and_again_each_second_from_a
     assert scored == [*range(7), 10, 14, *range(18, 26)]
     assert calm_at == list(range(8, 20))
     assert [result.end_s - result.start_s < 1 for result in results if result.seq in (6, 10, 18, 19)] == [0, 1, 1, 0]
+    looked = np.diff(looks)[1:].tolist()  # by second
+    assert [second for second, count in enumerate(looked) if count < 8] == [8, 9, 12, 13, 16, 17]
+    assert [looked[second] for second in (8, 9, 12, 13, 16, 17)] == [2] * 6
     assert desk.states()[:3] == ["authentic", "suspect", "fake"]
     assert desk.value("dfd_windows_total", stream="cam", outcome="calm") == 26 - len(scored)
     assert desk.value("dfd_windows_total", stream="cam", outcome="missing") is None
     assert not publisher.dropped
     assert not redis_client.keys("dfd:pending:*")
     desk.close()
+
+
+def test_a_segment_that_rests_is_looked_at_twice_until_it_shows_something_new() -> None:
+    """One face on the left; in the third second another one comes on the right, where all was blurred; then a cut."""
+    scene = open_source("synthetic://?duration=5&fake_from=99&size=320x240&fps=8", Settings().video)
+    settings, frames = Settings(), list(scene.frames())
+    finder = _Counting(settings.faces)
+    builder = SegmentBuilder("cam", finder, settings.faces, settings.windows)
+    done, looks = list[Segment](), list[int]()
+    for number, frame in enumerate(frames):
+        right = frame.image if number > 17 else cv2.GaussianBlur(frame.image, None, 25)
+        image = np.hstack([frame.image, right])
+        found = builder.push(replace(frame, image=np.ascontiguousarray(255 - image if number > 33 else image)))
+        if found:
+            looks.append(finder.looks)
+            finder.looks = 0
+            builder.rest(number != 23)
+        done += found
+    alone, rested, joined, both = done[:4]
+    assert [track.present.sum() for track in alone.tracks] == [8]
+    assert [np.flatnonzero(track.present).tolist() for track in rested.tracks] == [[0, 4]]
+    assert [np.flatnonzero(track.present).tolist() for track in joined.tracks] == [[0, 4, 5, 6, 7], [4, 5, 6, 7]]
+    assert [track.present.sum() for track in both.tracks] == [8, 8]
+    assert {track.id for track in alone.tracks + rested.tracks} == {joined.tracks[0].id}
+    assert looks[:4] == [8, 2, 5, 8]
+    assert len(done[4].times_s) == 2
+    assert finder.looks == 5  # at each frame after the cut's first: what follows a cut does not rest
+    (after,) = builder.flush()
+    assert not after.follows

@@ -111,6 +111,10 @@ class FaceSearch:
         self._until_all = 0
         self._small: list[Face] = []
 
+    def pass_over(self) -> None:
+        """Nobody looks at a frame; what is looked at now and then comes no later for that."""
+        self._until_all = max(0, self._until_all - 1)
+
     def find(self, image: UInt8Array, afresh: bool) -> list[Face]:
         """As `FaceFinder.find`; `afresh`: the picture shows another scene than the one before it."""
         if afresh or self._until_all == 0:

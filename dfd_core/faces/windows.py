@@ -25,6 +25,7 @@ from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array, 
 
 _SMALL = (64, 36)  # px of the copy that the histogram is taken from
 _BINS = 8  # of each colour channel
+_GLANCE_EVERY = 4  # frames of a segment that rests
 _STILL_THERE_S = 60.0  # after a longer gap, who is in the place of a face is another one
 
 
@@ -53,6 +54,11 @@ class SegmentBuilder:
         self._held: Frame | None = None  # in which nobody looks for faces: they are placed once the next one is known
         self._known: tuple[float, dict[int, Face]] = 0.0, {}  # time and faces of the last frame that was looked at
         self._seq = 0
+        self._rests = False
+
+    def rest(self, rests: bool) -> None:
+        """Look at every fourth frame of the next segment only: nobody is to score it. What is new there ends that."""
+        self._rests = rests
 
     @property
     def quarter_turns(self) -> int:
@@ -70,11 +76,18 @@ class SegmentBuilder:
                 self._tracker.resume(before.time_s, frame.time_s)
             else:
                 self._tracker.reset()
+        if self._passes_over():
+            self._search.pass_over()
+            return done + self._add(frame, [])
         frame = turned_frame(frame, self._orientation.quarter_turns)
         if self._faces.every > 1 and self._held is None and self._open is not None:
             self._held, self._lone = frame, None
             return done
         return done + self._look(frame, follows, is_first)
+
+    def _passes_over(self) -> bool:
+        rests = self._rests and self._held is None and self._open is not None and self._open.follows
+        return rests and self._open is not None and len(self._open.times) % _GLANCE_EVERY > 0
 
     def _look(self, frame: Frame, follows: bool, is_first: bool) -> list[Segment]:
         """Find the faces of a frame, and place those of the frame before it where that was held back."""
@@ -93,6 +106,7 @@ class SegmentBuilder:
                 found = self._search.find(frame.image, True)
             self._open = _OpenSegment(follows, self._faces, self._orientation)
         tracked = self._tracker.update(found, frame.time_s) if tracked is None else tracked
+        self._rests = self._rests and all(track_id in self._known[1] for track_id, _ in tracked)
         self._known = frame.time_s, dict(tracked)
         self._lone = frame if is_first else None
         return done + self._add(frame, tracked)

@@ -6,6 +6,9 @@ comes: it leaves windows out while the stream is told to be calm and shows nothi
 than `gap_s`. All else means every window: a doubt, a face or a cut that is new, one that cannot be judged, a word that
 is older than twice `gap_s` because monitor, workers or Redis are away.
 
+Where a segment is sure to be left out before it begins, as all that was to be scored is known to be calm, faces are
+looked for in some of its frames only (`Pace.rests`); one that is new there ends that.
+
 So an alarm comes at most `gap_s` later than it would, where a window's verdict is known before the next window is
 complete; where verdicts take longer, by as much more.
 """
@@ -57,9 +60,11 @@ class Pace:
         """`gap_s`: the most media seconds from the end of one scored window to the next one's."""
         self._gap_s = gap_s
         self._end_s = self._scored_s = -math.inf  # of the segment before, and of the last that was not left out
+        self._scored = 0  # its seq
         self._tracks: set[int] = set()  # of the segment before
         self._news = 0  # seq of the newest segment that showed something new
         self.calm = False  # at the last segment
+        self.rests = False  # the next segment is sure to be left out too, unless it shows something new
 
     def leaves_out(self, segment: Segment, note: CalmNote | None) -> bool:
         """Whether nobody needs to score `segment`; `note` is what the monitor says just now of this run."""
@@ -68,9 +73,11 @@ class Pace:
             self._news = segment.seq
         next_s = end_s + (end_s - self._end_s)  # when the next one ends, if that takes as long
         self._end_s, self._tracks = end_s, tracks
-        known = note is not None and note.seq >= self._news and end_s - note.end_s <= _OLD * self._gap_s
-        self.calm = known and bool(tracks)
-        if self.calm and next_s - self._scored_s <= self._gap_s:
-            return True
-        self._scored_s = end_s
-        return False
+        calm_to = -1 if note is None or end_s - note.end_s > _OLD * self._gap_s else note.seq
+        self.calm = calm_to >= self._news and bool(tracks)
+        left_out = self.calm and next_s - self._scored_s <= self._gap_s
+        if not left_out:
+            self._scored_s, self._scored = end_s, segment.seq
+        after_s = next_s + (next_s - end_s)
+        self.rests = left_out and calm_to >= self._scored and after_s - self._scored_s <= self._gap_s
+        return left_out
