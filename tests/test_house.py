@@ -36,7 +36,7 @@ LATE = {
     "trainer/networks/arithmetic.py": {"torch"},
     "trainer/networks/backbones/__init__.py": {"trainer.networks.backbones", "trainer.networks.backbones.applications"},
     "trainer/networks/export.py": {"keras", "trainer.networks.found", "trainer.networks.serving"},
-    "trainer/networks/formats.py": {"onnx", "openvino", "tf2onnx"},
+    "trainer/networks/formats.py": {"dfd_core.models.openvino_runtime", "onnx", "openvino", "tf2onnx"},
     "trainer/networks/keras_patches.py": {"keras.src.backend.torch"},
     "trainer/networks/litert.py": {"tensorflow"},
     "trainer/search/autokeras_patches.py": {"keras"},
