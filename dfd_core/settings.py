@@ -43,7 +43,8 @@ class VideoSettings(_Section):
     max_frames: int = 20_000_000  # of a file; it is given up there, as at the next two
     max_seconds: float = 172_800.0  # of a file's media time
     max_decode_s: float = 86_400.0  # that a file may take to decode, whatever else is done meanwhile
-    max_memory_bytes: int = 8_000_000_000  # of a process of ingest, or one that answers /v1/score; 0: any
+    max_memory_bytes: int = 8_000_000_000  # of a process of ingest, of submitted files or of /v1/score; 0: any
+    max_cpu_s: float = 500_000.0  # of CPU that one of the first two may take for a file; it is ended there; 0: any
 
     def _judge(self) -> None:
         _require(
@@ -56,6 +57,7 @@ class VideoSettings(_Section):
                 "video.max_width, max_height, max_bytes, max_frames, max_seconds and max_decode_s must be above 0",
             ),
             (self.max_memory_bytes >= 0, "video.max_memory_bytes must not be below 0"),
+            (self.max_cpu_s == 0 or self.max_cpu_s >= 1, "video.max_cpu_s must be at least 1, or 0: any"),
             (self.max_pixels >= 65536, "video.max_pixels must be at least 65536"),
         )
 

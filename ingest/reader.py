@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
 import time
 from dataclasses import dataclass, replace
 from multiprocessing import connection
@@ -14,6 +15,7 @@ from redis import Redis
 from dfd_core.conditions import Condition
 from dfd_core.media import redact
 from dfd_core.process.backoff import Restarts
+from dfd_core.process.bounds import why_ended
 from dfd_core.process.children import Child, Deadline, Ended
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import REDIS_AWAY, trouble
@@ -47,6 +49,7 @@ class Reader:
         self.task, self.name = task, task.name
         self._redis = client
         video = task.settings.video
+        self._max_cpu_s = video.max_cpu_s
         self._patience_s = video.open_timeout_s + video.read_timeout_s + video.reconnect_max_s
         self.child = Child(self._start, START_S + self._patience_s, Restarts(FIRST_S, LONGEST_S))
         self.reports: connection.Connection | None = None
@@ -124,7 +127,9 @@ class Reader:
             self.done, self.error = True, status.error if status else None
             self._report(StreamState.ENDED, None)
         else:
-            reason = f"the process that read {redact(self.task.url)} died (exit code {ended.code})"
+            died = ended.code != -signal.SIGXCPU
+            why = f"died (exit code {ended.code})" if died else why_ended(ended.code, self._max_cpu_s)
+            reason = f"the process that read {redact(self.task.url)} {why}"
             again = status is not None and status.live
             self._report(StreamState.LOST if again else StreamState.ENDED, reason)
             self.done, self.error = not again, None if again else f"{reason[0].upper()}{reason[1:]}."

@@ -15,11 +15,11 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from dfd_core.conditions import Condition
-from dfd_core.errors import DfdError, QueueError
+from dfd_core.errors import DfdError, QueueError, VideoError
 from dfd_core.media import redact
+from dfd_core.process.bounds import cpu_limit, limit_memory, limit_writing
 from dfd_core.process.guard import end_with_parent
 from dfd_core.process.logs import start_logging
-from dfd_core.process.memory import limit_memory
 from dfd_core.process.signals import Stop
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import open_client
@@ -51,6 +51,7 @@ def run_stream(url: str, name: str, live: bool | None, settings: Settings, paren
     end_with_parent()
     start_logging(settings.log, logging.WARNING)
     limit_memory(settings.video.max_memory_bytes)
+    limit_writing()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which sends SIGTERM
     try:
         _pump(url, name, live, settings, parent)
@@ -77,10 +78,16 @@ def _pump(url: str, name: str, live: bool | None, settings: Settings, parent: Co
     teller = Teller(redis, pump, publisher, parent, scene)
     teller.start()
     failure: DfdError | None = None
+    endless = source.live or url.startswith("watch:")
     try:
-        pump.run()
+        with cpu_limit(0 if endless else settings.video.max_cpu_s):
+            pump.run()
     except DfdError as error:
         failure = error
+    except MemoryError:
+        if endless:
+            raise  # a fresh process reads on
+        failure = VideoError(f"{redact(url)} takes more memory than video.max_memory_bytes allows.")
     try:
         pump.finish(str(failure) if failure else None)
     except QueueError as error:

@@ -177,6 +177,7 @@ def found_live(url: str, settings: VideoSettings) -> bool:
 def reason_of(error: OSError | av.FFmpegError) -> str:
     """Why an open failed, in words that hold no URL."""
     reasons: dict[type[BaseException], str] = {
+        MemoryError: "it takes more memory than there is, or video.max_memory_bytes allows",
         TimeoutError: "no answer",
         ConnectionRefusedError: "nothing listens there; check host and port",
         PermissionError: "permission denied",

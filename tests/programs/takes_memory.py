@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from dfd_core.process.memory import limit_memory
+from dfd_core.process.bounds import limit_memory
 
 wanted, limit = (int(word) * 1_000_000 for word in sys.argv[1:])
 limit_memory(limit)

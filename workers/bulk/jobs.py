@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,8 @@ from dfd_core.queue.submitted import BulkFile, parse_file
 from workers.bulk.metrics import BulkMetrics
 from workers.bulk.runner import BulkRunner
 from workers.windows.jobs import own_scorer
+
+log = logging.getLogger(__name__)
 
 
 def scan(file: dict[str, Any]) -> None:
@@ -41,6 +44,9 @@ def _scanned(scan_file: Callable[[BulkFile], object], metrics: BulkMetrics, job:
             report = scan_file(file)
     except REDIS_AWAY:
         raise  # no fault of the file: it is scored again once Redis is back
+    except MemoryError:  # perhaps no fault of the file either: a fresh process tries it again
+        log.error("No memory is left, or video.max_memory_bytes allows no more: this worker ends.")
+        raise
     except Exception as error:  # noqa: BLE001  one bad file must not take the worker down; RQ records the error
         metrics.files.labels("failed").inc()
         return error
@@ -62,4 +68,7 @@ def scan_failed(
     job.save_meta()
 
 
-_REASONS = {"AbandonedJobError": "The worker that scored it died or hung."}
+_REASONS = {
+    "AbandonedJobError": "The worker that scored it died or hung, or the file takes more than "
+    "video.max_memory_bytes or video.max_cpu_s allow: the log of `dfd work` says which."
+}

@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry
 from redis import Redis
 
 from dfd_core.errors import DfdError, QueueError
+from dfd_core.judging.report import Report
 from dfd_core.names import one_line
+from dfd_core.process.bounds import cpu_limit, held_bytes, limit_memory, limit_writing
 from dfd_core.process.children import Deadline
 from dfd_core.process.guard import end_with_parent, leave
 from dfd_core.process.logs import start_logging
@@ -23,6 +25,7 @@ from dfd_core.process.priority import step_aside
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect, rq_queue
 from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.submitted import BulkFile
 from dfd_core.settings import Settings
 from dfd_core.types import ModelInfo
 from workers.bulk.jobs import scan_jobs
@@ -107,9 +110,16 @@ def _window_worker(parts: _Parts) -> BatchWorker:
 
 def _bulk_worker(parts: _Parts) -> BatchWorker:
     runner = BulkRunner(parts.redis, parts.scorer, parts.settings, parts.name, alive=partial(parts.busy, True))
-    scan = partial(scan_jobs, runner.run, BulkMetrics(parts.registry))
+    scan = partial(scan_jobs, partial(_bounded, runner, parts.settings.video.max_cpu_s), BulkMetrics(parts.registry))
+    limit_memory(parts.settings.video.max_memory_bytes, beside=held_bytes())
+    limit_writing(parts.settings.bulk.upload_bytes)
     one_by_one = replace(parts.settings.worker, batch_windows=1, batch_wait_s=0.0)
     return BatchWorker(parts.name, [BulkQueue(parts.redis).queue], scan, one_by_one, busy=parts.busy)
+
+
+def _bounded(runner: BulkRunner, max_cpu_s: float, file: BulkFile) -> Report | None:
+    with cpu_limit(max_cpu_s):
+        return runner.run(file)
 
 
 def _mark(deadline: Deadline, hang_timeout_s: float, busy: bool) -> None:

@@ -10,6 +10,7 @@ from multiprocessing.context import SpawnProcess
 from uuid import uuid4
 
 from dfd_core.process.backoff import Restarts
+from dfd_core.process.bounds import why_ended
 from dfd_core.process.children import SPAWN, Child, Deadline, stop_children
 from dfd_core.process.guard import Parent
 from dfd_core.process.logs import start_logging
@@ -90,7 +91,8 @@ class Supervisor:
         if ended is None:
             return False
         if ended.code != EXIT_FATAL:
-            log.warning("Worker %s ended with exit code %s: it is replaced.", ended.name, ended.code)
+            why = why_ended(ended.code, self._settings.video.max_cpu_s)
+            log.warning("Worker %s %s: it is replaced.", ended.name, why)
             self._recover(ended.name)
         return ended.code == EXIT_FATAL
 

@@ -13,9 +13,9 @@ from multiprocessing.context import SpawnProcess
 from dfd_core.detector import Detector
 from dfd_core.errors import DfdError, QueueError, VideoError
 from dfd_core.judging.report import Report
+from dfd_core.process.bounds import limit_memory, limit_writing
 from dfd_core.process.children import SPAWN
 from dfd_core.process.guard import end_with_parent
-from dfd_core.process.memory import limit_memory
 from dfd_core.process.priority import let_others_first
 from dfd_core.settings import Settings
 
@@ -124,6 +124,7 @@ def _serve(settings: Settings, pipe: Connection) -> None:
     end_with_parent(0.0)
     let_others_first(_NICENESS)
     limit_memory(settings.video.max_memory_bytes)
+    limit_writing()
     detector = None
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
