@@ -53,6 +53,7 @@ drop.addEventListener("drop", async event => {
   getElement(DROP).$refs.qRef.addFiles(found.filter(file => ends.some(end => file.name.toLowerCase().endsWith(end))));
 }, true);"""
 _COLUMNS = ("name", "state", "label", "probability", "length", "reason")
+_CLASSES = {"name": "long", "reason": "long"}
 
 
 def page(console: Console, request: Request) -> None:
@@ -61,12 +62,21 @@ def page(console: Console, request: Request) -> None:
         if visitor is None:
             return
         _uploader(console, visitor)
-        columns = [{"name": name, "label": name, "field": name, "sortable": True, "align": "left"} for name in _COLUMNS]
+        columns = [
+            {
+                "name": name,
+                "label": name,
+                "field": name,
+                "sortable": True,
+                "align": "left",
+                "classes": _CLASSES.get(name),
+            }
+            for name in _COLUMNS
+        ]
         table = ui.table(columns=columns, rows=[], row_key="id", pagination=25).classes("w-full gap")
         table.props('aria-label="Submitted files"')
         table.add_slot(
-            "body-cell-name",
-            '<q-td :props="props" class="long"><a :href="`/file/${props.row.id}`">{{ props.row.name }}</a></q-td>',
+            "body-cell-name", '<q-td :props="props"><a :href="`/file/${props.row.id}`">{{ props.row.name }}</a></q-td>'
         )
 
         async def refresh() -> None:
