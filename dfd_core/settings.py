@@ -43,8 +43,8 @@ class VideoSettings(_Section):
     max_frames: int = 20_000_000  # of a file; it is given up there, as at the next two
     max_seconds: float = 172_800.0  # of a file's media time
     max_decode_s: float = 86_400.0  # that a file may take to decode, whatever else is done meanwhile
-    max_memory_bytes: int = 8_000_000_000  # of a process of ingest, of submitted files or of /v1/score; 0: any
-    max_cpu_s: float = 500_000.0  # of CPU that one of the first two may take for a file; it is ended there; 0: any
+    max_memory_bytes: int = 8_000_000_000  # of a process of ingest, scan, bulk or /v1/score; 0: any
+    max_cpu_s: float = 500_000.0  # of CPU that one of the first three may take for a file; it ends there; 0: any
 
     def _judge(self) -> None:
         _require(

@@ -1,5 +1,6 @@
 """A file that would take all memory or time ends the process that decodes it at most; the next file is scored."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -43,6 +44,35 @@ def test_a_picture_that_takes_too_much_is_refused_and_the_next_is_scored(tmp_pat
         pool.close()
 
 
+def test_a_scan_tells_of_what_takes_too_much_memory_and_goes_on(tmp_path: Path, tiny_model: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((16_000, 16_000), np.uint8))
+    (tmp_path / "b.png").write_bytes(picture_bytes("png"))
+    words = [f"--set=model.path={tiny_model}", "--set=worker.threads=1", "--set=video.max_memory_bytes=150000000"]
+    command = [sys.executable, "-m", "dfd_core.cli", "scan", str(tmp_path), "--json", *words]
+    scanned = subprocess.run(command, check=False, capture_output=True, text=True)
+    bomb, small = (json.loads(line)["reason"] for line in scanned.stdout.splitlines())
+    assert "video.max_memory_bytes" in bomb
+    assert small == "no face"
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It takes some seconds of CPU time to look at."""
+    return write_clip(tmp_path_factory.mktemp("long") / "a.mp4", frames=1200)
+
+
+def test_a_scan_gives_up_what_takes_too_much_cpu_time_and_goes_on(
+    tmp_path: Path, tiny_model: Path, long_clip: Path
+) -> None:
+    (tmp_path / "b.png").write_bytes(picture_bytes("png"))
+    words = [f"--set=model.path={tiny_model}", "--set=worker.threads=1", "--set=video.max_cpu_s=1"]
+    command = [sys.executable, "-m", "dfd_core.cli", "scan", str(long_clip), str(tmp_path), "--json", *words]
+    scanned = subprocess.run(command, check=False, capture_output=True, text=True)
+    long, small = (json.loads(line)["reason"] for line in scanned.stdout.splitlines())
+    assert long.endswith("a.mp4 took more CPU time than video.max_cpu_s (1) allows: it was given up there.")
+    assert small == "no face"
+
+
 def test_cpu_time_ends_a_process_however_it_computes_and_leaves_no_trace_behind() -> None:
     ended = subprocess.run([sys.executable, "-m", "tests.programs.takes_cpu", "1"], check=False, capture_output=True)
     assert ended.returncode == -signal.SIGXCPU
@@ -73,10 +103,9 @@ def test_a_file_that_takes_too_long_to_read_is_told(redis_url: str) -> None:
 
 @pytest.mark.slow
 def test_a_submitted_file_that_takes_too_long_ends_its_worker_and_is_told(
-    redis_url: str, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    redis_url: str, tiny_model: Path, long_clip: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    clip = write_clip(tmp_path / "long.mp4", frames=1500, size=(640, 480))
-    assert main(["submit", str(clip), "--redis", redis_url, "--set", f"model.path={tiny_model}"]) == 0
+    assert main(["submit", str(long_clip), "--redis", redis_url, "--set", f"model.path={tiny_model}"]) == 0
     values = {"worker.processes": 0, "worker.bulk_processes": 1, "model.path": str(tiny_model), "video.max_cpu_s": 1.0}
     said = "took more CPU time than video.max_cpu_s (1) allows for a file: it is replaced."
     told = lambda _: wait_for(lambda: said in capfd.readouterr().err)  # noqa: E731

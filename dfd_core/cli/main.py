@@ -21,6 +21,7 @@ from dfd_core import __version__
 from dfd_core.environment import settings_of
 from dfd_core.errors import DfdError
 from dfd_core.names import one_line, print_any_name, without_addresses, without_secrets
+from dfd_core.process.bounds import own_the_process
 
 READER_GONE = 141  # what shells report of a process that SIGPIPE ended
 
@@ -107,6 +108,8 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; a DfdError becomes one sentence on stderr and its exit code."""
+    if argv is None:
+        own_the_process()
     print_any_name()
     # OpenCV's threads cost more than they give on pictures as small as faces (a 64 px optical flow: 6.3 ms of CPU with
     # two threads, 0.4 ms with one), and processes share the cores already. cv2 and child processes read it later.

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dfd_core.console import PlainConsole
 from dfd_core.detector import scan_file
 from dfd_core.errors import DataError, DfdError, VideoError
-from dfd_core.judging.report import Report
+from dfd_core.judging.report import Report, ReportBuilder
 from dfd_core.judging.scoring import Scorer, load_scorer
-from dfd_core.media import probe
+from dfd_core.media import probe, redact, stream_name
 from dfd_core.media.files import search_files
 from dfd_core.models.store import sha256_of
 from dfd_core.names import ESCAPED, one_line
+from dfd_core.process.bounds import cpu_limit, held_bytes, is_owned, limit_memory
 from dfd_core.reporting.page import PageRow, html_page
 from dfd_core.reporting.report import pictures_of, table_of
 from dfd_core.settings import Settings, VideoSettings
@@ -53,6 +57,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not found.files:
         raise VideoError(f"There is no video or image in {', '.join(map(str, args.paths))}.")
     scorer, reports, rows = load_scorer(settings), list[Report](), list[PageRow]()
+    if is_owned():
+        limit_memory(settings.video.max_memory_bytes, beside=held_bytes())
     for path, report in _scan_all(found.files, settings, scorer):
         reports.append(report)
         if args.json:
@@ -107,9 +113,38 @@ def _scan_all(files: list[Path], settings: Settings, scorer: Scorer) -> Iterator
         of_files = bar.add_task("files", total=len(files))
         for path in files:
             of_file = bar.add_task(one_line(path.name), total=_length_s(path, settings.video))
-            yield path, scan_file(path, settings, scorer, partial(_move, bar, of_file), ahead=True)
+            yield path, _scanned(path, settings, scorer, partial(_move, bar, of_file))
             bar.remove_task(of_file)
             bar.advance(of_files)
+
+
+def _scanned(path: Path, settings: Settings, scorer: Scorer, on_time: Callable[[float], None]) -> Report:
+    try:
+        with _bounded(path, settings.video.max_cpu_s):
+            return scan_file(path, settings, scorer, on_time, ahead=True)
+    except MemoryError:
+        error = VideoError(f"{path} takes more memory than there is, or video.max_memory_bytes allows.")
+        return ReportBuilder(settings, scorer, stream_name(str(path))).report(redact(str(path)), error)
+
+
+@contextmanager
+def _bounded(path: Path, max_cpu_s: float) -> Iterator[None]:
+    """Raise VideoError within, where this is a process of our own and takes more CPU time than that."""
+
+    def give_up(signum: int, frame: FrameType | None) -> None:
+        raise VideoError(
+            f"{path} took more CPU time than video.max_cpu_s ({max_cpu_s:g}) allows: it was given up there."
+        )
+
+    if not is_owned():
+        yield
+        return
+    before = signal.signal(signal.SIGXCPU, give_up)
+    try:
+        with cpu_limit(max_cpu_s):
+            yield
+    finally:
+        signal.signal(signal.SIGXCPU, before)
 
 
 def _move(bar: Progress, task: TaskID, time_s: float) -> None:
@@ -122,6 +157,6 @@ def _length_s(path: Path, settings: VideoSettings) -> float | None:
         return None
     try:
         length = probe(str(path), settings).duration_s
-    except DfdError:
+    except (DfdError, MemoryError):
         return None
     return None if length is None else max(1, int(length))

@@ -20,6 +20,19 @@ from pathlib import Path
 _WRITTEN_BYTES = 1_000_000_000  # that a process may add to its log
 
 
+_owned: list[bool] = []
+
+
+def own_the_process() -> None:
+    """Say that this process is a command of dfd and nothing else, so that bounds may be put on it."""
+    _owned[:] = [True]
+
+
+def is_owned() -> bool:
+    """Whether that was said."""
+    return bool(_owned)
+
+
 def limit_memory(most_bytes: int, beside: int = 0) -> None:
     """Let this process hold `most_bytes` of memory of its own at most, 0: any; then it raises MemoryError, or dies.
 
