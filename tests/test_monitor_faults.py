@@ -142,7 +142,6 @@ def test_back_empty_after_a_kill(tmp_path: Path) -> None:
             assert again.port == first.port
             announce(desk.client, "cam", live=True)
             feed(desk.client, *windows("cam", FAKE_FROM_TWO)[3:])
-            wait_for(lambda: len(desk.entries()) == 1)
-            assert desk.value("dfd_redis_up") == 1
+            wait_for(lambda: len(desk.entries()) == 1 and desk.value("dfd_redis_up") == 1)
     assert desk.states() == ["authentic", "suspect", "fake"]
     first.stop()
