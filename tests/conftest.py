@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.keras_process import KerasProcess
 
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # as `dfd` does
+
+settings.register_profile("dfd", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
+settings.load_profile("dfd")
 
 pytest_plugins = [
     "tests.processes",

@@ -13,7 +13,7 @@ from tests.clips import write_clip
 LATIN = os.fsdecode(b"caf\xe9.mp4")
 
 
-SLOW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=12, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

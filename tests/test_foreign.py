@@ -75,7 +75,7 @@ def parsed(parse, data):
 
 
 @pytest.mark.parametrize("kind", PARSERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_records_of_arbitrary_values_are_ours_or_foreign(kind, data):
     parse, good = PARSERS[kind]
@@ -117,14 +117,14 @@ def without_times(data):
 SEGMENT = arrays.pack_segment(segment())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["stream", "seq", "captured_at_s", "follows", "n", "tracks"]), json_values)
 def test_payloads_whose_header_has_arbitrary_values(field, value):
     for unpack in (arrays.unpack_segment, arrays.unpack_features):
         parsed(unpack, payload_with(SEGMENT, **{field: value}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=80), st.integers(0, len(SEGMENT)), st.integers(0, 200))
 def test_payloads_with_other_bytes_in_them(noise, start, length):
     for unpack in (arrays.unpack_segment, arrays.unpack_features):

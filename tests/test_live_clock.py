@@ -166,7 +166,7 @@ def test_any_stamps_keep_the_pace_of_what_arrives(fault: str, fps: float) -> Non
     stall_s=st.sampled_from([0.0, 0.3, 0.9, 1.5, 4.0, 8.0]),
     seed=st.integers(0, 2**32),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_faults_together_keep_it_too(faults: list[str], fps: float, stall_s: float, seed: int) -> None:
     check(camera(faults, fps, 25.0, seed, stall_s), fps)
 

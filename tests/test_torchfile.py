@@ -94,7 +94,7 @@ def test_a_storage_of_another_length_is_refused(told, tmp_path):
         read_torch_file(write(tmp_path / "w.pth", 0, (2,), (1,), [1.0, 2.0], told))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(0, 12),
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=3),

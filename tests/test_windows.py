@@ -165,7 +165,7 @@ def test_a_frame_that_waits_is_looked_at_where_none_follows() -> None:
 PAUSES = st.lists(st.tuples(st.integers(2, 20), st.integers(0, 160)), min_size=1, max_size=6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PAUSES)
 def test_who_is_still_there_after_pictures_were_left_out_is_the_same(pauses: list[tuple[int, int]]) -> None:
     """Each pair: how many frames are looked at, and how many then are not; pictures come eight times a second."""
