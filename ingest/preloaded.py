@@ -16,6 +16,7 @@ import ingest.sources.rtsp
 import ingest.stream  # noqa: F401
 from dfd_core.errors import ModelError
 from dfd_core.faces.finder import preload_networks
+from dfd_core.process.guard import end_with_starter
 
 _M_ARENA_MAX = -8  # malloc.h of glibc
 
@@ -25,4 +26,5 @@ with suppress(ModelError):  # each reader finds it again, and tells it
     preload_networks()
 gc.collect()
 gc.freeze()  # a collection in a reader would write into what is shared, and so copy it
+end_with_starter()
 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to a whole group of processes, it is for the readers

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker
 
+from dfd_core.process.children import SPAWN
+from dfd_core.process.guard import end_with_parent
 from dfd_core.queue.connection import READ_TIMEOUT_S, open_client
 from dfd_core.settings import Settings
 from ingest.publisher import Publisher
@@ -28,7 +31,7 @@ from workers.fleet.process import ALONE_S
 from workers.fleet.recovery import Recovery
 from workers.fleet.worker import BatchWorker
 
-BUSY_S = 30.0  # more than they are allowed, for a busy machine
+BUSY_S = 40.0  # more than they are allowed, for a busy machine
 
 
 def runs(pid: int) -> bool:
@@ -50,17 +53,55 @@ def end_within(seconds: float, pids: list[int]) -> bool:
     return not left
 
 
-def test_children_that_are_blocked_end_with_their_parent() -> None:
-    command = [sys.executable, "-m", "tests.programs.parent_of_the_blocked"]
+HELD = "in_native_code_that_holds_the_lock"  # the kernel ends it, after 16 s
+
+
+@pytest.mark.parametrize(
+    ("how", "ways"),
+    [
+        ("spawned", ["in_a_lock", "in_native_code", "deaf", "at_its_end"]),
+        pytest.param("spawned", [HELD], marks=pytest.mark.slow),
+        pytest.param("forked", [HELD], marks=pytest.mark.slow),
+    ],
+    ids=["all but one", "spawned, holds the lock", "forked, holds the lock"],
+)
+def test_children_that_are_blocked_end_with_their_parent(how: str, ways: list[str]) -> None:
+    command = [sys.executable, "-m", "tests.programs.parent_of_the_blocked", how, *ways]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         exit_code, *children = parent.stdout.readline().split()
         assert exit_code == "0"  # of one whose exit handlers never end
         pids = [int(child) for child in children]
-        assert len(pids) == 4
+        assert len(pids) == len(ways)
         assert all(map(runs, pids))
         parent.kill()
     assert end_within(BUSY_S, pids)
+
+
+def lives_on(pipe: Connection) -> None:
+    """Tell when the kernel has set an alarm for the end of who forked this, and when somebody has lifted it."""
+    end_with_parent()
+    pipe.send("runs")
+    for is_set in (True, False):
+        while bool(signal.getitimer(signal.ITIMER_REAL)[0]) is not is_set:
+            time.sleep(0.01)
+        pipe.send(is_set)
+
+
+def test_a_child_lives_on_when_only_the_thread_that_started_it_ends() -> None:
+    receiving, sending = SPAWN.Pipe(duplex=False)
+    child = SPAWN.Process(target=lives_on, args=(sending,))
+
+    def start() -> None:
+        child.start()
+        assert receiving.recv() == "runs"
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert [receiving.recv() for _ in range(2) if receiving.poll(BUSY_S)] == [True, False]
+    child.join()
+    assert child.exitcode == 0
 
 
 def test_rq_does_not_make_a_silent_redis_hold_each_call(redis_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -9,8 +10,12 @@ import signal
 import threading
 import time
 from multiprocessing.process import BaseProcess
+from types import FrameType
 
 GRACE_S = 3.0
+_BEAT_S = 2.0  # a child looks so often whether an alarm is to be lifted
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PARENT_ENDED = getattr(signal, "SIGSTKFLT", None)  # Linux has it, and sends it for nothing; its number: 16
 
 
 class Parent:
@@ -31,15 +36,55 @@ def end_with_parent(grace_s: float = GRACE_S) -> None:
 
     It gets SIGTERM, and what is left of it after `grace_s` is killed, whatever it is blocked in: native code that lets
     other threads run, a lock, a loop that waits for a server, what is done at the end. A thread sees to that, so that
-    nothing of what the process does has to look. In a process that nobody started so, nothing is done.
+    nothing of what the process does has to look. Native code that holds Python's lock for good stops that thread as
+    well; on Linux the kernel ends the process then, after 16 s. In a process that nobody started so, nothing is done.
+    SIGALRM is not to be used beside it.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
+        _end_by_the_kernel(parent)
         threading.Thread(target=_end_with, args=(parent, grace_s), name="guard", daemon=True).start()
 
 
+def _end_by_the_kernel(parent: BaseProcess) -> None:
+    """Let an alarm of the kernel's end this process some time after its parent: no Python has to run for it.
+
+    The signal that Linux sends at the parent's end is handled by C's alarm(), which takes the number of the signal for
+    seconds; what SIGALRM does then is to end the process. It is sent too where only the thread that forked has ended,
+    or a server of multiprocessing that did; the guard lifts the alarm then.
+    """
+    if _PARENT_ENDED is None:
+        return
+    libc = ctypes.CDLL(None)
+    libc.signal(int(_PARENT_ENDED), ctypes.cast(libc.alarm, ctypes.c_void_p))
+    libc.prctl(_PR_SET_PDEATHSIG, int(_PARENT_ENDED))
+    if not parent.is_alive():  # it ended before the kernel was asked
+        signal.raise_signal(_PARENT_ENDED)
+
+
+def end_with_starter() -> None:
+    """On Linux, end this process, which does little else than fork others, at once with the one that started it.
+
+    multiprocessing lets its fork server run for as long as any process that was forked there; the kernel tells these of
+    the end of that server only.
+    """
+    if _PARENT_ENDED is None:
+        return
+    starter = os.getppid()
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        if os.getppid() != starter:  # it is the process that ended, not a thread of it
+            os._exit(0)
+
+    signal.signal(_PARENT_ENDED, end)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(_PARENT_ENDED))
+
+
 def _end_with(parent: BaseProcess, grace_s: float) -> None:
-    parent.join()
+    while parent.is_alive():
+        if _PARENT_ENDED is not None:
+            signal.alarm(0)
+        parent.join(_BEAT_S)
     if grace_s > 0:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)

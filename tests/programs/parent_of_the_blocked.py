@@ -1,8 +1,9 @@
 """Starts a child that leaves, and others that are blocked for good, each in its way; prints how the one ended and who
-the others are, and rests."""
+the others are, and rests: spawned|forked WAY..."""
 
 import atexit
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 
 from dfd_core.process.children import SPAWN
 from dfd_core.process.guard import end_with_parent, leave
+from ingest.reader import FORKED
 
 GRACE_S = 0.5
 
@@ -22,6 +24,12 @@ def in_a_lock():
 
 def in_native_code():
     ctypes.CDLL(None).sleep(3600)
+
+
+def in_native_code_that_holds_the_lock():
+    """No other thread of Python runs, nor does a signal end the wait: read() begins again after it."""
+    receiving, _sending = os.pipe()
+    ctypes.PyDLL(None).read(receiving, ctypes.create_string_buffer(1), 1)
 
 
 def deaf():
@@ -49,11 +57,11 @@ def leaves(pipe):
 
 
 if __name__ == "__main__":
-    receiving, sending = SPAWN.Pipe(duplex=False)
-    children = [
-        SPAWN.Process(target=life, args=(each, sending)) for each in (in_a_lock, in_native_code, deaf, at_its_end)
-    ]
-    left = SPAWN.Process(target=leaves, args=(sending,))
+    how, *names = sys.argv[1:]
+    context = {"spawned": SPAWN, "forked": FORKED}[how]
+    receiving, sending = context.Pipe(duplex=False)
+    children = [context.Process(target=life, args=(globals()[name], sending)) for name in names]
+    left = context.Process(target=leaves, args=(sending,))
     for child in (*children, left):
         child.start()
     for _ in (*children, left):
