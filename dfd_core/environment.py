@@ -15,6 +15,7 @@ from pathlib import Path
 from dfd_core.errors import SettingsError
 from dfd_core.names import without_addresses
 from dfd_core.settings import Settings, checked, known_keys, nearest_key
+from dfd_core.small_files import read_small_text
 from dfd_core.streams import TABLES, StreamSpec, read_streams
 
 ENV_PREFIX = "DFD_"
@@ -90,10 +91,12 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, object]:
     try:
-        tables: dict[str, object] = tomllib.loads(path.read_text())
+        tables: dict[str, object] = tomllib.loads(read_small_text(path))
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SettingsError(f"The settings file {path} is not valid TOML: it is nested too deeply.") from None
+    except ValueError as error:  # TOML's own errors, bytes that are no text, numbers of thousands of digits
         raise SettingsError(f"The settings file {path} is not valid TOML: {error}.") from None
     return tables
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+_BRIEF = 200  # characters
 ESCAPED = "backslashreplace"  # for `errors` of files that we write
 _TURNED = "\u202a-\u202e\u2066-\u2069"  # let what follows be shown from right to left: gpj.exe is exe.jpg then
 _UNSEEN = "\x7f-\x9f\u2028\u2029\ud800-\udfff" + _TURNED  # control characters, ends of lines, surrogates
@@ -80,6 +81,15 @@ def without_secrets(message: str, words: Iterable[str] = ()) -> str:
     """
     hidden = [word for word in words if _MORE_THAN_A_PLACE.search(word) and not os.path.lexists(word)]
     return _USER.sub(r"\1", without_addresses(message, hidden))
+
+
+def brief(value: object) -> str:
+    """A wrong value as Python writes it: without secrets, and cut where it is long."""
+    try:
+        text = without_secrets(repr(value), [str(value)])
+    except ValueError:  # a number of thousands of digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."
 
 
 def _is_address(word: str) -> bool:

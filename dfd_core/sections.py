@@ -1,4 +1,4 @@
-"""What a section of the settings is; that of adaptive work, and of all that looks outward: API, evidence, sinks."""
+"""What a section of the settings is; that of adaptive work, and all that look outward: Redis, API, evidence, sinks."""
 
 from __future__ import annotations
 
@@ -146,4 +146,41 @@ class MetricsSettings(Section):
             ),
             (all(-1 <= port <= 65535 for port in ports), "metrics ports must be between -1 and 65535"),
             (self.forget_s >= 0, "metrics.forget_s must not be below 0"),
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # the URL holds a password
+class RedisSettings(Section):
+    """Where the queue lives."""
+
+    url: str = ""  # redis://[user:password@]host:port/db; empty: watch starts an embedded server
+    connect_timeout_s: float = 5.0
+
+    def _judge(self) -> None:
+        require((self.connect_timeout_s > 0, "redis.connect_timeout_s must be above 0"))
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings(Section):
+    """How processes tell what happens."""
+
+    format: str = "auto"  # human, json or auto: human on a terminal, else JSON
+    traces: str = ""  # URL of an OTLP/HTTP collector, as http://collector:4318/v1/traces; empty: no traces
+
+    def _judge(self) -> None:
+        require((self.format in ("human", "json", "auto"), "log.format must be human, json or auto"))
+
+
+@dataclass(frozen=True, slots=True)
+class BulkSettings(Section):
+    """Which files the bulk queue takes."""
+
+    roots: str = ""  # folders that submitters and workers share, separated by ':'; empty: any path
+    upload_bytes: int = 64_000_000  # largest file that goes through Redis
+    upload_ttl_s: float = 86400.0  # its content is gone after this
+
+    def _judge(self) -> None:
+        require(
+            (self.upload_bytes > 0, "bulk.upload_bytes must be above 0"),
+            (self.upload_ttl_s >= 1e-3, "bulk.upload_ttl_s: a millisecond at least"),
         )

@@ -13,18 +13,23 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dfd_core.errors import SettingsError
-from dfd_core.names import without_secrets
+from dfd_core.names import brief, without_secrets
 from dfd_core.sections import (
     AdaptiveSettings,
+    BulkSettings,
     ConsoleSettings,
     EvidenceSettings,
+    LogSettings,
     MetricsSettings,
     MqttSettings,
+    RedisSettings,
     ServeSettings,
     WebhookSettings,
 )
 from dfd_core.sections import Section as _Section
 from dfd_core.sections import require as _require
+
+_MOST_PROCESSES = 1024  # of a kind, and threads of one; more than any machine has cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,11 @@ class VideoSettings(_Section):
     def _judge(self) -> None:
         _require(
             (self.sample_fps > 0, "video.sample_fps must be above 0"),
-            (min(self.open_timeout_s, self.read_timeout_s) > 0, "video timeouts must be above 0"),
+            (self.sample_fps > 1e-6, "video.sample_fps must be more than a millionth"),
+            (
+                min(self.open_timeout_s, self.read_timeout_s, self.reconnect_max_s) > 0,
+                "video timeouts and reconnect_max_s must be above 0",
+            ),
             (self.rtsp_transport in ("tcp", "udp"), "video.rtsp_transport must be tcp or udp"),
             (
                 min(self.max_width, self.max_height, self.max_bytes, self.max_frames) > 0
@@ -100,15 +109,8 @@ class WindowSettings(_Section):
                 self.frames > 0 and self.frames % max(1, self.stride) == 0,
                 "windows.frames must be a multiple of windows.stride",
             ),
+            (min(self.max_gap_s, self.cut_threshold) > 0, "windows.max_gap_s and cut_threshold must be above 0"),
         )
-
-
-@dataclass(frozen=True, slots=True, repr=False)  # the URL holds a password
-class RedisSettings(_Section):
-    """Where the queue lives."""
-
-    url: str = ""  # redis://[user:password@]host:port/db; empty: watch starts an embedded server
-    connect_timeout_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,14 @@ class QueueSettings(_Section):
 
     def _judge(self) -> None:
         sizes = self.live_bytes, self.file_bytes, self.stale_s, self.late_s, self.payload_ttl_s, self.file_ttl_s
-        _require((min(sizes) > 0, "queue bounds and TTLs must be above 0"))
+        _require(
+            (min(sizes) > 0, "queue bounds and TTLs must be above 0"),
+            (
+                min(self.payload_ttl_s, self.file_ttl_s) >= 1e-3,
+                "queue.payload_ttl_s and file_ttl_s: a millisecond at least",
+            ),
+            (self.full_timeout_s >= 0, "queue.full_timeout_s must not be below 0"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +157,11 @@ class WorkerSettings(_Section):
                 min(processes) >= 0 and max(processes) > 0,
                 "worker.processes and worker.bulk_processes must not be below 0, nor both 0",
             ),
+            (max(processes) <= _MOST_PROCESSES, f"processes of [worker] must be {_MOST_PROCESSES} at most"),
+            (0 <= self.threads <= _MOST_PROCESSES, f"worker.threads must be from 0 to {_MOST_PROCESSES}"),
             (0 <= self.batch_wait_s <= 0.1, "worker.batch_wait_s must be between 0 and 0.1"),
             (self.start_timeout_s > 0, "worker.start_timeout_s must be above 0"),
             (self.hang_timeout_s > 0, "worker.hang_timeout_s must be above 0"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class BulkSettings(_Section):
-    """Which files the bulk queue takes."""
-
-    roots: str = ""  # folders that submitters and workers share, separated by ':'; empty: any path
-    upload_bytes: int = 64_000_000  # largest file that goes through Redis
-    upload_ttl_s: float = 86400.0  # its content is gone after this
-
-    def _judge(self) -> None:
-        _require(
-            (min(self.upload_bytes, self.upload_ttl_s) > 0, "bulk.upload_bytes and bulk.upload_ttl_s must be above 0")
         )
 
 
@@ -206,17 +203,6 @@ class VerdictSettings(_Section):
             (self.jump > 0, "verdict.jump must be above 0; above 1, nothing is"),
             (self.enter == 0 or self.exit <= self.enter, "verdict.exit must not be above verdict.enter"),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings(_Section):
-    """How processes tell what happens."""
-
-    format: str = "auto"  # human, json or auto: human on a terminal, else JSON
-    traces: str = ""  # URL of an OTLP/HTTP collector, as http://collector:4318/v1/traces; empty: no traces
-
-    def _judge(self) -> None:
-        _require((self.format in ("human", "json", "auto"), "log.format must be human, json or auto"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,20 +267,27 @@ def kind_of(dotted: str) -> type:
 
 
 def convert(value: object, kind: type, dotted: str, origin: str) -> Any:
-    """`value` as an int, float or str; SettingsError where it is none, also where a number is not finite."""
-    said = f"{dotted} in {origin} must be a {_NAMES[kind]}, not {value!r}."
-    wrong = SettingsError(without_secrets(said, [str(value)]))
+    """`value` as an int, float or str; SettingsError where it is none, or a number that nothing can count or wait."""
+    wrong = SettingsError(f"{dotted} in {origin} must be a {_NAMES[kind]}, not {brief(value)}.")
     if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
         raise wrong
     if kind is int and isinstance(value, float):
         raise wrong
     try:
         converted = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise wrong from None
-    if kind is float and not math.isfinite(converted):
+    if kind is str:
+        if "\0" in converted:
+            raise SettingsError(f"{dotted} in {origin} holds NUL, which no name, address or variable can.")
+        return converted
+    if not math.isfinite(converted):
         raise wrong
+    most = _MOST_S if dotted.endswith("_s") else _MOST
+    if abs(converted) > most:
+        raise SettingsError(f"{dotted} in {origin} must not be beyond {most:,}, as {brief(value)} is.")
     return converted
 
 
+_MOST_S, _MOST = 2_000_000, 10**15  # of seconds, which is what a system call waits at most, some 23 days; of anything
 _NAMES: dict[type, str] = {int: "whole number", float: "number", str: "text"}

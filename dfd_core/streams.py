@@ -21,8 +21,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from dfd_core.errors import SettingsError
-from dfd_core.names import without_secrets
+from dfd_core.names import brief, without_secrets
 from dfd_core.settings import Settings, convert, kind_of
+from dfd_core.small_files import read_small_text
 
 TABLES = ("defaults", "streams")  # of the settings file, beside the sections of settings
 ADDRESSES = ("url", "url_env", "url_file")
@@ -79,7 +80,7 @@ class StreamSpec:
         if not self.url_file:
             return self.url
         try:
-            lines = Path(self.url_file).read_text(encoding="utf-8").split("\n")
+            lines = read_small_text(Path(self.url_file)).split("\n")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is no text"
             raise SettingsError(f"Stream {self.name}: cannot read its url_file {self.url_file}: {why}.") from None
@@ -183,8 +184,7 @@ def _address(table: Mapping[str, object], where: str) -> dict[str, Any]:
 def _truth(table: Mapping[str, object], key: str, where: str) -> bool | None:
     value = table.get(key)
     if value is not None and not isinstance(value, bool):
-        said = f"{key} in {where} must be true or false, not {value!r}."
-        raise SettingsError(without_secrets(said, [str(value)]))
+        raise SettingsError(f"{key} in {where} must be true or false, not {brief(value)}.")
     return value
 
 

@@ -19,7 +19,7 @@ from dfd_core.media import read_frames
 from dfd_core.media.files import find_files
 from dfd_core.settings import VideoSettings
 from dfd_core.types import UInt8Array
-from tests.clips import write_clip
+from tests.clips import picture_bytes, write_clip
 from trainer.measuring.evaluate import read_manifest
 from trainer.measuring.figures import bootstrap_auc, calibration_error, equal_error_rate, report_of
 from trainer.measuring.reencode import Reencoding, reencode
@@ -240,3 +240,14 @@ def test_groups_meet_their_own_and_all_reals() -> None:
     timed = [{**row, "alarms": str(n), "seconds": "900"} for n, row in enumerate(rows)]
     report = report_of(timed, threshold=0.5, resamples=20)
     assert (report["false_alarms"], report["real_hours"], report["false_alarms_per_hour"]) == (2, 0.5, 4.0)
+
+
+def test_a_file_in_a_folder_whose_name_reads_as_a_url_is_a_file(tiny_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for scheme in ("rtsp:", "http:", "file:"):
+        (tmp_path / scheme).mkdir()
+        (tmp_path / scheme / "portrait.png").write_bytes(picture_bytes("png"))
+    main(["scan", "--json", ".", "rtsp:/portrait.png", *setting(tiny_model)])
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {report["reason"] for report in reports} == {"no face"}
+    assert sorted(r["file"] for r in reports) == [f"{tmp_path}/{s}:/portrait.png" for s in ("file", "http", "rtsp")]

@@ -4,10 +4,16 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from dfd_core.environment import environment_of, load_settings, parse_assignments
+from dfd_core.environment import environment_of, load_settings, load_streams, parse_assignments
 from dfd_core.errors import SettingsError
+from dfd_core.judging.calibration import read_thresholds
+from dfd_core.process.metrics_server import serve_metrics
 from dfd_core.settings import Settings, known_keys
+from dfd_core.streams import read_streams
+from workers.monitor.outside import check_outside
+from workers.serve.tokens import TokenBook
 
 
 @pytest.fixture
@@ -101,6 +107,46 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_settings(tmp_path / "binary.toml", environ={})
 
 
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "0x" + "f" * 5000, "[" * 5000, '"' + "x" * 5000 + '"'])
+def test_values_of_absurd_size_get_one_short_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "dfd.toml"
+    path.write_text(f"[video]\nmax_seconds = {text}\n")
+    with pytest.raises(SettingsError, match=str(path)) as caught:
+        load_settings(path, environ={})
+    assert len(str(caught.value)) < 500
+    path.write_text(f'[streams.lobby]\nurl = "x"\nlive = {text}\n')
+    with pytest.raises(SettingsError, match=str(path)):
+        load_streams(path, Settings())
+
+
+@pytest.mark.parametrize("letter", "pé:")
+def test_a_value_that_is_cut_shows_no_password(letter: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(flags={"video.sample_fps": f"rtsp://user:{letter * 400}@camera/"}, environ={})
+    assert letter * 9 not in str(caught.value)
+
+
+def test_a_file_that_an_editor_marked_as_utf_8_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "dfd.toml"
+    path.write_bytes(b"\xef\xbb\xbf[video]\r\nsample_fps = 4\r\n")
+    assert load_settings(path, environ={}).video.sample_fps == 4
+
+
+def test_a_file_without_an_end_is_not_read_until_memory_is_gone() -> None:
+    for read in (
+        lambda: load_settings(Path("/dev/zero"), environ={}),
+        lambda: read_streams({"streams": {"a": {"url_file": "/dev/zero"}}}, Settings(), "dfd.toml")[0].address({}),
+        lambda: read_thresholds(Path("/dev/zero")),
+        lambda: TokenBook("/dev/zero"),
+        lambda: serve_metrics(CollectorRegistry(), "127.0.0.1", 0, "/dev/zero"),
+        lambda: check_outside(
+            Settings().with_values({"webhook.url": "http://localhost", "webhook.secret_file": "/dev/zero"})
+        ),
+    ):
+        with pytest.raises(SettingsError, match="File too large"):
+            read()
+
+
 def test_an_unknown_variable_names_the_nearest_one() -> None:
     with pytest.raises(SettingsError, match=r"Unknown environment variable DFD_REDIS; did you mean DFD_REDIS_URL\?"):
         load_settings(environ={"DFD_REDIS": "redis://host"})
@@ -130,6 +176,20 @@ def test_errors_on_the_command_line(flags: dict[str, object], message: str) -> N
         ("video.read_timeout_s", -1),
         ("video.rtsp_transport", "sctp"),
         ("video.max_pixels", 1),
+        ("video.sample_fps", 1e-320),
+        ("video.reconnect_max_s", 0),
+        ("video.max_cpu_s", 1e300),
+        ("video.read_timeout_s", 10**400),
+        ("video.max_bytes", 10**30),
+        ("windows.max_gap_s", -1),
+        ("windows.cut_threshold", 0),
+        ("redis.connect_timeout_s", -5),
+        ("redis.url", "redis://a\0b"),
+        ("queue.payload_ttl_s", 1e-9),
+        ("queue.full_timeout_s", -1),
+        ("worker.processes", 10**9),
+        ("worker.threads", -1),
+        ("bulk.upload_ttl_s", 1e-9),
         ("faces.min_confidence", 1.5),
         ("faces.min_width_px", 2),
         ("faces.max_faces", 0),

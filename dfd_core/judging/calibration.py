@@ -19,6 +19,7 @@ from dfd_core.errors import SettingsError
 from dfd_core.judging.fusion import logit
 from dfd_core.judging.verdict import VerdictMachine
 from dfd_core.settings import VerdictSettings
+from dfd_core.small_files import read_small_text
 from dfd_core.types import Thresholds, WindowResult
 
 _LEAST_MARGIN = 0.5  # in log odds, above the lowest threshold at which the footage raises no alarm
@@ -66,11 +67,11 @@ def fit_thresholds(
 def read_thresholds(path: Path) -> dict[str, Thresholds]:
     """Thresholds by stream; SettingsError for a file that cannot be read or holds anything else."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_small_text(path))
         return {stream: _checked(table) for stream, table in tables.items()}
     except OSError as error:
         raise SettingsError(f"Cannot read the thresholds {path}: {error.strerror}.") from None
-    except (UnicodeDecodeError, ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise SettingsError(f"The thresholds {path} need tables [stream] with enter and exit: {error}.") from None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfd_core.media import MEDIA_SUFFIXES
+from dfd_core.media.urls import scheme_of
 from dfd_core.names import one_line
 
 _KINDS = 6  # of other files that the sentence names
@@ -47,11 +48,11 @@ def search_files(paths: Sequence[Path], *, deep: bool = True) -> Found:
     seen = set[tuple[int, int]]()
     for path in paths:
         if not os.path.isdir(path):  # as Path.is_dir, but without an error where it may not look
-            found[path] = None
+            found[_no_url(path)] = None
             continue
         for file in sorted(_inside(path, deep, seen, left_out)):
             if is_media(file):
-                found[file] = None
+                found[_no_url(file)] = None
             elif file.name.startswith(_COMPANION):
                 left_out["beside real files (._*, made by macOS)"] += 1
             else:
@@ -60,6 +61,11 @@ def search_files(paths: Sequence[Path], *, deep: bool = True) -> Found:
         kinds = ", ".join(kind for kind, _ in others.most_common(_KINDS)) + (", ..." if len(others) > _KINDS else "")
         left_out[f"of no known kind ({kinds})"] = others.total()
     return Found(list(found), +left_out)
+
+
+def _no_url(path: Path) -> Path:
+    """`path`, from the root where it is there and would be taken for a URL: a file in a folder named `rtsp:`."""
+    return path.absolute() if scheme_of(str(path)) and os.path.lexists(path) else path
 
 
 def _inside(top: Path, deep: bool, seen: set[tuple[int, int]], left_out: Counter[str]) -> Iterator[Path]:

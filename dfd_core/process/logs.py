@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import Any
 
 from dfd_core.names import without_secrets
-from dfd_core.settings import LogSettings
+from dfd_core.sections import LogSettings
 
 _HUMAN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 

@@ -17,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from dfd_core.errors import SettingsError
+from dfd_core.small_files import read_small_text
 
 PORTS_TRIED = 20
 _DIGEST = re.compile(r"([0-9a-f]{64})(\s.*)?")
@@ -98,7 +99,7 @@ class _Handler(WSGIRequestHandler):
 
 def _digests(path: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_small_text(path).splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SettingsError(f"The hashes of tokens {path} (metrics.token_file) cannot be read: {why}.") from None

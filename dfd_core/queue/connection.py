@@ -37,7 +37,7 @@ from redis.retry import Retry
 from dfd_core.errors import QueueError
 from dfd_core.process.backoff import Backoff
 from dfd_core.queue import keys
-from dfd_core.settings import RedisSettings
+from dfd_core.sections import RedisSettings
 
 READ_TIMEOUT_S = 10.0  # a server that is silent for so long counts as away
 OLDEST = (6, 2)  # of Redis: BLMOVE

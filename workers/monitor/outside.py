@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from dfd_core.errors import SettingsError
 from dfd_core.settings import Settings
+from dfd_core.small_files import read_small
 from workers.monitor.relay import Relay, Target
 
 Face = tuple[str, str, int]  # stream, run, track
@@ -72,7 +73,7 @@ def _secret(settings: Settings) -> bytes:
     if not settings.webhook.url or not path:
         return b""
     try:
-        secret = Path(path).expanduser().read_bytes().strip()
+        secret = read_small(Path(path).expanduser()).strip()
     except OSError as error:
         raise SettingsError(f"The secret {path} (webhook.secret_file) cannot be read: {error.strerror}.") from None
     if len(secret) < 16:

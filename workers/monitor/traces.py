@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from dfd_core.errors import SettingsError
-from dfd_core.settings import LogSettings
+from dfd_core.sections import LogSettings
 from dfd_core.types import WindowResult
 
 _NS = 1_000_000_000

@@ -15,6 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from dfd_core.errors import SettingsError
+from dfd_core.small_files import read_small_text
 
 PREFIX = "dfd_"
 _LINE = re.compile(r"(?P<role>[a-z]+)\s+(?P<digest>[0-9a-f]{64})(\s.*)?")
@@ -90,7 +91,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def _read(path: Path) -> dict[str, Role]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_small_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SettingsError(f"The tokens {path} (serve.tokens) cannot be read: {why}.") from None
