@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import jsonschema
@@ -102,10 +103,15 @@ PASSWORD = "gate-7"  # noqa: S105  of the test's own broker
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    made = Broker(tmp_path, free_port())
-    yield made
-    made.close()
+def started() -> Iterator[Callable[[Broker], Broker]]:
+    """Sees to it that a broker ends with the test, however that ends."""
+    with ExitStack() as stack:
+        yield lambda broker: stack.enter_context(closing(broker))
+
+
+@pytest.fixture
+def broker(tmp_path: Path, started: Callable[[Broker], Broker]) -> Broker:
+    return started(Broker(tmp_path, free_port()))
 
 
 def test_a_broker_is_told_what_home_assistant_needs(broker):
@@ -146,17 +152,16 @@ def test_a_monitor_that_starts_anew_knows_which_alarms_last(broker):
     assert not [topic for topic in broker.seen if topic.startswith("homeassistant")]
 
 
-def test_a_broker_that_is_away_delays_nothing_and_hears_it_later(tmp_path, caplog):
+def test_a_broker_that_is_away_delays_nothing_and_hears_it_later(tmp_path, caplog, started):
     port = free_port()
     counted: Counter[str] = Counter()
     relay = Relay(Mqtt(f"mqtt://dfd:{PASSWORD}@127.0.0.1:{port}", "dfd", ""), lambda name, what: counted.update([what]))
     relay.write([notice(1)])
     wait_for(lambda: counted["delivered"] == 1 and "does not answer" in caplog.text)
     assert PASSWORD not in caplog.text
-    broker = Broker(tmp_path, port)
+    broker = started(Broker(tmp_path, port))
     wait_for(lambda: broker.newest("dfd/cam/fake") == "ON")
     relay.close()
-    broker.close()
 
 
 def test_messages_for_a_broker_that_is_away_have_a_bound(monkeypatch):
@@ -221,8 +226,8 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_broker_with_tls_is_told_what_home_assistant_documents(tmp_path, signed):
-    broker = Broker(tmp_path, free_port(), signed)
+def test_a_broker_with_tls_is_told_what_home_assistant_documents(tmp_path, signed, started):
+    broker = started(Broker(tmp_path, free_port(), signed))
     values = {"mqtt.url": broker.url, "mqtt.ca_file": str(signed / "ca.pem")}
     (relay,) = open_outside(Settings().with_values(values), [], lambda name, outcome: None)
     relay.write([notice(1, stream="Front_door-2")])
@@ -248,19 +253,17 @@ def test_a_broker_with_tls_is_told_what_home_assistant_documents(tmp_path, signe
     assert second["availability_topic"] == told["availability_topic"]
     relay.close()
     wait_for(lambda: broker.newest(told["availability_topic"]) == "offline")
-    broker.close()
 
 
 @leaves_sockets
-def test_a_broker_that_is_not_who_it_should_be_is_told_nothing(tmp_path, signed, caplog):
-    broker = Broker(tmp_path, free_port(), signed)
+def test_a_broker_that_is_not_who_it_should_be_is_told_nothing(tmp_path, signed, caplog, started):
+    broker = started(Broker(tmp_path, free_port(), signed))
     relay = Relay(Mqtt(broker.url, "dfd", "", ca_file=str(signed / "other.pem")), lambda name, what: None)
     relay.write([notice(1)])
     wait_for(lambda: "has a certificate that is not trusted" in caplog.text)
     relay.close()
     assert "dfd/cam/fake" not in broker.seen
     assert PASSWORD not in caplog.text
-    broker.close()
 
 
 @leaves_sockets

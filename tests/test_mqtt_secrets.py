@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,24 +30,31 @@ def can_be_used(url: str) -> bool:
     return True
 
 
-def test_no_topic_and_no_payload_tells_a_password(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    broker = Broker(tmp_path, free_port(), whoever=True)
-    cameras = addresses("rtsp", "127.0.0.1:1/1")
-    streams = stream_names(cameras)
-    brokers = list(filter(can_be_used, addresses("mqtt", f"127.0.0.1:{broker.port}")))[::5]
-    assert len(set(streams)) == len(PASSWORDS)
-    assert len(brokers) > 20
-    for number, url in enumerate(brokers):
-        target = Mqtt(url, f"site{number}", "homeassistant")
-        for camera, stream in list(zip(cameras, streams, strict=True))[number :: len(brokers)]:
+def tell(broker: Broker, url: str, topic: str, cameras: list[tuple[str, str]]) -> None:
+    """Tell the broker of the beginning, the doubt and the end of each of the cameras (address, stream)."""
+    with closing(Mqtt(url, topic, "homeassistant")) as target:
+        for camera, stream in cameras:
             end = replace(notice(3, State.FAKE, final=True, stream=stream), reason=f"{redact(camera)} was lost")
             for each in (notice(1, stream=stream), notice(2, State.UNKNOWN, stream=stream), end):
                 target.deliver(each, threading.Event())
-        wait_for(lambda n=number: broker.newest(f"site{n}/status") == "online")  # type: ignore[misc]
-        target.close()
-    wait_for(lambda: sum("was lost" in payloads[-1] for payloads in list(broker.seen.values())) == len(streams))
-    broker.close()
+        ends = [f"{topic}/{stream}/verdict" for _, stream in cameras]
+        wait_for(
+            lambda: all("was lost" in (broker.newest(end) or "") for end in ends)
+        )  # closing waits for a second only
+        wait_for(lambda: broker.newest(f"{topic}/status") == "online")
+
+
+def test_no_topic_and_no_payload_tells_a_password(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cameras = addresses("rtsp", "127.0.0.1:1/1")
+    named = list(zip(cameras, stream_names(cameras), strict=True))
+    assert len({stream for _, stream in named}) == len(PASSWORDS)
+    with closing(Broker(tmp_path, free_port(), whoever=True)) as broker:
+        brokers = list(filter(can_be_used, addresses("mqtt", f"127.0.0.1:{broker.port}")))[::5]
+        assert len(brokers) > 20
+        for number, url in enumerate(brokers):
+            tell(broker, url, f"site{number}", named[number :: len(brokers)])
     said = "\n".join(line for topic, payloads in broker.seen.items() for line in (topic, *payloads))
+    assert said.count("was lost") >= len(named)
     assert not told(said)
     assert not told(caplog.text + broker.log.read_text())
 
