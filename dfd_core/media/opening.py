@@ -7,6 +7,7 @@ are raised `from None`, because the texts of FFmpeg's own errors hold the URL wi
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ from dfd_core.media.urls import VIDEO_SUFFIXES, for_ffmpeg, is_live, local_path,
 from dfd_core.settings import VideoSettings
 
 _OTHERS = 3  # streams that are told of one by one
+_OF_CAMERAS = {
+    errno.ENOENT: "there is no such device; ls /dev/video* names those that are there",
+    errno.EACCES: "permission denied; let this user into the group that owns it, mostly video",
+    errno.EBUSY: "another program has it open",
+    **dict.fromkeys((errno.ENOTTY, errno.ENODEV, errno.ENXIO, errno.EISDIR), "it is no camera, or one not plugged in"),
+    errno.EIO: "it gives no picture; plug it in anew, or into another port",
+}
 _PICTURES = Disposition.still_image | Disposition.timed_thumbnails
 
 
@@ -70,7 +78,7 @@ def opened(url: str, settings: VideoSettings, live: bool) -> Iterator[tuple[Inpu
         if path is not None:
             raise VideoError(f"Cannot read {name}: {reason_of(error)}.") from None
         late = time.monotonic() - started >= settings.open_timeout_s  # FFmpeg's RTSP client calls that damaged data
-        why = f"no answer within {settings.open_timeout_s:g} s" if late else reason_of(error)
+        why = f"no answer within {settings.open_timeout_s:g} s" if late else reason_of(error, scheme_of(url))
         raise error_of(error, live)(f"Cannot open {name}: {why}.") from None
     with container:
         if container.format.name == "tty":  # FFmpeg would draw the letters of a text file
@@ -174,8 +182,10 @@ def found_live(url: str, settings: VideoSettings) -> bool:
     return is_live(url)
 
 
-def reason_of(error: OSError | av.FFmpegError) -> str:
+def reason_of(error: OSError | av.FFmpegError, scheme: str = "") -> str:
     """Why an open failed, in words that hold no URL."""
+    if scheme == "v4l2" and error.errno in _OF_CAMERAS:
+        return _OF_CAMERAS[error.errno]
     reasons: dict[type[BaseException], str] = {
         MemoryError: "it takes more memory than there is, or video.max_memory_bytes allows",
         TimeoutError: "no answer",
