@@ -56,6 +56,19 @@ def test_a_bare_stream_says_that_nobody_can_tell(tmp_path: Path) -> None:
     assert notes == ["it is a bare h264 stream, of which nobody can tell whether any is missing"]
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".nut", "ffv1"), (".y4m", "wrapped_avframe"), (".ivf", "libvpx")])
+def test_a_cut_file_of_a_rarer_kind_is_told_or_noted(tmp_path: Path, suffix: str, codec: str) -> None:
+    pictures = [np.roll(four_corners(), n, axis=1) for n in range(40)]
+    path = write_film(tmp_path / f"a{suffix}", pictures, codec=codec, options={"g": "4"} if codec == "libvpx" else {})
+    assert read(path, fps=25)[1] is None
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    _, partial, notes = read(path, fps=25)
+    assert suffix != ".ivf" or partial is not None
+    kind = {".nut": "nut", ".y4m": "yuv4mpegpipe"}.get(suffix)
+    told = f"it is a file of the kind {kind}, of which nobody can tell whether any is missing"
+    assert notes == ([told] if kind else [])
+
+
 def evenly(pictures: int, *starts_ms: int) -> list[int]:
     """Times of as many pictures, 40 ms apart, from each start on."""
     return [start + 40 * n for start in starts_ms for n in range(pictures)]

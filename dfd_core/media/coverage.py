@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from dfd_core.media.endings import BARE, LEAST_HOLE, lacks_end, told_size
+from dfd_core.media.endings import LEAST_HOLE, TELL_LENGTH, lacks_end, told_size
 from dfd_core.media.opening import length_of, start_of
 
 ENOUGH = 0.9  # of a file; what was read of less is told as a part
@@ -27,7 +27,6 @@ _TAIL_S = 0.5  # sound may last longer than the picture, and headers are rounded
 _BACK_S = 1.0  # a jump back by more is a stream that begins anew
 _HOLE = 64 * 1024  # bytes between packets in which there should have been some
 _LEAST_HEAD = 4096  # bytes before the first packet, if that comes late: headers seldom are longer
-_LENGTH_IN_HEADER = ("mov", "matroska", "avi", "flv", "asf", "mxf")  # of others FFmpeg guesses it
 _TS_PACKETS = (188, 192, 204)  # bytes
 _BROADCAST = ("mpegts", "mpeg")  # recordings of these begin between two key frames
 _INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
@@ -63,7 +62,7 @@ class Coverage:
         self._lacks_trailer, self._told_size = lacks_end(container), told_size(container)
         self._step_s = float(1 / (video.average_rate or video.guessed_rate or 25))
         self._declared_s = _declared_end_s(container, video)
-        says_length = self._kind in _LENGTH_IN_HEADER and length_of(video) is not None
+        says_length = self._kind in TELL_LENGTH and length_of(video) is not None
         self._least_tail_s = 0.0 if says_length else _LEAST_TAIL_S
         self._waiting: list[float] = []  # times of packets whose pictures have not come
         self._packets_end_s = self._others_end_s = 0.0
@@ -210,7 +209,7 @@ class Coverage:
         """Whether a stream that does not say how long it is breaks off: within a packet, as no recorder ends one."""
         if self._kind == "mpegts":
             return all(self._size % length for length in _TS_PACKETS)
-        breaks_off = self._kind in ("mpeg", *BARE) and (self._ends_in_damage or self._breaks_off)
+        breaks_off = self._kind not in TELL_LENGTH and (self._ends_in_damage or self._breaks_off)
         return breaks_off or self._lacks_trailer
 
     def _head_s(self, spent_s: float) -> float:
@@ -232,7 +231,7 @@ class Coverage:
             until_s = max(until_s, self._declared_s)
         elif self._told_size > self._size > 0 and not self._lost_s:
             until_s = max(until_s, self._first_s + (end_s - self._first_s) * self._told_size / self._size)
-        elif self._kind not in _LENGTH_IN_HEADER and self._bytes_end and self._size > 0:
+        elif self._kind not in TELL_LENGTH and self._bytes_end and self._size > 0:
             beyond = self._size - self._bytes_end
             if beyond > max(LEAST_HOLE, (1 - ENOUGH) * self._size):
                 until_s = max(until_s, self._first_s + (end_s - self._first_s) * self._size / self._bytes_end)
@@ -247,7 +246,7 @@ class Coverage:
 
 def _declared_end_s(container: InputContainer, video: VideoStream) -> float | None:
     """When the picture ends, as the headers say, in seconds of the container's clock."""
-    if container.format.name.split(",")[0] not in _LENGTH_IN_HEADER:
+    if container.format.name.split(",")[0] not in TELL_LENGTH:
         return None
     length_s = length_of(video)
     if container.format.name == "avi" and video.frames and video.average_rate:  # FFmpeg shortens what is cut off

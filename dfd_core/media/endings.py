@@ -9,6 +9,17 @@ from pathlib import Path
 from av.container import InputContainer
 
 BARE = ("av1", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "vc1", "vvc")  # codecs' streams without a container
+TELL_LENGTH = (
+    "mov",
+    "matroska",
+    "avi",
+    "flv",
+    "asf",
+    "mxf",
+    "ivf",
+    "rm",
+)  # in their headers; of others FFmpeg guesses it
+TELL_END = ("gif", "apng", "ogg", "mpegts", "mpeg", "hls", "dash")  # or when they break off
 DAMAGED = "{} is cut off or damaged: a part of the picture could not be read."
 LEAST_HOLE = 8192  # bytes; containers and metadata are padded with less
 _TRAILERS = {"gif": b";", "apng": b"IEND\xaeB`\x82"}

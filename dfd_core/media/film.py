@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from dfd_core.errors import PartialError, StreamLostError, VideoError
 from dfd_core.media.coverage import Coverage
 from dfd_core.media.display import Orientation
-from dfd_core.media.endings import BARE, DAMAGED, has_hole, path_of
+from dfd_core.media.endings import BARE, DAMAGED, TELL_END, TELL_LENGTH, has_hole, path_of
 from dfd_core.media.opening import error_of, others_than, reason_of
 from dfd_core.media.urls import scheme_of
 from dfd_core.names import format_time
@@ -59,8 +59,10 @@ class Film:
         others = None if live else others_than(container, video)
         if others is not None:
             note(others)
-        if not live and container.format.name in BARE:
-            note(f"it is a bare {container.format.name} stream, of which nobody can tell whether any is missing")
+        kind = container.format.name.split(",")[0]
+        if not live and kind not in (*TELL_LENGTH, *TELL_END):
+            what = f"a bare {kind} stream" if kind in BARE else f"a file of the kind {kind}"
+            note(f"it is {what}, of which nobody can tell whether any is missing")
 
     @property
     def pixel(self) -> Fraction | None:
@@ -84,7 +86,7 @@ class Film:
         except (av.FFmpegError, OSError) as error:
             if self._live or "://" in self._name:
                 raise error_of(error, self._live)(f"{self._name} was lost: {reason_of(error)}.") from None
-            self._damaged += 1
+            self._damage()
         except IndexError:  # PyAV's, at the end of a file in which more streams came up on the way
             self._damage()
 
