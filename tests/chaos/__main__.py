@@ -1,7 +1,7 @@
 """Put faults into a running system and say what became of it.
 
     python -m tests.chaos                    # all of them: `make chaos`; with --write into docs/reliability.md
-    python -m tests.chaos --long             # those that can last for ten minutes do
+    python -m tests.chaos --long             # those that can last for ten minutes do; --write has a table of its own
     python -m tests.chaos --brief            # the most telling ones, which CI tries as tests
     python -m tests.chaos --only redis       # those whose name has the word; may be given again
 
@@ -35,10 +35,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--brief", action="store_true")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="WORD")
-    parser.add_argument("--write", action="store_true", help=f"put the result of all faults into {PAGE.name}")
+    told = f"put the result of all faults, or of those of --long that are tried, into {PAGE.name}"
+    parser.add_argument("--write", action="store_true", help=told)
     args = parser.parse_args(words)
-    if args.write and (args.brief or args.only):
-        parser.error("--write is for all faults: leave out --brief and --only.")
+    if args.write and (args.brief or (args.only and not args.long)):
+        parser.error("--write is for all faults: leave out --brief, and --only but with --long.")
     folder = Path(tempfile.mkdtemp(prefix="dfd-chaos-"))
     chosen = [
         f for f in FAULTS if (f.brief or not args.brief) and (not args.only or any(w in f.name for w in args.only))
@@ -55,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if secrets:
         print("A password was printed or written.", file=sys.stderr)
     if args.write:
-        put(PAGE, "faults", f"{text}\n\n{table([cells(row) for row in rows])}")
+        put(PAGE, "long" if args.long else "faults", f"{text}\n\n{table([cells(row) for row in rows])}")
     print(f"What was printed: {folder}")
     return 0 if all(row.passed for row in rows) and not secrets else 1
 

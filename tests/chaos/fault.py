@@ -29,6 +29,7 @@ class Fault:
     seen_s = SEEN_S
     recovered_s = RECOVERED_S
     deaths: tuple[str, ...] = ()
+    told = ""  # what was measured beside, once it is over
 
     @property
     def title(self) -> str:
@@ -77,6 +78,7 @@ class Row:
     wrong: tuple[str, ...] = ()
     note: str = ""
     well: bool = True  # the system, after it
+    told: str = ""
 
     @property
     def passed(self) -> bool:
@@ -112,7 +114,8 @@ def tried(fault: Fault, system: System, patience: float = 1.0) -> Row:
     well = system.settles()
     if not well:
         wrong.append("the system did not come to work again")
-    return Row(fault.title, seen, recovered, round(system.lost() - lost), tuple(wrong), fault.unseen, well)
+    lost_now = round(system.lost() - lost)
+    return Row(fault.title, seen, recovered, lost_now, tuple(wrong), fault.unseen, well, fault.told)
 
 
 def attempted(fault: Fault, system: System, patience: float = 1.0) -> Row:

@@ -28,12 +28,15 @@ class Memory(threading.Thread):
     which they share. `redis data` is what Redis says that its data take.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, warm_s: float = 0.0) -> None:
+        """It begins to look after `warm_s`."""
         super().__init__(daemon=True)
+        self._warm_s = warm_s
         self.held: dict[str, list[tuple[float, float]]] = {}
         self._system, self._stop_it, self._began = system, threading.Event(), time.monotonic()
 
     def run(self) -> None:
+        self._stop_it.wait(self._warm_s)
         while not self._stop_it.wait(EVERY_S):
             for role, pid in self._system.pids().items():
                 if held := sum(map(own, tree(pid))):
@@ -59,6 +62,10 @@ class Memory(threading.Thread):
             waited = QueueSettings().live_bytes * len(self._system.streams) if role == REDIS else 0
             rows.append((role, first, last, last <= MORE * first + MORE_BYTES + waited))
         return rows
+
+    def grew(self) -> list[str]:
+        """A sentence for each role whose memory was not flat."""
+        return [f"{role} grew" for role, _, _, flat in self.rows() if not flat]
 
     def _note(self, role: str, held: float) -> None:
         self.held.setdefault(role, []).append((time.monotonic() - self._began, held))

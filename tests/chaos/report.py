@@ -17,13 +17,14 @@ def cells(row: Row) -> tuple[str, ...]:
     if row.note.startswith("not tried"):
         return (row.name, "-", "-", "-", row.note)
     verdict = "pass" if row.passed else "FAIL: " + "; ".join(row.wrong)
+    more = "; ".join(filter(None, (row.note, row.told)))
     seen = "need not be" if row.note else _seconds(row.seen_s)
     return (
         row.name,
         seen,
         _seconds(row.recovered_s),
         str(row.lost),
-        f"{verdict} ({row.note})" if row.note else verdict,
+        f"{verdict} ({more})" if more else verdict,
     )
 
 

@@ -70,7 +70,7 @@ def _soak(system: System, args: argparse.Namespace) -> tuple[list[str], str]:
     memory.stop()
     memory.write(system.folder / "memory.csv")
     wrong = [f"{row.name}: {', '.join(row.wrong)}" for row in rows if row.wrong]
-    wrong += [f"{role} grew" for role, _, _, flat in memory.rows() if not flat]
+    wrong += memory.grew()
     text = f"{date.today().isoformat()}, {os.cpu_count()} cores, {args.streams} RTSP streams, {args.minutes:g} minutes"
     if files is not None:
         files.stop()

@@ -9,6 +9,7 @@ from dfd_core.media import stream_names
 from dfd_core.settings import QueueSettings, WorkerSettings
 from tests.chaos.cameras import Camera
 from tests.chaos.fault import Fault
+from tests.chaos.memory import Memory
 from tests.chaos.metrics import wait_until
 from tests.chaos.odd_workers import PACE
 from tests.chaos.system import LOST, PATIENCE_S, System
@@ -18,16 +19,21 @@ SOON_S = 3.0  # latency of a window where not too much comes
 LATE_S = QueueSettings().stale_s + WorkerSettings().batch_windows / PACE + 5.0  # beyond it nothing waits
 SHARE = 0.6  # of what the worker can score, at least, while too much comes
 LOOK_S = 0.5
+WARM_S = 60.0  # before memory is looked at: queues fill until then
 
 
 class Overload(Fault):
-    """The newest windows are scored, what is too late is dropped and counted, and afterwards all is as before."""
+    """The newest windows are scored, what is too late is dropped and counted, and afterwards all is as before.
+
+    In a run that may take long, the memory of every process and of Redis stays flat, too.
+    """
 
     name = "twice as much as the worker can score, for {}"
     soaks = False
     lasts_s = 90.0
     long_s = 600.0
     _more: Sequence[Camera] = ()
+    _memory: Memory | None = None
 
     def __init__(self) -> None:
         self._over = threading.Event()
@@ -48,11 +54,14 @@ class Overload(Fault):
         system.run("more", "ingest", *(camera.url for camera in self._more))
         if wait_until(lambda: all(map(system.watched, self._streams)), PATIENCE_S) is None:
             raise RuntimeError("not all cameras came to be read")
+        self._memory = Memory(system, WARM_S)
+        self._memory.start()
 
     def seen(self, system: System) -> bool:
         return self._age_s(system) > SOON_S
 
     def mended(self, system: System) -> None:
+        self._end_memory()
         self._came = {name: now - self._before[name] for name, now in self._outcomes(system).items()}
         system.stop("more")
         self._told = self._latency(system)
@@ -76,12 +85,23 @@ class Overload(Fault):
             wrong.append(f"only {came['scored']:.0f} windows were scored")
         if not sum(came.values()) - came["scored"]:
             wrong.append("no window was too much")
+        outcomes = ", ".join(f"{count:.0f} {outcome}" for outcome, count in came.items() if count)
+        self.told = f"windows: {outcomes}; the oldest waited {self._oldest_s:.1f} s"
+        if self.lasts_s == self.long_s and self._memory is not None:
+            held = [f"{role} {first / 1e6:.0f} to {last / 1e6:.0f}" for role, first, last, _ in self._memory.rows()]
+            self.told += f"; memory in MB: {', '.join(held)}"
+            wrong += self._memory.grew()
         return "; ".join(wrong)
 
     def close(self) -> None:
         self._over.set()
+        self._end_memory()
         for camera in self._more:
             camera.stop()
+
+    def _end_memory(self) -> None:
+        if self._memory is not None:
+            self._memory.stop()
 
     def _look(self, system: System) -> None:
         while not self._over.wait(LOOK_S):
