@@ -25,6 +25,7 @@ class HttpStreams(ThreadingHTTPServer):
         self.files: dict[str, Callable[[], bytes]] = {}
         self.streams: dict[str, tuple[str, Body]] = {}  # content type and body
         self.login: str | None = None
+        self.refuses_by = 401
         self.asked: list[str] = []
         self.logins: list[str] = []
 
@@ -45,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.login is not None:
             self.server.logins.append(given)
             if given != self.server.login:
-                self.send_response(401)
+                self.send_response(self.server.refuses_by)
                 self.send_header("WWW-Authenticate", 'Basic realm="camera"')
                 self.end_headers()
                 return

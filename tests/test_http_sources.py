@@ -13,6 +13,7 @@ import pytest
 
 from dfd_core.errors import RefusedError, VideoError
 from dfd_core.media import found_live, read_frames
+from dfd_core.media.live import LiveSource
 from dfd_core.media.pacing import Pace
 from dfd_core.settings import VideoSettings
 from dfd_core.types import Frame
@@ -179,6 +180,38 @@ def test_a_server_that_refuses_is_left_in_peace(server: HttpStreams) -> None:
     assert source.reconnects == 0
     assert len([login for login in server.logins if login]) <= 2
     source._newest._stop.set()  # type: ignore[attr-defined]
+
+
+class Pauses(threading.Event):
+    """Over as soon as somebody waits for it, and set after so many `waits`, which it keeps."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self._left, self.waits = waits, list[float | None]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        self._left -= 1
+        if not self._left:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_pauses_after_refusals_grow_to_a_quarter_of_an_hour(film: Path, server: HttpStreams, status: int) -> None:
+    server.login, server.refuses_by = "me:right", status
+    server.streams["/live"] = "video/mp2t", lambda: iter([contained(film, ".ts", film.parent)])
+    source = LiveSource(server.url("/live").replace("//", "//me:wrong@"), "cam", SETTINGS)
+    stop = Pauses(7)
+    assert list(source._connected(stop)) == []
+    assert stop.waits == [30, 60, 120, 240, 480, 900, 900]
+    assert isinstance(source.trouble, RefusedError)
+    assert len([login for login in server.logins if login]) <= 2 * 7
+    server.login = None  # the camera lets it in again: what ends then is lost, not refused
+    stop = Pauses(1)
+    assert len(list(source._connected(stop))) > 0
+    assert stop.waits[0] is not None
+    assert stop.waits[0] < 1
 
 
 LISTS = {

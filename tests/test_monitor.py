@@ -83,8 +83,9 @@ def test_a_missing_live_window_is_given_up_and_a_files_is_not(desk: Desk, redis_
 
 def test_metrics_as_served(desk: Desk, redis_client: Redis) -> None:
     announce(
-        redis_client, "cam", live=True, last_frame_at_s=1234.5, fps=8.0, dropped={"queue_full": 4, "late": 1}, frames=99
-    )
+        redis_client, "cam", live=True, last_frame_at_s=1234.5, fps=8.0, dropped={"queue_full": 4, "late": 1}, frames=99,
+        clock_drift_s=-7.5,
+    )  # fmt: skip
     model = ModelInfo("lite0-v1", "litert", 0.5, 0.4)
     redis_client.set(keys.MODEL_KEY, records.pack_model(model))
     redis_client.zadd(keys.pending_key("cam"), {"r1:7:1000": time.time() - 3, "r1:8:1000": time.time()})
@@ -111,6 +112,7 @@ def test_metrics_as_served(desk: Desk, redis_client: Redis) -> None:
     assert "dfd_workers 0.0" in lines
     assert any(line.startswith("dfd_redis_used_bytes ") and float(line.split()[1]) > 0 for line in lines)
     assert 'dfd_stream_last_frame_timestamp_seconds{stream="cam"} 1234.5' in lines
+    assert 'dfd_stream_clock_drift_seconds{stream="cam"} -7.5' in lines
     assert 'dfd_frames_dropped_total{reason="queue_full",stream="cam"} 4.0' in lines
     assert 'dfd_window_latency_seconds_count{stream="cam"} 7.0' in lines
     assert 'dfd_queue_windows{stream="cam"} 2.0' in lines
