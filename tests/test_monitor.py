@@ -82,10 +82,10 @@ def test_a_missing_live_window_is_given_up_and_a_files_is_not(desk: Desk, redis_
 
 
 def test_metrics_as_served(desk: Desk, redis_client: Redis) -> None:
+    dropped = {"queue_full": 4, "late": 1}
     announce(
-        redis_client, "cam", live=True, last_frame_at_s=1234.5, fps=8.0, dropped={"queue_full": 4, "late": 1}, frames=99,
-        clock_drift_s=-7.5,
-    )  # fmt: skip
+        redis_client, "cam", live=True, last_frame_at_s=1234.5, fps=8.0, dropped=dropped, frames=99, clock_drift_s=-7.5
+    )
     model = ModelInfo("lite0-v1", "litert", 0.5, 0.4)
     redis_client.set(keys.MODEL_KEY, records.pack_model(model))
     redis_client.zadd(keys.pending_key("cam"), {"r1:7:1000": time.time() - 3, "r1:8:1000": time.time()})
