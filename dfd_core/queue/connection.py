@@ -21,6 +21,7 @@ from redis.backoff import ConstantBackoff
 from redis.connection import DefaultParser
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     ExecAbortError,
     MasterDownError,
     NoPermissionError,
@@ -144,8 +145,19 @@ def sentence(error: RedisError, shown: str) -> str:
     return _unreached(error, shown)
 
 
+def _busy_with(error: RedisError) -> tuple[str, str] | None:
+    """What a server does that answers and hangs up, though redis-py takes it for absent, and what helps."""
+    if isinstance(error, BusyLoadingError):
+        return "loads its data", "try again when it has"
+    if "max number of clients" in str(error):
+        return "lets no more clients in", "raise its maxclients, or end some"
+    return None
+
+
 def _unreached(error: RedisError, shown: str) -> str:
-    """The same of a server with which no word was changed."""
+    """The same of a server with which no word was changed, or one that let it be."""
+    if busy := _busy_with(error):
+        return f"Redis at {shown} {busy[0]}: {busy[1]}."
     away = f"does not answer ({type(error).__name__}): start it, or name another with --redis or DFD_REDIS_URL"
     if not shown.startswith("rediss://"):
         return f"Redis at {shown} {away}."
@@ -195,6 +207,8 @@ def trouble(error: RedisError) -> str:
     """What a server does that is away, as the rest of a sentence about it."""
     if isinstance(error, AuthenticationError):
         return "refuses our password"
+    if busy := _busy_with(error):
+        return busy[0]
     return f"takes nothing ({str(error).rstrip('.')})" if isinstance(error, ResponseError) else "does not answer"
 
 
