@@ -10,7 +10,7 @@ from dfd_core.models.store import ModelInput
 from dfd_core.types import Float32Array, UInt8Array
 
 LOGIT = "logit"  # the output that every model has: float32 (B, 1), above 0 = rather fake
-BATCH = 8  # crops an invocation; the last batch is padded
+BATCH = 4  # crops an invocation, as many as a segment gives; the last batch is padded
 FEW = 2  # where a segment gives no more
 
 
