@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from ingest.publisher import Publisher
 from ingest.pump import Pump
 from ingest.sources import open_source
 from ingest.stream import Teller
+from tests.fixtures_monitor import wait_for
 from tests.readers import readers_of
 
 
@@ -177,6 +179,33 @@ def test_a_folder_that_waits_for_files_is_not_down(redis_client, tmp_path):
             write_video(tmp_path / f"{time.monotonic_ns()}.mp4", seconds=1)
             running.join(3)
     assert not running.is_alive()
+
+
+def test_a_folder_that_goes_away_is_offline_and_is_watched_again(redis_client, tmp_path, caplog):
+    folder, film = tmp_path / "folder", tmp_path / "film.mp4"
+    folder.mkdir()
+    write_video(film, seconds=1)
+    source, stop = open_source(f"watch://{folder}", Settings().video, "folder"), threading.Event()
+    pump = Pump(source, Publisher(redis_client, "folder", False, Settings(), stop), Settings(), stop)
+    threading.Thread(target=pump.run, daemon=True).start()
+    wait_for(lambda: source.resting)
+    for _ in range(2):
+        folder.rmdir()
+        wait_for(lambda: pump.status().condition is Condition.OFFLINE)
+        assert pump.status().error == f"{folder} is gone: what is put into it is read once it is back."
+        folder.mkdir()
+        wait_for(lambda: pump.status().condition is not Condition.OFFLINE)
+    before = pump.status().frames
+
+    def put_in():  # again and again, for it is watched only a moment later
+        shutil.copy(film, folder / f"{time.monotonic_ns()}.mp4")
+        time.sleep(0.5)
+        return pump.status().frames > before
+
+    wait_for(put_in)
+    assert pump.status().error is None
+    assert caplog.text.count("is gone") == 2
+    stop.set()
 
 
 def test_statuses_become_metrics():

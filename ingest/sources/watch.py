@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from stat import S_ISDIR
 from urllib.parse import unquote
 
 from watchfiles import Change, DefaultFilter, watch
@@ -48,19 +49,48 @@ class WatchedFolder:
             raise VideoError(f"{self._folder} is no folder that could be watched.")
         index, start_s = 0, 0.0
         self.resting = True
-        for news in watch(
-            self._folder, watch_filter=_New(), recursive=False, rust_timeout=_LOOK_MS, yield_on_timeout=True
-        ):
-            self._waiting |= {Path(put): (-1, 0.0) for _, put in news}
-            for path in self._whole():
-                self.resting = False
-                last = None
-                for frame in self._read(path):
-                    last = replace(frame, index=index + frame.index, time_s=start_s + frame.time_s)
-                    yield last
-                if last is not None:
-                    index, start_s = last.index + 1, last.time_s + _BETWEEN_S
-                self.resting = True
+        for path in self._put_in():
+            self.resting = False
+            last = None
+            for frame in self._read(path):
+                last = replace(frame, index=index + frame.index, time_s=start_s + frame.time_s)
+                yield last
+            if last is not None:
+                index, start_s = last.index + 1, last.time_s + _BETWEEN_S
+            self.resting = True
+
+    def _put_in(self) -> Iterator[Path]:
+        """New files, each once it is whole; a folder that goes away is waited for, and watched again."""
+        while True:
+            place, self.trouble = self._place(), None
+            try:
+                for news in watch(
+                    self._folder, watch_filter=_New(), recursive=False, rust_timeout=_LOOK_MS, yield_on_timeout=True
+                ):
+                    self._waiting |= {Path(put): (-1, 0.0) for _, put in news}
+                    yield from self._whole()
+                    if self._place() != place:
+                        break
+            except FileNotFoundError:
+                pass  # it went away just now
+            except OSError as error:
+                raise VideoError(f"{self._folder} cannot be watched: {error.strerror or error}.") from None
+            while self._place() is None:
+                self._report(VideoError(f"{self._folder} is gone: what is put into it is read once it is back."))
+                time.sleep(_LOOK_MS / 1000)
+
+    def _place(self) -> tuple[int, int] | None:
+        """Which folder it is: one that was made or mounted anew tells those who watch it no more; None: none."""
+        try:
+            found = self._folder.stat()
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if S_ISDIR(found.st_mode) else None
+
+    def _report(self, trouble: VideoError) -> None:
+        if str(trouble) != str(self.trouble):
+            _log.warning("%s: %s", self.name, trouble)
+        self.trouble = trouble
 
     def _whole(self) -> list[Path]:
         """Those of the waiting files that nobody writes any more; they wait no longer."""
