@@ -30,6 +30,7 @@ from dfd_core.media.ahead import ahead as read_ahead
 from dfd_core.media.clock import Sampler
 from dfd_core.media.live import LiveSource
 from dfd_core.media.region import Region, within
+from dfd_core.names import brief
 from dfd_core.settings import Settings
 from dfd_core.types import Frame, Segment, UInt8Array, Verdict, WindowResult
 
@@ -78,7 +79,7 @@ class Detector:
         time are looked at; `on_time` is called with the media time of each sampled frame, seconds. VideoError for a
         live stream, which has no end: `watch` it.
         """
-        scorer = self._open()
+        scorer, seconds = self._open(), _above_0("seconds", seconds)
         if isinstance(source, bytes):
             return self._score_bytes(source, seconds, on_time)
         if not isinstance(source, (str, os.PathLike)):
@@ -94,11 +95,15 @@ class Detector:
         As of a video, `video.sample_fps` of them a second are looked at. DataError for any other array.
         """
         scorer = self._open()
-        array = np.asarray(frames)
+        try:
+            array = np.asarray(frames)
+        except ValueError:
+            raise DataError("Frames must be uint8 (T, H, W, 3) RGB, all of one size.") from None
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape:
             raise DataError(f"Frames must be uint8 (T, H, W, 3) RGB, not {array.dtype} {array.shape}.")
-        if not 0 < fps < math.inf:
-            raise DataError(f"fps must be above 0, not {fps}.")
+        fps = _above_0("fps", fps)
+        if fps == math.inf:
+            raise DataError("fps must be a number of frames a second, not inf.")
         sampler, builder = Sampler(self.settings.video.sample_fps), ReportBuilder(self.settings, scorer, "frames")
         note_time = builder.see(None)
 
@@ -119,6 +124,8 @@ class Detector:
         cannot be scored in time is left out. VideoError where a file cannot be read to its end, or a stream does not
         come up at all.
         """
+        if not isinstance(url, (str, os.PathLike)):
+            raise DataError(f"What is watched is a URL or a path, not {type(url).__name__}.")
         return self._watch(os.fsdecode(url), self._open())
 
     def close(self) -> None:
@@ -159,6 +166,17 @@ class Detector:
         with closing(frames):
             for result in _scored(_windows(frames, stream, settings), scorer, batch=1):
                 yield Observation(result, tuple(machine.update(result)))
+                self._open()  # it may have been closed meanwhile
+
+
+def _above_0(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number > 0:
+        raise DataError(f"{name} must be a number above 0, not {brief(value)}.")
+    return number
 
 
 def scan_file(

@@ -253,7 +253,7 @@ def nearest_key(dotted: str) -> str:
 def checked(values: Mapping[str, object], origin: str) -> dict[str, object]:
     """`values` with each of its key's type; SettingsError for an unknown key or a value of another type."""
     defaults = {f"{s.name}.{k.name}": k.default for s in fields(Settings) for k in fields(s.default_factory)}  # type: ignore[arg-type]
-    for dotted in values:
+    for dotted in map(str, values):
         if dotted not in defaults:
             said = f"Unknown setting '{dotted}' in {origin}. {nearest_key(dotted)}"
             raise SettingsError(without_secrets(said, [dotted]))

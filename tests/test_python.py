@@ -92,10 +92,28 @@ def test_other_arrays_are_refused(detector: Detector, shape: tuple[int, ...], ki
         detector.score_frames(np.zeros(shape, kind), fps=8)
 
 
-@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_pictures_of_several_sizes_are_refused(detector: Detector) -> None:
+    with pytest.raises(DataError, match="all of one size"):
+        detector.score_frames([np.zeros((8, 8, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], fps=8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), None, "fast", 1j, [25, 25]])
 def test_other_rates_are_refused(detector: Detector, pictures: np.ndarray, fps: float) -> None:
     with pytest.raises(DataError, match="fps"):
         detector.score_frames(pictures, fps)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), None, "all"])
+def test_a_length_that_looks_at_nothing_is_refused(detector: Detector, clip: Path, seconds: float) -> None:
+    with pytest.raises(DataError, match="seconds"):
+        detector.score(clip, seconds=seconds)
+
+
+def test_what_is_no_source_and_no_setting_is_refused(detector: Detector) -> None:
+    with pytest.raises(DataError, match="int"):
+        detector.watch(3)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="Unknown setting '1'"):
+        Detector({1: 2})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("source", ["missing.mp4", b"", b"no video at all", "http://127.0.0.1:1/clip.mp4"])
@@ -139,11 +157,20 @@ def test_a_closed_detector_says_so(clip: Path) -> None:
             use(clip)
 
 
+def test_one_that_is_closed_while_it_watches_says_so(clip: Path) -> None:
+    detector = Detector(TINY)
+    seen = detector.watch(clip)
+    next(seen)
+    detector.close()
+    with pytest.raises(ModelError, match="closed"):
+        next(seen)
+
+
 def test_a_report_comes_back_from_json(detector: Detector, clip: Path) -> None:
     report = detector.score(clip)
     assert Report.from_json(report.to_json()) == report
     assert Report.from_json(report.to_json().encode()) == report
-    for other in ("", "[]", "null", json.dumps({**report.to_dict(), "faces": "many"})):
+    for other in ("", "[]", "null", '{"a":' * 100_000, None, json.dumps({**report.to_dict(), "faces": "many"})):
         with pytest.raises(WireError):
             Report.from_json(other)
 

@@ -101,7 +101,7 @@ class Report:
         """The report whose `to_json` gave `text`; WireError for anything else."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise WireError(f"This is no report, and no JSON ({error}).") from None
         return cls.from_dict(data)
 

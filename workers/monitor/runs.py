@@ -149,7 +149,7 @@ class RunBook:
                 run.order = Reorder(int(data["next"]))
                 run.machine.restore(data["machine"])
                 _look(run)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise WireError("What the last monitor left in Redis is not of this version: delete dfd:monitor.") from None
 
     def _run_of(self, event: WindowEvent | EndEvent, turn: Turn) -> Run | None:
