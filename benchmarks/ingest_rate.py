@@ -1,11 +1,11 @@
 """What ingest costs against decoding alone, and against itself with cheaper settings: side by side in one run.
 
-    python benchmarks/ingest_rate.py [--seconds 20] [--rounds 3] [--set faces.every=2 ...] [FILE]
+    python benchmarks/ingest_rate.py [--seconds 20] [--rounds 3] [--set faces.every=2 ...] [--write] [FILE]
 
 Frames of the video a second of one core, by the CPU time of this process, in alternate rounds, the best of each.
 "decode" is FFmpeg alone on one thread; "ingest" adds what `dfd ingest` does to a live stream but for Redis: conversion
 of sampled frames, black, frozen and looped pictures, faces, crops, bytes. Each `--set` is one more row. Without FILE,
-a scene of 720p25 is rendered.
+a scene of 720p25 is rendered. `--write` puts the table into docs/capacity.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import av
+from pages import machine, put
 
 from dfd_core.environment import parse_assignments
 from dfd_core.faces.finder import FaceFinder
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/capacity.md")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = args.file or Path(folder) / "scene.mp4"
@@ -72,11 +74,16 @@ def main() -> None:
         frames, best = decode(path), dict.fromkeys(works, float("inf"))
         for _ in range(args.rounds):
             best = {name: min(best[name], cpu_s(work)) for name, work in works.items()}
-    print(f"{frames} frames, best of {args.rounds} alternate rounds")
-    for name, seconds in best.items():
-        print(
-            f"{name:20} {frames / seconds:7.0f} frames a core-second  {best['decode'] / seconds:5.2f} of decoding alone"
-        )
+    lines = [
+        f"{frames} frames of one film, best of {args.rounds} alternate rounds ({machine()}).",
+        "",
+        "| part | frames a core-second | of decoding alone |",
+        "|---|---|---|",
+        *(f"| {name} | {frames / took:.0f} | {best['decode'] / took:.2f} |" for name, took in best.items()),
+    ]
+    print("\n".join(lines))
+    if args.write:
+        put("docs/capacity.md", "ingest", "\n".join(lines))
 
 
 if __name__ == "__main__":

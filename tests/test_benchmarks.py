@@ -20,9 +20,10 @@ def test_figures_come_between_the_markers_of_their_page(program, page, name, tmp
     monkeypatch.delitem(sys.modules, "pages", raising=False)
     import pages
 
-    before = (pages.DOCS / page).read_text()
+    before = (pages.ROOT / page).read_text()
+    (tmp_path / page).parent.mkdir(exist_ok=True)
     (tmp_path / page).write_text(before)
-    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
     pages.put(page, name, "What was measured.")
     after = (tmp_path / page).read_text()
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
