@@ -183,3 +183,33 @@ def test_another_broken_pipe_is_not_hidden(command: types.ModuleType) -> None:
     command.run = fail
     with pytest.raises(BrokenPipeError):
         cli.main(["probe"])
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(
+    command: types.ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    command.run = lambda args, settings: Path(args.word).mkdir(parents=True, exist_ok=True)
+    for place, why in ((tmp_path / "file", "file exists"), (tmp_path / "file" / "below", "not a directory")):
+        assert cli.main(["probe", "--word", str(place)]) == 1
+        assert capsys.readouterr().err == f"dfd: {place} cannot be read or written: {why}.\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("evaluate m.csv --out o --bootstrap 0", "--bootstrap"),
+        ("evaluate m.csv --out o --seconds nan", "--seconds"),
+        ("evaluate m.csv --out o --seconds 0", "--seconds"),
+        ("evaluate m.csv --out o --seed -1", "--seed"),
+        ("evaluate m.csv --out o --jobs 2.5", "--jobs"),
+        ("calibrate clip.mp4 --seconds -3", "--seconds"),
+        ("calibrate clip.mp4 --seconds 0", "--seconds"),
+        ("data build folder --layout folders --out d.h5 --seed -1", "--seed"),
+        ("train smoke --data d.h5 --out r --feeders 0", "--feeders"),
+        (f"fuse m --data d.h5 --out r --clips {10**30}", "--clips"),
+    ],
+)
+def test_a_number_that_means_nothing_is_told(line: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(line.split()) == 2
+    assert f"argument {flag}: give a " in capsys.readouterr().err

@@ -208,6 +208,8 @@ def test_info_counts_and_draws(tmp_path: Path, face_clip: Path, capsys: pytest.C
     assert "random-frames" in printed
     assert "remembers videos" in " ".join(printed.split())
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    assert main(["data", "info", str(out), "--sheet", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"dfd: {tmp_path} cannot be read or written")
 
 
 def test_portraits_are_built_when_told_that_they_are_real_only(

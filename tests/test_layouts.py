@@ -44,6 +44,7 @@ def test_spaces_around_cells_do_not_count_where_no_file_is_called_so(tmp_path: P
         ("file,label,group\na.mp4,real,ann\n./a.mp4,real,ben\n", "again, as line 2 does"),
         ("file,label\na.mp4,real\nlink.mp4,real\n", r"link\.mp4 again"),
         ("file,label\na.mp4,real\n,fake\n", "Line 3 of .*: it names no file"),
+        ("file,label\na.mp4,real\na\0b.mp4,fake\n", "Line 3 of .*: it names no file"),
         ("file,label,label\na.mp4,real,fake\n", "has the column 'label' more than once"),
         ("file,label\na.mp4,real,more\n", "Line 2 of .* more cells"),
         ("file;label\na.mp4;real\n", "lacks the column file and label"),
@@ -98,3 +99,14 @@ def test_a_file_that_a_link_puts_on_both_sides_is_refused(tmp_path: Path) -> Non
     (tmp_path / "Real" / "more").symlink_to(tmp_path / "Fake")
     with pytest.raises(DataError, match=r"b\.mp4 is among the real files and, by a link, among the fakes"):
         layout_named("folders").files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", '{"a.mp4": [1]}', '{"a.mp4": {"label": 1}}', '{"a.mp4": "FAKE"}', "[" * 100_000, "\0", '{"a.mp4": {}}'],
+)
+def test_a_metadata_json_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "metadata.json").write_text(text)
+    with pytest.raises(DataError, match=r"is not a metadata\.json of DFDC"):
+        layout_named("dfdc").files(tmp_path)

@@ -76,3 +76,5 @@ def test_a_split_without_a_class_is_refused() -> None:
 def test_shares_must_leave_something() -> None:
     with pytest.raises(DataError, match="below 1"):
         Shares(0.6, 0.4)
+    with pytest.raises(DataError, match="below 1"):
+        Shares(float("nan"), 0.1)

@@ -13,6 +13,7 @@ from dfd_core.cli.false_alarms import fitted_to_false_alarms
 from dfd_core.console import PlainConsole
 from dfd_core.detector import score_source
 from dfd_core.errors import DataError, VideoError
+from dfd_core.flags import above_0
 from dfd_core.judging.calibration import fit_thresholds, read_thresholds, write_thresholds
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import found_live, redact, stream_name
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--false-alarms", action="store_true", help="SOURCE names a stream: raise its threshold above its false alarms"
     )
-    parser.add_argument("--seconds", type=float, help="how much of it to look at (default: all; needed for live ones)")
+    parser.add_argument("--seconds", type=above_0, help="how much of it to look at (default: all; live ones need it)")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -126,10 +126,14 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return READER_GONE
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            print("dfd: What was to be written was not: the disk is full.", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what still waits goes nowhere
+        elif isinstance(error.filename, str | os.PathLike):  # a place that was named on the command line, mostly
+            name = one_line(without_secrets(os.fspath(error.filename)))
+            print(f"dfd: {name} cannot be read or written: {(error.strerror or 'no reason').lower()}.", file=sys.stderr)
+        else:
             raise
-        print("dfd: What was to be written was not: the disk is full.", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what still waits goes nowhere
         return DfdError.exit_code
 
 

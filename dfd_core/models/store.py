@@ -64,7 +64,7 @@ def read_card(folder: Path) -> ModelCard:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"No model in {folder}: {CARD} is missing; set model.path to an exported model.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The model card {path} cannot be read: {error}.") from None
     try:
         return _card_of(values)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.flags import whole
 from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from trainer.data import splits
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", type=float, default=0.15, help="share of the files (default: 0.15)")
     parser.add_argument("--compression", choices=("lzf", "gzip", "blosc2", "none"), default="lzf")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    parser.add_argument("--seed", type=int, default=1, help="of the split")
+    parser.add_argument("--seed", type=whole, default=1, help="of the split")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.flags import whole
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.data.hashes import BITS, SAME_PICTURE, alike
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
     parser.add_argument("--against", type=Path, action="append", default=[], metavar="OTHER.h5", help="also look there")
     parser.add_argument(
-        "--bits", type=int, default=SAME_PICTURE, help="of 256 that may differ in one picture (default: 40)"
+        "--bits", type=whole, default=SAME_PICTURE, help="of 256 that may differ in one picture (default: 40)"
     )
     parser.add_argument(
         "--links", type=Path, metavar="LINKS.csv", help="write there which groups show one person, for the layout clips"

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.console import PlainConsole
+from dfd_core.flags import whole
 from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from dfd_core.types import UInt8Array
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet")
-    parser.add_argument("--seed", type=int, default=1, help="of what the sheet shows")
+    parser.add_argument("--seed", type=whole, default=1, help="of what the sheet shows")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         console.print(one_line(f"left out: {path}: {reason}"), soft_wrap=True)
     if args.sheet is not None:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(args.sheet), cv2.cvtColor(contact_sheet(data, args.seed), cv2.COLOR_RGB2BGR))
+        sheet = cv2.cvtColor(contact_sheet(data, args.seed), cv2.COLOR_RGB2BGR)
+        args.sheet.write_bytes(cv2.imencode(".png", sheet)[1].tobytes())
         console.print(f"{args.sheet} shows real faces above and fake ones below.")
     return 0
 

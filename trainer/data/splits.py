@@ -31,7 +31,7 @@ class Shares:
     test: float = 0.15
 
     def __post_init__(self) -> None:
-        if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
+        if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):  # NaN is none of it
             raise DataError("--validation and --test are shares of the files: 0 or more, together below 1.")
 
     def wanted(self) -> dict[str, float]:

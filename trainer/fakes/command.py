@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
 from dfd_core.faces.blending import blend_with, draw_alteration
+from dfd_core.flags import whole
 from dfd_core.names import one_line
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--degrade", action="store_true", help="send both of a pair through the same noise and codec")
     parser.add_argument("--compression", choices=("lzf", "gzip", "blosc2", "none"), default="lzf")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=whole, default=1)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from dfd_core.console import PlainConsole
 from dfd_core.detector import scan_file
 from dfd_core.errors import DataError, PartialError, VideoError
+from dfd_core.flags import above_0, count, whole
 from dfd_core.judging import manifests
 from dfd_core.judging.report import Report
 from dfd_core.judging.scoring import CHECKS, Scorer, load_scorer
@@ -67,14 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the results; made if missing"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
-    parser.add_argument("--seconds", type=float, default=math.inf, help="only the first of each video (default: all)")
+    parser.add_argument("--jobs", type=count, default=1, help="processes (default: 1)")
+    parser.add_argument("--seconds", type=above_0, default=math.inf, help="only the first of each video (default: all)")
     parser.add_argument("--crf", type=int, help="encode each video again before, H.264 at this rate factor (0 to 51)")
     parser.add_argument(
         "--scale", type=float, help="and scale its sides by this before that (with --crf 23 if not given)"
     )
-    parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for the interval (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
+    parser.add_argument("--bootstrap", type=count, default=1000, help="resamples for the interval (default: 1000)")
+    parser.add_argument("--seed", type=whole, default=0, help="of the resampling (default: 0)")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from dfd_core.console import PlainConsole
 from dfd_core.detector import windows_of
 from dfd_core.errors import DataError
+from dfd_core.flags import count, whole
 from dfd_core.judging.scoring import Scorer, load_scorer
 from dfd_core.media import VIDEO_SUFFIXES, stream_name
 from dfd_core.media.files import find_files
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", choices=SPLITS, default=SPLITS[1], help="whose faces are filmed (validation)")
     parser.add_argument("--real", type=Path, action="append", default=[], metavar="FOLDER", help="of authentic videos")
-    parser.add_argument("--clips", type=int, default=120, help="of each kind (default: 120)")
+    parser.add_argument("--clips", type=count, default=120, help="of each kind (default: 120)")
     parser.add_argument(
         "--also",
         choices=OVER_TIME,
@@ -82,8 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="model folder to write: files are copied, the card is new"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=count, default=2, help="processes (default: 2)")
+    parser.add_argument("--seed", type=whole, default=1)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

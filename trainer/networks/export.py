@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfd_core.errors import DataError
+from dfd_core.flags import above_0
 from dfd_core.models.store import (
     CARD,
     DEFAULT_THRESHOLDS,
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, action="append", default=[], help="write this too; as often as there are some"
     )
-    parser.add_argument("--temperature", type=float, default=1.0, help="logits are divided by it")
+    parser.add_argument("--temperature", type=above_0, default=1.0, help="logits are divided by it")
     parser.add_argument("--bias", type=float, default=0.0, help="then this is added")
 
 
@@ -160,9 +161,12 @@ def _facts(run: Path) -> dict[str, Any]:
 def _thresholds(args: argparse.Namespace, folder: Path) -> Thresholds:
     """Those of the flags, else those that training found on its held-out pictures, else plain ones."""
     path = folder / "thresholds.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else asdict(DEFAULT_THRESHOLDS)
     given = {name: value for name in ("enter", "exit") if (value := getattr(args, name)) is not None}
-    return Thresholds(**{**found, **given})
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else asdict(DEFAULT_THRESHOLDS)
+        return Thresholds(**{**found, **given})
+    except (OSError, ValueError, TypeError):
+        raise DataError(f"{path} does not hold enter and exit, as dfd train writes them.") from None
 
 
 def _figures(report: Path | None) -> dict[str, Any]:

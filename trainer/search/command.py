@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.flags import whole
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.data.splits import RANDOM_FRAMES, WHY_NOT_RANDOM
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--max-parameters", type=float, default=5e6, help="ceiling of a network's (default: 5e6)")
     parser.add_argument("--max-latency-ms", type=float, help="ceiling, an image on one thread (default: none)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=whole, default=1)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

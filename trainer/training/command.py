@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.flags import count, whole
 from dfd_core.models.store import sha256_of
 from dfd_core.settings import Settings
 from trainer.data.face_pool import FacePool, pool_of
@@ -47,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--change", action="append", default=[], metavar="NAME=VALUE", help="of the recipe: epochs=4, fakes.swapped=0.2"
     )
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=whole, default=1)
     parser.add_argument(
         "--folds",
-        type=int,
+        type=count,
         metavar="K",
         help="train K times, and judge each time by methods, pages and people left out",
     )
@@ -58,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without", action="append", default=[], metavar="FAMILY", help="likewise, and judge by a family of methods"
     )
     parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, help="of the arithmetic on a CPU, with PyTorch"
+        "--threads", type=count, default=os.cpu_count() or 1, help="of the arithmetic on a CPU, with PyTorch"
     )
-    parser.add_argument("--feeders", type=int, default=2, help="processes that make samples (default: 2)")
-    parser.add_argument("--devices", type=int, default=1, help="that share each step (with KERAS_BACKEND=jax)")
+    parser.add_argument("--feeders", type=count, default=2, help="processes that make samples (default: 2)")
+    parser.add_argument("--devices", type=count, default=1, help="that share each step (with KERAS_BACKEND=jax)")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -21,6 +21,7 @@ import numpy as np
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.flags import count, whole
 from dfd_core.models.store import sha256_of
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.data.face_pool import TRAIN, VALIDATION, pool_of
@@ -50,8 +51,8 @@ def main(words: Sequence[str] | None = None) -> None:
     packing.add_argument("--change", action="append", default=[], metavar="NAME=VALUE")
     packing.add_argument("--steps", type=int, default=500, help="batches to draw (default: 500)")
     packing.add_argument("--mib", type=float, default=60.0, help="of each pack at most (default: 60)")
-    packing.add_argument("--feeders", type=int, default=2)
-    packing.add_argument("--seed", type=int, default=1)
+    packing.add_argument("--feeders", type=count, default=2)
+    packing.add_argument("--seed", type=whole, default=1)
     packing.set_defaults(run=pack)
     adopting = commands.add_parser("adopt")
     adopting.add_argument("packs", type=Path)

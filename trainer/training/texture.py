@@ -16,6 +16,7 @@ from dfd_core.checks.appearance import network_input
 from dfd_core.checks.texture import Texture
 from dfd_core.checks.views import VIEWS, Look, looks
 from dfd_core.console import PlainConsole
+from dfd_core.flags import count, whole
 from dfd_core.models.litert import LiteRuntime
 from dfd_core.models.store import read_card, write_card
 from dfd_core.settings import Settings, WindowSettings
@@ -47,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, action="append", help="data set; as often as there are some"
     )
-    parser.add_argument("--folds", type=int, metavar="K", help="fit K times, and judge each time by what was left out")
+    parser.add_argument("--folds", type=count, metavar="K", help="fit K times, each time judged by what was left out")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write; with --folds, one with K in it")
-    parser.add_argument("--seed", type=int, default=1, help="of the folds")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")
+    parser.add_argument("--seed", type=whole, default=1, help="of the folds")
+    parser.add_argument("--threads", type=count, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     config = config_path(args.config)
     if not args.sources and config is not None:
         load_streams(config, settings)  # wrong tables end it before anything is started
-    if args.duration is not None and args.duration <= 0:
+    if args.duration is not None and not args.duration > 0:
         raise SettingsError("--duration must be above 0 seconds.")
     if settings.redis.url:
         connect(settings.redis).close()

@@ -31,12 +31,12 @@ def _part(metadata: Path, by_part: bool) -> list[LabelledFile]:
     try:
         entries = json.loads(metadata.read_text(encoding="utf-8"))
         rows = [(name, entry["label"].upper(), entry.get("original")) for name, entry in sorted(entries.items())]
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise DataError(f"{metadata} is not a metadata.json of DFDC: it must give each file its label.") from None
     found = []
     for name, label, original in rows:
         path = metadata.parent / name
         if path.is_file():
-            identity = metadata.parent.name if by_part else Path(original or name).stem
+            identity = metadata.parent.name if by_part else Path(str(original or name)).stem
             found.append(LabelledFile(path, label == "FAKE", (identity,), "dfdc" if label == "FAKE" else ""))
     return found

@@ -57,6 +57,6 @@ def _official_splits(root: Path) -> dict[str, str]:
                 try:
                     pairs = json.loads(path.read_text(encoding="utf-8"))
                     found |= {f"youtube-{video}": split for pair in pairs for video in pair}
-                except (ValueError, TypeError):
+                except (ValueError, TypeError, RecursionError):
                     raise DataError(f"{path} is not a list of pairs of video numbers.") from None
     return found

@@ -48,7 +48,7 @@ def read_rows(path: Path, needed: Sequence[str] = _NEEDED) -> list[tuple[int, Ro
         for name, cell in row.items():
             if name not in _NAMES or not os.path.lexists(path.parent / cell):
                 row[name] = cell.strip()
-        if "file" in needed and not row["file"]:
+        if "file" in needed and (not row["file"] or "\0" in row["file"]):
             raise DataError(f"Line {number} of {path}: it names no file.")
     return rows
 

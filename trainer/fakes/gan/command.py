@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
+from dfd_core.flags import count, whole
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array
 from trainer.data.dataset import Dataset
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of both (default: 2e-4)")
     parser.add_argument("--every", type=int, default=100, help="steps between sample grids (default: 100)")
     parser.add_argument("--show", choices=("real", "fake"), default="real", help="faces of which class the grid shows")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=count, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")
+    parser.add_argument("--seed", type=whole, default=1)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -93,7 +94,7 @@ def write_grid(path: Path, shown: Float32Array, made: Float32Array) -> None:
     """A PNG of two rows: faces float32 (N, S, S, 3) in -1..1 as they are, and what was made (of them)."""
     rows = [np.concatenate(list(row[:_GRID]), axis=1) for row in (shown, made)]
     pixels = np.clip((np.concatenate(rows, axis=0) + 1) * 127.5, 0, 255).astype(np.uint8)
-    cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    path.write_bytes(cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _row_text(means: npt.NDArray[np.float64]) -> str:
