@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from dfd_core.process.backoff import Backoff
 from dfd_core.queue import arrays, keys, records
 from dfd_core.queue.broker import REDIS_AWAY, argument_of, delete_job, rq_queue, settle, trouble
 from dfd_core.queue.calm import read_calm
+from dfd_core.queue.clock import RedisClock
 from dfd_core.queue.records import Pending, WindowHeader
 from dfd_core.settings import Settings
 from dfd_core.types import EndEvent, Outcome, Window, WindowEvent, WindowResult
@@ -35,7 +37,7 @@ NO_FACE = "no face"
 
 log = logging.getLogger(__name__)
 
-_Waiting = list[tuple[Pending, float]]  # oldest first, with the Unix time of publication
+_Waiting = list[tuple[Pending, float]]  # oldest first, with when it was published, by the clock of Redis
 
 
 class Publisher:
@@ -50,7 +52,7 @@ class Publisher:
         self._reach = settings.windows.frames // settings.windows.stride  # segments that a window looks at
         self._bound = settings.queue.live_bytes if live else settings.queue.file_bytes
         self._ttl_s = settings.queue.payload_ttl_s if live else settings.queue.file_ttl_s
-        self._queue = rq_queue(redis, live)
+        self._queue, self._clock = rq_queue(redis, live), RedisClock(redis)
         self._untold: deque[WindowEvent] = deque(maxlen=UNTOLD_KEPT)  # dropped while Redis was away
         self._counting = threading.Lock()
         self._trimmed = 0
@@ -66,12 +68,11 @@ class Publisher:
         no room, or no Redis, for `queue.full_timeout_s`.
         """
         self.last_seq = window.seq
-        data = arrays.pack_segment(window.segments[-1])
         if not self.live:
-            self._persist(lambda: self._publish(window, data), self._settings.full_timeout_s)
+            self._persist(lambda: self._publish(window), self._settings.full_timeout_s)
             return
         try:
-            self._publish(window, data)
+            self._publish(window)
         except REDIS_AWAY as error:
             log.warning("Redis %s: a window of %s is dropped.", trouble(error), self.stream)
             self._count_drop(window, "redis", "Redis did not answer")
@@ -103,7 +104,11 @@ class Publisher:
         patience_s = 0.0 if reason else self._settings.full_timeout_s
         self._persist(lambda: self._redis.xadd(keys.RESULTS_KEY, event, maxlen=keys.RESULTS_CAP), patience_s)
 
-    def _publish(self, window: Window, data: bytes) -> None:
+    def _publish(self, window: Window) -> None:
+        self._clock.look()
+        *before, newest = window.segments
+        newest = replace(newest, captured_at_s=self._clock.of(newest.captured_at_s))  # workers have other clocks
+        window, data = Window((*before, newest)), arrays.pack_segment(newest)
         waiting = self._read_waiting()
         if not self.live and not self._wait_until(self._is_ours, waiting):
             return
@@ -133,7 +138,7 @@ class Publisher:
                 pipeline=pipe,  # RQ wants it empty
             )
             pipe.set(keys.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
-            pipe.zadd(keys.pending_key(self.stream), {header.pending: time.time()})
+            pipe.zadd(keys.pending_key(self.stream), {header.pending: self._clock.now_s()})
             pipe.expire(keys.pending_key(self.stream), int(self._ttl_s) + FORGOTTEN_S)
             pipe.execute()
 
@@ -153,7 +158,7 @@ class Publisher:
     def _read_waiting(self) -> _Waiting:
         """The waiting windows of this stream, of earlier runs too; those that have expired are told and gone."""
         entries: list[Any] = self._redis.zrange(keys.pending_key(self.stream), 0, -1, withscores=True)
-        oldest = time.time() - self._ttl_s
+        oldest = self._clock.now_s() - self._ttl_s
         waiting = [(records.parse_pending(member), since) for member, since in entries]
         for pending, since in waiting:
             if since < oldest and self._cancel(pending, Outcome.EXPIRED, f"no worker came within {self._ttl_s:.0f} s"):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dfd_core.queue.clock import RedisClock
 from dfd_core.settings import QueueSettings, Settings
 from dfd_core.types import Outcome, Window
 from tests.fixtures_worker import Rig
@@ -49,7 +50,8 @@ class Overloaded(Rig):
 def test_what_is_scored_stays_new_and_all_is_well_soon_after(redis_client, monkeypatch):
     monkeypatch.setattr("signal.signal", lambda *_: None)  # burst workers run in the test's own process
     rig = Overloaded(redis_client)
-    monkeypatch.setattr("workers.windows.scoring.time", rig.clock)
+    monkeypatch.setattr(RedisClock, "now_s", lambda _: rig.clock.time())
+    monkeypatch.setattr(RedisClock, "of", lambda _, ours_s: ours_s)
     while rig.now < OVERLOAD_S + AFTER_S:
         rig.go_on(0.5)
         rig.work()

@@ -67,7 +67,7 @@ def test_what_was_measured_is_told_however_long_it_took(rig, monkeypatch):
 
     rig = Rig(rig.redis, Late(Settings()))
     clock = SimpleNamespace(now=time.time())
-    monkeypatch.setattr("workers.windows.scoring.time", SimpleNamespace(time=lambda: clock.now))
+    monkeypatch.setattr("dfd_core.queue.clock.RedisClock.now_s", lambda _: clock.now)
     rig.publish(windows(2))
     rig.work()
     results, _ = rig.results()

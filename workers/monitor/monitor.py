@@ -174,7 +174,7 @@ class Monitor:
             return None
 
     def _account(self, turn: Turn) -> list[Notice]:
-        now_unix_s = time.time()
+        now_unix_s = self._overview.now_s()
         for result in turn.results:
             self._metrics.window(result, now_unix_s)
             self._traces.window(result, now_unix_s)

@@ -14,6 +14,7 @@ from dfd_core.conditions import SILENT_S, Condition
 from dfd_core.errors import WireError
 from dfd_core.queue import keys, records
 from dfd_core.queue.bulk import BulkQueue
+from dfd_core.queue.clock import RedisClock
 from dfd_core.queue.streams import StreamRegistry
 from dfd_core.streams import StreamSpec
 from dfd_core.types import ModelInfo, StreamStatus
@@ -36,7 +37,8 @@ class Overview:
     """Looked at every half second, in as many round trips however many streams; of other versions nothing is taken.
 
     A source that is over, or whose status is gone, is forgotten `forget_s` seconds later: `forgotten` names those of
-    the last look. `clock` gives monotonic seconds, `unix` seconds that may be set by an hour either way.
+    the last look. `clock` gives monotonic seconds, `unix` seconds that may be set by an hour either way (default: those
+    of Redis).
     """
 
     def __init__(
@@ -45,10 +47,11 @@ class Overview:
         metrics: MonitorMetrics,
         forget_s: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
-        unix: Callable[[], float] = time.time,
+        unix: Callable[[], float] | None = None,
     ) -> None:
         self._client, self._metrics, self._forget_s = client, metrics, forget_s
-        self._clock, self._unix = clock, unix
+        self._server = RedisClock(client)
+        self._clock, self._unix = clock, unix or self._server.now_s
         self._bulk, self._registry = BulkQueue(client), StreamRegistry(client)
         self._heard: dict[str, _Heard] = {}
         self._gone: dict[str, float] = {}  # known streams without a status, since when
@@ -61,6 +64,7 @@ class Overview:
 
     def look(self, others: Sequence[str] = ()) -> None:
         """Read all of it and bring it to the metrics; raises RedisError. `others`: streams known from elsewhere."""
+        self._server.look()
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.STREAMS_KEY)
             pipe.get(keys.MODEL_KEY)
@@ -77,6 +81,10 @@ class Overview:
         self._metrics.streams(self.specs, current, self.silent)
         self._take_model(model)
         self._metrics.poison(int(poison or 0))
+
+    def now_s(self) -> float:
+        """Unix seconds, as all machines of the system count them."""
+        return self._unix()
 
     def _current(self, stored: dict[bytes, bytes], now_s: float) -> dict[str, StreamStatus]:
         """The statuses that are not of the past."""

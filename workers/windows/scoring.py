@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -14,6 +13,7 @@ from dfd_core.errors import WireError
 from dfd_core.judging.fusion import STALE
 from dfd_core.queue import arrays, records
 from dfd_core.queue.broker import settle
+from dfd_core.queue.clock import RedisClock
 from dfd_core.queue.records import WindowHeader
 from dfd_core.settings import QueueSettings
 from dfd_core.types import Outcome, Segment, SegmentFeatures, Thresholds, WindowEvent, WindowResult
@@ -49,7 +49,7 @@ class BatchScorer:
 
     def __init__(self, redis: Redis, scorer: WindowScorer, settings: QueueSettings, metrics: WorkerMetrics) -> None:
         self._redis, self._scorer, self._settings, self._metrics = redis, scorer, settings, metrics
-        self._patience = Patience(settings.stale_s, settings.late_s)
+        self._patience, self._clock = Patience(settings.stale_s, settings.late_s), RedisClock(redis)
 
     def run(self, headers: Sequence[WindowHeader]) -> list[Exception | None]:
         """Score and settle; for each header None, or what its scoring raised: that window waits on."""
@@ -69,7 +69,8 @@ class BatchScorer:
 
     def _lost(self, windows: Sequence[LoadedWindow]) -> list[tuple[LoadedWindow, WindowResult | None]]:
         """Each with the result that it has without being scored, None where it can be."""
-        now_s = time.time()
+        self._clock.look()
+        now_s = self._clock.now_s()
         live = [now_s - window.header.captured_at_s for window in windows if window.waits and window.header.live]
         stale_s = self._patience.limit_s(max(live, default=0.0), now_s)
         return [(window, _lost(window, now_s - window.header.captured_at_s, stale_s)) for window in windows]
