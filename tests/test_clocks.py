@@ -56,7 +56,7 @@ def test_between_two_answers_it_goes_by_a_clock_that_nobody_sets() -> None:
     redis = SimpleNamespace(time=lambda: asked.append(now[0]) or (1000 + int(now[0]), 250_000))
     clock = RedisClock(redis, lambda: now[0])  # type: ignore[arg-type]
     assert clock.now_s() == pytest.approx(time.time(), abs=60)
-    for now[0] in (50.0, 50.5, 50.0 + 0.9 * LOOK_S):
+    for now[0] in (50.0, 50.0 + 0.5 * LOOK_S, 50.0 + 0.9 * LOOK_S):
         clock.look()
         assert clock.now_s() == pytest.approx(1000.25 + now[0])
     assert asked == [50.0]
