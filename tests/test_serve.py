@@ -231,3 +231,28 @@ def test_evidence_of_an_alarm_is_handed_out_whole_and_nothing_else(served, redis
     for other in (alarm(2).id, alarm(3).id):
         is_problem(client.get(f"/v1/alarms/{other}/bundle"), 404)
     is_problem(served().get(f"{at}/evidence"), 404)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("bytes=0-3", 206),
+        ("bytes=-2", 206),
+        ("bytes=3-1", 400),
+        ("bytes=x", 400),
+        ("lines=1-2", 400),
+        ("bytes=99-", 416),
+    ],
+)
+def test_a_range_is_given_or_refused_as_everything_is(served, content_root, asked, status):
+    root, _ = content_root
+    (root / "film.mp4").write_bytes(b"0123456789")
+    client = served(**{"bulk.roots": str(root)})
+    file = client.post("/v1/files", data={"path": "film.mp4"}).json()
+    reply = client.get(f"/v1/files/{file['id']}/content", headers={"range": asked})
+    if status == 206:
+        assert reply.status_code == status
+        assert reply.content in {b"0123", b"89"}
+    else:
+        is_problem(reply, status)
+        assert reply.headers.get("content-range") == ("bytes */10" if status == 416 else None)

@@ -14,7 +14,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workers.serve.parts import COOKIE, Parts
-from workers.serve.problems import problem
+from workers.serve.problems import as_problems, problem
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -69,7 +69,7 @@ class Gate:
                 code, sentence = no
                 await problem(code, sentence, {"Retry-After": "5"} if code == 429 else None)(scope, receive, told)
             else:
-                await self._app(scope, self._bounded(receive), told)
+                await self._app(scope, self._bounded(receive), as_problems(scope, receive, told))
         finally:
             self._count(scope, status, time.perf_counter() - began)
 

@@ -9,7 +9,9 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException as StarletteError
+from starlette.types import Message, Receive, Scope, Send
 
 from dfd_core.errors import DfdError, QueueError, VideoError, WireError
 from dfd_core.names import utf8
@@ -37,6 +39,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 _SENTENCES = {
     404: "There is nothing here: /docs lists what there is.",
     405: "This cannot be done here: /docs lists what can.",
+    416: "The file ends before that range begins: ask for one inside it.",
     400: "The body cannot be read: send what /docs says, in UTF-8.",
 }
 AWAY = "Redis does not answer: try again in a moment."
@@ -53,6 +56,28 @@ def problem(status: int, sentence: str, headers: dict[str, str] | None = None) -
 def refusal(status: int, sentence: str, **headers: str) -> HTTPException:
     """The error to raise; `retry_after="5"` becomes a header."""
     return HTTPException(status, sentence, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def as_problems(scope: Scope, receive: Receive, send: Send) -> Send:
+    """What sends a reply on, errors that the framework tells as bare text (of ranges) as problems."""
+    bare: list[Message] = []
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            kind = Headers(raw=message["headers"]).get("content-type", "")
+            if kind.startswith("text/plain"):
+                bare.append(message)
+                return
+        if not bare:
+            await send(message)
+        elif not message.get("more_body"):
+            status, kept = bare[0]["status"], Headers(raw=bare[0]["headers"])
+            text = message.get("body", b"").decode(errors="replace").strip().rstrip(".")
+            sentence = f"{text}." if text else _SENTENCES.get(status, HTTPStatus(status).phrase)
+            more = {name: kept[name] for name in ("content-range",) if name in kept}
+            await problem(status, sentence, more)(scope, receive, send)
+
+    return sent
 
 
 def add_handlers(app: FastAPI) -> None:
