@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 
 from dfd_core.conditions import CalmNote
+from dfd_core.queue.clock import RedisClock
 from dfd_core.types import Window
 from ingest.publisher import Publisher
 
@@ -40,6 +41,11 @@ class Outbox:
     def run(self) -> str:
         """As `Publisher.run`."""
         return self._publisher.run
+
+    @property
+    def clock(self) -> RedisClock:
+        """As `Publisher.clock`."""
+        return self._publisher.clock
 
     @property
     def dropped(self) -> Counter[str]:

@@ -43,8 +43,8 @@ _Waiting = list[tuple[Pending, float]]  # oldest first, with when it was publish
 class Publisher:
     """The only writer of one stream's windows; `run` is the random id of this start of it.
 
-    `dropped` counts windows by reason. `waiting` is true while a file waits for room or for Redis; when `stop` is set,
-    it waits no longer and leaves the window out.
+    `clock` has the time that all machines share, as of the last window; `dropped` counts windows by reason. `waiting`
+    is true while a file waits for room or for Redis; when `stop` is set, it waits no longer and leaves the window out.
     """
 
     def __init__(self, redis: Redis, stream: str, live: bool, settings: Settings, stop: threading.Event) -> None:
@@ -52,7 +52,7 @@ class Publisher:
         self._reach = settings.windows.frames // settings.windows.stride  # segments that a window looks at
         self._bound = settings.queue.live_bytes if live else settings.queue.file_bytes
         self._ttl_s = settings.queue.payload_ttl_s if live else settings.queue.file_ttl_s
-        self._queue, self._clock = rq_queue(redis, live), RedisClock(redis)
+        self._queue, self.clock = rq_queue(redis, live), RedisClock(redis)
         self._untold: deque[WindowEvent] = deque(maxlen=UNTOLD_KEPT)  # dropped while Redis was away
         self._counting = threading.Lock()
         self._trimmed = 0
@@ -105,9 +105,9 @@ class Publisher:
         self._persist(lambda: self._redis.xadd(keys.RESULTS_KEY, event, maxlen=keys.RESULTS_CAP), patience_s)
 
     def _publish(self, window: Window) -> None:
-        self._clock.look()
+        self.clock.look()
         *before, newest = window.segments
-        newest = replace(newest, captured_at_s=self._clock.of(newest.captured_at_s))  # workers have other clocks
+        newest = replace(newest, captured_at_s=self.clock.of(newest.captured_at_s))  # workers have other clocks
         window, data = Window((*before, newest)), arrays.pack_segment(newest)
         waiting = self._read_waiting()
         if not self.live and not self._wait_until(self._is_ours, waiting):
@@ -138,7 +138,7 @@ class Publisher:
                 pipeline=pipe,  # RQ wants it empty
             )
             pipe.set(keys.segment_key(self.stream, self.run, window.seq), data, px=int(self._ttl_s * 1000))
-            pipe.zadd(keys.pending_key(self.stream), {header.pending: self._clock.now_s()})
+            pipe.zadd(keys.pending_key(self.stream), {header.pending: self.clock.now_s()})
             pipe.expire(keys.pending_key(self.stream), int(self._ttl_s) + FORGOTTEN_S)
             pipe.execute()
 
@@ -158,7 +158,7 @@ class Publisher:
     def _read_waiting(self) -> _Waiting:
         """The waiting windows of this stream, of earlier runs too; those that have expired are told and gone."""
         entries: list[Any] = self._redis.zrange(keys.pending_key(self.stream), 0, -1, withscores=True)
-        oldest = self._clock.now_s() - self._ttl_s
+        oldest = self.clock.now_s() - self._ttl_s
         waiting = [(records.parse_pending(member), since) for member, since in entries]
         for pending, since in waiting:
             if since < oldest and self._cancel(pending, Outcome.EXPIRED, f"no worker came within {self._ttl_s:.0f} s"):

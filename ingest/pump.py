@@ -97,7 +97,7 @@ class Pump:
             state=self._state(),
             live=source.live,
             source=source.description,
-            heartbeat_at_s=time.time(),
+            heartbeat_at_s=publisher.clock.now_s(),
             last_frame_at_s=self._last_frame_at_s,
             fps=self._fps(),
             frames=self._frames,
@@ -117,7 +117,7 @@ class Pump:
             self._conditions.waits(time.monotonic())
         trouble = self._source.trouble
         refused = isinstance(trouble, RefusedError)
-        return self._conditions.look(time.monotonic(), time.time(), trouble is not None, refused)
+        return self._conditions.look(time.monotonic(), self._publisher.clock.now_s(), trouble is not None, refused)
 
     @property
     def _idle(self) -> bool:
@@ -137,7 +137,7 @@ class Pump:
     def _count(self, frame: Frame) -> None:
         self._frames += 1
         self.image = frame.image
-        self._last_frame_at_s = frame.captured_at_s
+        self._last_frame_at_s = self._publisher.clock.of(frame.captured_at_s)
         self._recent.append(time.monotonic())
         wrong = self._repeats.see(frame.image, frame.time_s) if self._repeats else None
         self._conditions.frame(self._recent[-1], wrong)

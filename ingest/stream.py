@@ -129,6 +129,7 @@ class Teller(threading.Thread):
             status = self._pump.status()
             _send(self._reports, Report(status, self._publisher.waiting or self._pump.resting))
             try:
+                self._publisher.clock.look()  # no window may come for long
                 self._redis.hset(keys.STREAMS_KEY, status.stream, records.pack_status(status))
             except RedisError as error:  # whatever it is, the parent still hears, and the next status may come through
                 if isinstance(error, ResponseError) and str(error) != self._refused:

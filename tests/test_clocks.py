@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from dataclasses import replace
+from multiprocessing import Pipe
 from types import SimpleNamespace
 
 import pytest
 from redis import Redis
 
+from dfd_core.cli.main import main
 from dfd_core.queue import keys
 from dfd_core.queue.clock import LOOK_S, RedisClock
+from dfd_core.settings import Settings
 from dfd_core.types import Outcome, Window
+from ingest.publisher import Publisher
+from ingest.pump import Pump
+from ingest.sources import open_source
+from ingest.stream import Teller
 from tests.fixtures_worker import Rig
 from tests.standins import segment
 
@@ -49,6 +58,28 @@ def test_age_is_that_of_the_window_whatever_clocks_say(
     assert results["cam", 0].reason == "stale: its newest frame is older than 15 s"
     assert results["cam", 1].outcome is Outcome.SCORED
     assert results["cam", 1].captured_at_s == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize("ahead_s", [3600.0, -3600.0])
+def test_a_camera_whose_machine_has_another_time_is_listed_as_it_is(
+    ahead_s: float, redis_client: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    source, stop = open_source("synthetic://?duration=20&size=320x240", Settings().video, "cam"), threading.Event()
+    with monkeypatch.context() as patch:
+        on_a_machine(patch, ahead_s)
+        publisher = Publisher(redis_client, "cam", True, Settings(), stop)
+        pump = Pump(source, publisher, Settings(), stop)
+        _, theirs = Pipe()
+        teller = Teller(redis_client, pump, publisher, theirs)
+        teller.report()  # the first is by its own clock
+        pump._count(next(iter(source.frames())))
+        teller.report()
+    status = pump.status()
+    assert status.last_frame_at_s == pytest.approx(time.time(), abs=60)
+    assert main(["streams", "list", "--json", "--redis", redis_url]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert (listed["condition"], listed["error"]) == ("live", None)
+    assert listed["since_at_s"] == pytest.approx(time.time(), abs=60)
 
 
 def test_between_two_answers_it_goes_by_a_clock_that_nobody_sets() -> None:

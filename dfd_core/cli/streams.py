@@ -18,6 +18,7 @@ from dfd_core.media import redact
 from dfd_core.names import json_line
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect, told
+from dfd_core.queue.clock import RedisClock
 from dfd_core.queue.streams import Order, StreamRegistry
 from dfd_core.settings import Settings
 from dfd_core.streams import ADDRESSES, NUMBERS, StreamSpec, read_stream
@@ -83,7 +84,7 @@ def _act(args: argparse.Namespace, client: Redis, spec: StreamSpec | None) -> in
     if not name:
         raise SettingsError(f"dfd streams {args.action} needs the NAME of a stream.")
     if spec is not None:
-        asked_at_s = time.time()
+        asked_at_s = _now_s(client)
         registry.add(spec)
         reads = _soon(lambda: (status := _status(client, name)) is not None and status.heartbeat_at_s >= asked_at_s)
         return _told(console, reads, f"{name} is read now", f"{name} is wished for")
@@ -97,6 +98,13 @@ _WORDS: dict[Order | None, Callable[[str], tuple[str, str]]] = {
     Order.REMOVED: lambda name: (f"{name} is removed", f"{name} is wished for no more"),
     None: lambda name: (f"{name} is read again", f"{name} shall be read again"),
 }
+
+
+def _now_s(client: Redis) -> float:
+    """By the clock that all machines share."""
+    clock = RedisClock(client)
+    clock.look()
+    return clock.now_s()
 
 
 def _told(console: PlainConsole, done: bool, sentence: str, wish: str) -> int:
@@ -162,7 +170,7 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _list(client: Redis, console: PlainConsole, name: str | None, as_json: bool) -> int:
-    listed = [one for one in listing(client, time.time()) if name in (None, one.stream)]
+    listed = [one for one in listing(client, _now_s(client)) if name in (None, one.stream)]
     if name and not listed:
         raise SettingsError(f"There is no stream {name}: `dfd streams list` shows those that there are.")
     if as_json:
