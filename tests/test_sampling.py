@@ -46,6 +46,10 @@ def test_a_recipe_is_changed_by_name() -> None:
     for wrong in ("epochs", "epoch=4", "epochs=many", "epochs=2.5", "fakes.swap=1", "pretrained=1", "sampling=1"):
         with pytest.raises(DataError, match="is no change of a recipe"):
             changed(recipe, [wrong])
+    for wrong in ("epochs=-1", "steps=0", "size=0", "fakes.swapped=-1", "rate=NaN", "rate=Infinity", "dropout=-0.1"):
+        with pytest.raises(DataError, match="is no change of a recipe"):
+            changed(recipe, [wrong])
+    assert changed(recipe, ["patience=0", "rate=0.0"]).optimisation.patience == 0
     assert changed(recipe, ['parts=["mouth", "eyes"]']).sampling.parts == ("mouth", "eyes")
     for wrong in ('parts=["nose"]', "parts=[]"):
         with pytest.raises(DataError, match="parts are of face, inner, lower, mouth, eyes"):

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
-from dfd_core.flags import whole
+from dfd_core.flags import above_0, whole
 from dfd_core.settings import Settings
 from trainer.data.dataset import Dataset
 from trainer.data.splits import RANDOM_FRAMES, WHY_NOT_RANDOM
@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--modalities", nargs="+", type=int, default=[2, 1, 3], metavar="N",
         help="1 is RGB, 2 adds gray, 3 the noise residual too; the first is tried first (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--max-parameters", type=float, default=5e6, help="ceiling of a network's (default: 5e6)")
-    parser.add_argument("--max-latency-ms", type=float, help="ceiling, an image on one thread (default: none)")
+    parser.add_argument("--max-parameters", type=above_0, default=5e6, help="ceiling of a network's (default: 5e6)")
+    parser.add_argument("--max-latency-ms", type=above_0, help="ceiling, an image on one thread (default: none)")
     parser.add_argument("--seed", type=whole, default=1)
 
 

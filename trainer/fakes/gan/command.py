@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dfd_core.console import PlainConsole
 from dfd_core.errors import DataError
-from dfd_core.flags import count, whole
+from dfd_core.flags import above_0, count, whole
 from dfd_core.settings import Settings
 from dfd_core.types import Float32Array
 from trainer.data.dataset import Dataset
@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
     parser.add_argument("--kind", choices=("conv", "mlp"), default="conv")
     parser.add_argument("--decoder", choices=("transposed", "nearest", "shuffle"), default="nearest", help="of conv")
-    parser.add_argument("--size", type=int, default=128, help="px of the faces (default: 128)")
+    parser.add_argument("--size", type=count, default=128, help="px of the faces (default: 128)")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-4, help="learning rate of both (default: 2e-4)")
+    parser.add_argument("--rate", type=above_0, default=2e-4, help="learning rate of both (default: 2e-4)")
     parser.add_argument("--every", type=int, default=100, help="steps between sample grids (default: 100)")
     parser.add_argument("--show", choices=("real", "fake"), default="real", help="faces of which class the grid shows")
     parser.add_argument("--threads", type=count, default=os.cpu_count() or 1, help="of the arithmetic on a CPU")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -65,6 +66,7 @@ _PART_OF = {
     for part, of in (("architecture", Architecture), ("optimisation", Optimisation), ("sampling", Sampling))
     for f in fields(of)
 }
+_COUNTED = frozenset({"epochs", "steps", "size", "pairs", "draws", "modalities"})  # there must be one at least
 _FORMER = {"learners": "draws"}  # names in older recipes
 
 
@@ -83,6 +85,8 @@ def _with(record: Any, path: Sequence[str], value: Any) -> Any:
             raise AttributeError(name)
         return {**record, name: _like(0.0, value)}
     old = getattr(record, name)
+    if name in _COUNTED and value == 0:
+        raise ValueError(name)
     return replace(record, **{name: _with(old, rest, value) if rest else _like(old, value)})
 
 
@@ -91,6 +95,8 @@ def _like(old: Any, value: Any) -> Any:
         value = float(value)
     if type(old) is not type(value):
         raise TypeError(type(old))
+    if isinstance(value, int | float) and not 0 <= value < math.inf:  # nor NaN
+        raise ValueError(value)
     return value
 
 
