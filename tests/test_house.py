@@ -23,6 +23,7 @@ LATE = {
         "dfd_core.models.onnx_runtime",
         "dfd_core.models.openvino_runtime",
     },
+    "dfd_core/reporting/page.py": {"jinja2"},
     "trainer/data/layouts/__init__.py": {
         f"trainer.data.layouts.{name}"
         for name in ("celeb_df", "clips", "dfdc", "faceforensics", "folders", "manifest", "portraits")

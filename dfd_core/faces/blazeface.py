@@ -106,9 +106,9 @@ def _blend_overlaps(boxes: Float32Array, points: Float32Array, scores: Float32Ar
     faces: list[Face] = []
     left = np.argsort(-scores)
     while len(left):
-        overlap = _iou_many(boxes[left[0]], boxes[left])
-        same = left[overlap >= MATCH_IOU]
-        same = same if len(same) else left[:1]
+        joins = _iou_many(boxes[left[0]], boxes[left]) >= MATCH_IOU
+        joins[0] = True
+        same = left[joins]
         weight = scores[same] / scores[same].sum()
         faces.append(
             Face(
@@ -117,7 +117,7 @@ def _blend_overlaps(boxes: Float32Array, points: Float32Array, scores: Float32Ar
                 confidence=float(scores[left[0]]),
             )
         )
-        left = left[~np.isin(left, same)]
+        left = left[~joins]
     return faces
 
 

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from dfd_core.judging.report import Report
 from dfd_core.models.store import SHIPPED, model_folder, model_name, read_card
@@ -16,6 +15,9 @@ from dfd_core.names import format_time, one_line
 from dfd_core.reporting.report import Picture, words_of
 from dfd_core.settings import Settings
 from dfd_core.types import State
+
+if TYPE_CHECKING:  # to import it takes as long as to load the model, and a scan without a page needs none
+    from jinja2 import Environment
 
 _WIDTH, _HEIGHT = 640, 96  # px of a timeline's own coordinates
 _LIMITS = (
@@ -103,6 +105,8 @@ def cards_of(models: Collection[str], settings: Settings) -> list[tuple[str, str
 
 
 def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     loader = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_text)
     made.filters["time"] = format_time
