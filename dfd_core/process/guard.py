@@ -38,7 +38,7 @@ def end_with_parent(grace_s: float = GRACE_S) -> None:
     other threads run, a lock, a loop that waits for a server, what is done at the end. A thread sees to that, so that
     nothing of what the process does has to look. Native code that holds Python's lock for good stops that thread as
     well; on Linux the kernel ends the process then, after 16 s. In a process that nobody started so, nothing is done.
-    SIGALRM is not to be used beside it.
+    SIGALRM can be used beside it, with a handler.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -82,7 +82,7 @@ def end_with_starter() -> None:
 
 def _end_with(parent: BaseProcess, grace_s: float) -> None:
     while parent.is_alive():
-        if _PARENT_ENDED is not None:
+        if _PARENT_ENDED is not None and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:  # others have a handler
             signal.alarm(0)
         parent.join(_BEAT_S)
     if grace_s > 0:
