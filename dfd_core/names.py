@@ -21,7 +21,9 @@ ESCAPED = "backslashreplace"  # for `errors` of files that we write
 _TURNED = "\u202a-\u202e\u2066-\u2069"  # let what follows be shown from right to left: gpj.exe is exe.jpg then
 _UNSEEN = "\x7f-\x9f\u2028\u2029\ud800-\udfff" + _TURNED  # control characters, ends of lines, surrogates
 _NO_TEXT = re.compile(f"[\x00-\x1f{_UNSEEN}]")
-_MORE_THAN_A_PLACE = re.compile(r":.*@|:/.*[?#]", re.DOTALL)
+CREDENTIAL = r"(?<![^\W_])(?:user(?:name)?|pass(?:word|wd|phrase)?|pwd|token|secret|auth|key)="
+"""A pattern, in any case: where a user or a password begins in a path; cameras take rtsp://host/user=a_password=b."""
+_MORE_THAN_A_PLACE = re.compile(rf":.*@|:/.*(?:[?#]|{CREDENTIAL})", re.DOTALL | re.IGNORECASE)
 _USER = re.compile(  # of a URL in a sentence, to the last @ where a password precedes it: it may hold every character
     r"(\b[A-Za-z][A-Za-z0-9+.-]*://?)(?:[^\s/:@]*:[^\n]*|[^\s/:@]*)@"
 )

@@ -29,6 +29,13 @@ from tests.reading import HASTY, SETTINGS, SLACK_S, read
         ("rtsp:/me:secret@cam/live", "rtsp://cam/live"),
         ("https://cam/a.m3u8?key=secret", "https://cam/a.m3u8"),
         ("redis://:secret@host:6379/0", "redis://host:6379/0"),
+        ("rtsp://cam:554/user=me&password=secret&channel=1&stream=0.sdp?", "rtsp://cam:554/"),
+        ("rtsp://cam/live/USER=me_Password=secret_channel=1.sdp?real_stream", "rtsp://cam/live/"),
+        ("rtmp://host/app/cam;token=secret", "rtmp://host/app/cam;"),
+        ("rtsp://cam/monkey=1/bypass", "rtsp://cam/monkey=1/bypass"),
+        ("rtsp//me:secret@cam/live", "cam/live"),
+        ("//me:secret@cam/live", "cam/live"),
+        ("http:\\\\me:secret@cam\\live", "cam\\live"),
         ("videos/a@b?c.mp4", "videos/a@b?c.mp4"),
         ("file:///videos/a@b.mp4", "file:///videos/a@b.mp4"),
     ],
@@ -95,6 +102,10 @@ def test_stream_names_are_stable_distinct_and_safe() -> None:
     assert stream_name("/videos/My clip.mp4") == "My-clip-mp4"
     assert stream_name("rtsp://me:secret@cam:554/live/1") == "cam-554-live-1"
     assert stream_name("synthetic://?duration=2") == "synthetic"
+    assert stream_name("http:\\\\me:secret@cam\\live") == "cam-live"
+    of_a_recorder = [stream_name(f"rtsp://dvr/user=me_password=secret_channel={n}.sdp") for n in (1, 2)]
+    assert len(set(of_a_recorder)) == 2
+    assert not any("secret" in name for name in of_a_recorder)
     channels = [stream_name(f"rtsp://cam/live?channel={n}") for n in (1, 2)]
     assert len(set(channels)) == 2
     assert stream_names(["a/x.mp4", "b/x.mp4", "c/x.mp4"]) == ["x-mp4", "x-mp4-2", "x-mp4-3"]

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from dfd_core.names import CREDENTIAL
+
 STILL_SUFFIXES = frozenset(
     {".apng", ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
     | {".webp"}
@@ -24,7 +26,8 @@ _LIVE_SCHEMES = frozenset(
 )
 _SCHEME = re.compile(r"([A-Za-z][\w+.-]+):/")
 _HOST = re.compile(r"(?P<host>[^/?#:@]+|\[[^/?#@]*\])(?P<port>:\d{1,5})?([/?#]|$)")
-_BARE_USER = re.compile(r"\A[^/@]*:.*@", re.DOTALL)  # of an address without its scheme
+_BARE_USER = re.compile(r"\A([\w+.-]*:?[/\\]{2})?[^/@]*:.*@", re.DOTALL)  # of an address whose scheme is torn
+_HIDDEN = re.compile(rf"[?#]|{CREDENTIAL}", re.IGNORECASE)  # where what may be secret begins behind a host
 _BARE = re.compile(r"[/?#@\[\]]|%(?![0-9A-Fa-f]{2})")  # what a quoted user name or password does not hold
 
 
@@ -38,14 +41,14 @@ def redact(url: str) -> str:
     """`url` as scheme://host[:port]/path, fit to be shown: without user, password and query; paths stay as they are.
 
     All before the last @ goes, because passwords hold every character, quoted or not. So it does where the scheme was
-    forgotten, unless there is a file of that name.
+    forgotten or torn, unless there is a file of that name. A path ends where it names a user, a password or a token.
     """
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         scheme, slashes, rest = url.partition(":/")  # the one-slash typing error hides no password either
     if not slashes or scheme.lower() == "file" or not scheme_of(url):
         return url if scheme.lower() == "file" or os.path.lexists(url) else _BARE_USER.sub("", url, count=1)
-    return f"{scheme}://" + re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0]
+    return f"{scheme}://" + _HIDDEN.split(rest.rpartition("@")[2], maxsplit=1)[0]
 
 
 def for_ffmpeg(url: str) -> str:
@@ -91,25 +94,25 @@ def is_live(url: str) -> bool:
     """Whether `url` gives frames at its own pace, as far as its name tells: HTTP may be either, see `found_live`."""
     scheme = scheme_of(url)
     if scheme in ("http", "https"):
-        return Path(_path_and_query(url)[0]).suffix.lower() not in MEDIA_SUFFIXES
+        return Path("/" + _place(url).partition("?")[0].partition("/")[2]).suffix.lower() not in MEDIA_SUFFIXES
     return scheme in _LIVE_SCHEMES
 
 
-def _path_and_query(url: str) -> tuple[str, str]:
-    place = _user_and_place(url.partition("://")[2])[1].partition("#")[0]
-    path, _, query = place.partition("?")
-    return "/" + path.partition("/")[2], query
+def _place(url: str) -> str:
+    """Host, path and query."""
+    return _user_and_place(url.partition("://")[2])[1].partition("#")[0]
 
 
 def stream_name(url: str) -> str:
     """A stable id of letters, digits, - and _, as `clip-mp4` or `camera-stream`; a query adds 4 digits of its hash."""
     path = local_path(url)
     if path is not None:
-        text = path.name
+        text = (path if os.path.lexists(path) else Path(redact(url))).name
     else:
         text = redact(url).partition("://")[2] or url.partition(":")[0]
-        query = _path_and_query(url)[1] if is_live(url) else ""
-        text += "-" + hashlib.sha256(query.encode()).hexdigest()[:4] if query else ""
+        query = _HIDDEN.search(_place(url)) if is_live(url) else None
+        hidden = "" if query is None else query.string[query.start() :].removeprefix("?")
+        text += "-" + hashlib.sha256(hidden.encode()).hexdigest()[:4] if hidden else ""
     return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[-64:].strip("-") or "stream"
 
 
