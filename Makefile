@@ -45,11 +45,11 @@ VIDEOS  ?= clips
 RUN     ?= runs/model
 BACKEND ?= torch
 SETS     = --data $(RUN)/restored.h5 --data $(RUN)/portraits.h5
-CLIPS    = --data $(RUN)/windows.h5 --data $(RUN)/portraits.h5
+CLIPS    = --data $(RUN)/windows.h5 --data $(RUN)/portraits.h5 --second $(RUN)/filmed.h5
 TRAIN    = KERAS_BACKEND=$(BACKEND) $(BIN)/dfd train
 model: $(VENV)/.dev
 	test -f $(RUN)/portraits.h5 || $(BIN)/dfd data build $(FACES) --layout portraits --frames 1 --windows 1 \
-	  --validation 0.02 --test 0 --out $(RUN)/portraits.h5
+	  --validation 0.02 --validation-fakes 0.33 --test 0 --out $(RUN)/portraits.h5
 	test -f $(RUN)/restored.h5 || $(BIN)/dfd data fakes $(RUN)/portraits.h5 --kind restored --out $(RUN)/restored.h5
 	$(TRAIN) selfblend-long --data $(FACES)/faces --out $(RUN)/first
 	$(TRAIN) blended-and-restored $(SETS) --start $(RUN)/first --out $(RUN)/second
@@ -57,6 +57,9 @@ model: $(VENV)/.dev
 	$(BIN)/dfd export $(RUN)/third --mean-with $(RUN)/first --mean-with $(RUN)/second --out $(RUN)/exported
 	test -f $(RUN)/windows.h5 || $(BIN)/dfd data build $(VIDEOS) --layout clips --frames 16 --windows 3 \
 	  --validation 0.2 --test 0 --out $(RUN)/windows.h5
+	$(BIN)/dfd data film $(RUN)/portraits.h5 --out $(RUN)/filmed
+	test -f $(RUN)/filmed.h5 || $(BIN)/dfd data build $(RUN)/filmed/manifest.csv --layout manifest --frames 16 --windows 1 \
+	  --test 0 --out $(RUN)/filmed.h5
 	$(BIN)/dfd texture $(RUN)/exported $(CLIPS) --folds 3 --out $(RUN)/texture
 	$(BIN)/dfd texture $(RUN)/exported $(CLIPS) --out $(RUN)/textured
 	$(BIN)/dfd fuse $(RUN)/textured --windows $(RUN)/windows.h5 --folds $(RUN)/texture --data $(RUN)/portraits.h5 \

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.util
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from dfd_core.small_files import read_small_text
 from dfd_core.streams import TABLES, StreamSpec, read_streams
 
 ENV_PREFIX = "DFD_"
+KERAS_BACKENDS = ("tensorflow", "torch", "jax")  # what KERAS_BACKEND, Keras's own variable, may say
 CONFIG_VARIABLE = "DFD_CONFIG"  # path of the TOML file, when no --config is given
 
 
@@ -45,6 +47,18 @@ def settings_of(args: argparse.Namespace) -> Settings:
     if args.redis is not None:
         flags["redis.url"] = args.redis
     return load_settings(args.config, flags)
+
+
+def check_keras_backend() -> None:
+    """SettingsError where KERAS_BACKEND names none that Keras knows, or one that is not installed."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if not backend:
+        return
+    if backend not in KERAS_BACKENDS:
+        names = ", ".join(KERAS_BACKENDS)
+        raise SettingsError(f"KERAS_BACKEND must be one of {names}, not '{without_addresses(backend, [backend])}'.")
+    if importlib.util.find_spec(backend) is None:
+        raise SettingsError(f"KERAS_BACKEND={backend} needs the package {backend}: pip install {backend}.")
 
 
 def config_path(config: Path | None, environ: Mapping[str, str] | None = None) -> Path | None:

@@ -6,7 +6,6 @@ that is held. What is loaded here is memory that all readers share, and a reader
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import signal
 from contextlib import suppress
@@ -17,11 +16,9 @@ import ingest.stream  # noqa: F401
 from dfd_core.errors import ModelError
 from dfd_core.faces.finder import preload_networks
 from dfd_core.process.guard import end_with_starter
+from dfd_core.process.memory import share_one_arena
 
-_M_ARENA_MAX = -8  # malloc.h of glibc
-
-with suppress(AttributeError, OSError):  # other C libraries have no such thing
-    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # what one thread frees of its pictures, all can use again
+share_one_arena()
 with suppress(ModelError):  # each reader finds it again, and tells it
     preload_networks()
 gc.collect()

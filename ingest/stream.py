@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from itertools import count
 from multiprocessing.connection import Connection
 from types import FrameType
 
@@ -20,6 +21,7 @@ from dfd_core.media import redact
 from dfd_core.process.bounds import cpu_limit, limit_memory, limit_writing
 from dfd_core.process.guard import end_with_parent
 from dfd_core.process.logs import start_logging
+from dfd_core.process.memory import give_back
 from dfd_core.process.signals import Stop
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import open_client
@@ -32,6 +34,7 @@ from ingest.scene import SceneShower
 from ingest.sources import open_source
 
 STATUS_S = 1.0
+GIVE_BACK_S = 30  # seconds between returns of free memory to the system
 EXIT_FAILED = 78  # the source or the queue failed with a sentence, which the last report carries
 
 log = logging.getLogger(__name__)
@@ -116,8 +119,10 @@ class Teller(threading.Thread):
 
     def run(self) -> None:
         """Tell each second."""
-        while True:
+        for second in count():
             self.report()
+            if second % GIVE_BACK_S == 0:
+                give_back()
             image, self._pump.image = self._pump.image, None
             if self._scene is not None and image is not None:
                 self._scene.show(image)

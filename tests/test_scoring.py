@@ -141,7 +141,7 @@ def test_openvino_gives_what_litert_gives(texture: bool) -> None:
     lite, other = (open_runtime(SHIPPED, kind, 1, texture=texture) for kind in ("litert", "openvino"))
     assert other.name == "openvino"
     assert other.run(images)[LOGIT] == pytest.approx(lite.run(images)[LOGIT], abs=1e-3)
-    assert other.run(images[:0])[LOGIT].shape == (0, 6 if texture else 1)  # a logit a view
+    assert other.run(images[:0])[LOGIT].shape == (0, *((2, 6) if texture else (1,)))  # two voices, a logit a view
 
 
 def test_a_signal_finds_its_stack_after_openvino() -> None:

@@ -31,6 +31,15 @@ def test_linked_pairs_stay_together_and_shares_hold() -> None:
     assert counts == [96, 32, 32]
 
 
+def test_groups_of_fakes_only_may_have_another_share() -> None:
+    files = [LabelledFile(Path(f"{n}.jpg"), n % 2 == 1, (str(n),)) for n in range(200)]
+    placed, _ = split_files(files, Shares(0.1, 0, fakes=0.4), seed=1, official=True)
+    held_out = [f.fake for f in placed if f.split == "validation"]
+    assert [held_out.count(fake) for fake in (False, True)] == [10, 40]
+    with pytest.raises(DataError, match="--validation-fakes"):
+        Shares(0.1, 0.3, fakes=0.7)
+
+
 def test_a_split_depends_on_the_seed_alone() -> None:
     one, two, other = (split_files(pairs(40), Shares(), seed, official=True)[0] for seed in (1, 1, 2))
     assert one == two

@@ -15,7 +15,7 @@ from dfd_core.judging.scoring import Scorer
 from dfd_core.models.runtime import load_model
 from dfd_core.settings import ModelSettings
 from dfd_core.types import FaceTrack, Float32Array, UInt8Array
-from tests.fixtures_faces import clip_set, pages_of_clips
+from tests.fixtures_faces import clip_set, filmed_portraits, pages_of_clips
 from tests.keras_process import KerasProcess
 from tests.test_trainer import run_commands
 from trainer.data.face_pool import FacePool
@@ -38,14 +38,19 @@ def test_a_head_finds_what_tells_and_nothing_else(tmp_path: Path, pool: FacePool
 def test_from_windows_to_a_model_with_texture(
     tmp_path: Path, pool: FacePool, tiny_model: Path, in_keras: KerasProcess
 ) -> None:
-    """Folds are fitted and judged, then all; both runtimes agree; the fusion gives it weight, and it is computed."""
+    """Folds are fitted and judged, then all; both runtimes agree; the fusion gives it weight, and it is computed.
+
+    Then again with a second voice.
+    """
     windows, out = clip_set(tmp_path / "w.h5", pool, pages_of_clips(), moments=2, frames=8), tmp_path / "out"
-    texture = ["texture", tiny_model, "--data", windows, "--threads", 1]
-    folded, fitted, fused = run_commands(
+    filmed = clip_set(tmp_path / "f.h5", pool, filmed_portraits(), moments=1, frames=8)
+    texture, two = ["texture", tiny_model, "--data", windows, "--threads", 1], tmp_path / "two"
+    folded, fitted, fused, *_ = run_commands(
         in_keras,
         [*texture, "--folds", 2, "--out", tmp_path / "folds"],
         [*texture, "--out", tmp_path / "model"],
         ["fuse", tmp_path / "model", "--windows", windows, "--folds", tmp_path / "folds", "--jobs", 1, "--out", out],
+        ["texture", out, "--data", windows, "--second", filmed, "--threads", 1, "--out", two],
     )
     assert "fold-1: AUC all" in folded
     assert "texture of 36 faces" in fitted
@@ -57,9 +62,18 @@ def test_from_windows_to_a_model_with_texture(
     assert card["fusion"]["texture"] > 0
     assert {s["licence"] for s in card["data"]["texture"]["sources"]} == {"MIT (LICENSE)"}
     assert set(card["files"]) == {"model.keras", "model.tflite", "texture.keras", "texture.tflite"}
-    both = in_keras("both_texture_runtimes", out)
-    assert both.ok, both.stderr[-2000:]
-    assert float(both.stdout.split()[-1]) < 1e-2  # float16 weights against float32 ones
+    for folder, shape in ((out, "(11, 6)"), (two, "(11, 2, 6)")):
+        both = in_keras("both_texture_runtimes", folder)
+        assert both.ok, both.stderr[-2000:]
+        *given, apart = both.stdout.rsplit(maxsplit=1)
+        assert given[0].endswith(shape)
+        assert float(apart) < 1e-2  # float16 weights against float32 ones
+    data = json.loads((two / "card.json").read_text())["data"]
+    assert data["network"] == card["data"]["network"]
+    assert data["texture"]["faces"] == card["data"]["texture"]["faces"] + 10
+    spoken = load_model(ModelSettings(path=str(two), runtime="litert"), 1).texture
+    assert spoken is not None
+    assert Texture(spoken, 64).columns[5:8] == ("lasting", "crop.2", "face.2")
 
     model = load_model(ModelSettings(path=str(out), runtime="litert"), 1)
     assert {f"texture.{view.name}" for view in VIEWS} <= set(Scorer(model).columns)
@@ -148,6 +162,30 @@ class Sides:
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
         means = images.reshape(len(images), -1).mean(axis=1) if len(images) else np.zeros(0)
         return {"logit": np.stack([means, 2 * means], axis=1).astype(np.float32)}
+
+
+class TwoVoices(Sides):
+    """The same by its first voice, and by a second one of so many times the odds."""
+
+    def __init__(self, more: float) -> None:
+        self.more = more
+
+    def run(self, images: UInt8Array) -> dict[str, Float32Array]:
+        """Logits (B, 2, 2)."""
+        first = super().run(images)["logit"]
+        return {"logit": np.stack([first, first + np.float32(self.more)], axis=1)}
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0.0, np.log(2)), (-30.0, 0.0), (5.0, np.log(1 + np.exp(5.0)))])
+def test_the_odds_of_voices_are_added_up(more: float, expected: float) -> None:
+    crops = np.full((5, 64, 64, 3), 1, np.uint8)
+    track = FaceTrack(0, np.zeros((5, 4), np.float32), np.full((5, 6, 2), 40, np.float32), crops, 64)
+    check = Texture(TwoVoices(more), 64)
+    assert check.columns == ("crop", "face", "crop.2", "face.2")
+    (measured,) = check.features([track])
+    assert measured[STRIDE].tolist() == pytest.approx([np.nan, 2, np.nan, 2 + more], nan_ok=True)
+    score = check.score(measured) or 0.0
+    assert np.log(score / (1 - score)) == pytest.approx(1.5 + expected)
 
 
 def test_each_look_has_the_logit_of_its_view() -> None:

@@ -2,13 +2,15 @@
 
 Means and deviations of the shallow feature maps of a network that was trained on ImageNet and never on fakes, weighed
 by Fisher's linear discriminant. Little is learned, so that little is learned by heart: on methods, pages and people
-that neither has seen it beats networks that were trained through (docs/texture.md). Compare Chai et al., "What makes
+that neither has seen it beats networks that were trained through (docs/texture.md). A model may have several such
+voices, each learned from fakes of another kind; each accuses by itself. Compare Chai et al., "What makes
 fake images detectable?" (ECCV 2020, arXiv:2008.10588) for shallow features, and Yermakov et al. (arXiv:2508.06248) for
 tuning few weights.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,17 +23,27 @@ from dfd_core.types import FaceTrack, Float32Array, UInt8Array
 
 
 class Texture:
-    """A logit for each view that a segment has (`views.VIEWS`); a window's score is the sigmoid of the views' mean."""
+    """A logit for each voice and each view that a segment has (`views.VIEWS`).
+
+    A voice's odds are those of the mean logit of its views; a window's are the sum of the voices' odds, as a
+    probability.
+    """
 
     name = "texture"
 
     def __init__(self, network: Runtime, size: int) -> None:
-        """`network` takes pictures of `size` px, and gives a logit a view; ModelError where it has too many."""
+        """`network` takes pictures of `size` px, and gives logits (B, views), or of several voices (B, voices, views).
+
+        ModelError where it has more views than there are.
+        """
         self._network, self._size = network, size
-        views = network.run(self._stacked([]))[LOGIT].shape[1]
-        if views > len(VIEWS):
-            raise ModelError(f"The texture of the model has {views} views, this dfd knows {len(VIEWS)}: update dfd.")
-        self.columns: tuple[str, ...] = tuple(view.name for view in VIEWS[:views])
+        *voices, self._views = network.run(self._stacked([]))[LOGIT].shape[1:]
+        if self._views > len(VIEWS):
+            raise ModelError(
+                f"The texture of the model has {self._views} views, this dfd knows {len(VIEWS)}: update dfd."
+            )
+        names, more = [view.name for view in VIEWS[: self._views]], range(2, 1 + math.prod(voices))
+        self.columns: tuple[str, ...] = (*names, *(f"{name}.{voice}" for voice in more for name in names))
 
     def images(self, tracks: Sequence[FaceTrack]) -> UInt8Array:
         """What the network is shown of all tracks, in their order: uint8 (B, size, size, 3)."""
@@ -44,18 +56,21 @@ class Texture:
         for track, each in zip(tracks, own, strict=True):
             rows = np.full((len(track.boxes), len(self.columns)), np.nan, np.float32)
             for look, given in zip(each, logits, strict=False):
-                rows[look.place, look.view] = given[look.view]
+                rows[look.place, look.view :: self._views] = given[..., look.view]
             measured.append(rows)
         return measured
 
     def score(self, features: Float32Array) -> float | None:
-        """Mean of the views' mean logits as a probability; None where no frame was looked at."""
+        """The voices' odds, added up, as a probability; None where no frame was looked at."""
         known = [column[np.isfinite(column)].astype(np.float64) for column in features.T]
-        logits = [column.mean() for column in known if len(column)]
-        return float(1 / (1 + np.exp(-np.clip(np.mean(logits), -60, 60)))) if logits else None
+        views = [column.mean() if len(column) else np.nan for column in known]
+        if np.isnan(views).all():
+            return None
+        voices = np.nanmean(np.reshape(views, (-1, self._views)), axis=1)
+        return float(1 / (1 + np.exp(-np.clip(np.logaddexp.reduce(voices), -60, 60))))
 
     def _looks(self, track: FaceTrack) -> list[Look]:
-        return list(looks(track.crops, track.present, len(self.columns)))
+        return list(looks(track.crops, track.present, self._views))
 
     def _stacked(self, shown: Sequence[Look]) -> UInt8Array:
         images = [network_input(look.image, self._size) for look in shown]

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import NamedTuple, NoReturn
 
 from dfd_core import __version__
-from dfd_core.environment import settings_of
+from dfd_core.environment import check_keras_backend, settings_of
 from dfd_core.errors import DfdError
 from dfd_core.names import one_line, print_any_name, without_addresses, without_secrets
 from dfd_core.process.bounds import own_the_process
@@ -70,6 +70,9 @@ COMMANDS = {
     ),
     "data fakes": Command(
         "trainer.fakes.command", "make a fake of every real window of a data set: a data set of pairs"
+    ),
+    "data film": Command(
+        "trainer.fakes.filming", "film the portraits of a data set: short videos of real and generated ones alike"
     ),
     "data duplicates": Command(
         "trainer.data.duplicates", "find pictures that several files of data sets show, and leaks between their sides"
@@ -178,6 +181,8 @@ def _run(name: str, command: Command, argv: list[str]) -> int:
         args = parser.parse_args(argv)
     except SystemExit as told:  # of what is wrong, or of all flags
         return command.wrong if told.code else 0
+    if command.module.startswith("trainer."):
+        check_keras_backend()
     return int(module.run(args, settings_of(args)))
 
 

@@ -44,22 +44,20 @@ class TextureMap:
         self._seen = [self._values(image) for image in noise]
         self._logits: int = self._net.outputs[0]["index"]
         self._taps, self._statistics = self._find_taps()
-        views = range(self._seen[0][self._logits].shape[-1])
-        self._heads = [self._find_head(view) for view in views]
+        self.views = int(self._seen[0][self._logits].shape[-1])  # of a crop
+        self._heads = self._find_heads()
         del self._seen
-
-    @property
-    def views(self) -> int:
-        """How many views of a crop it has a logit for."""
-        return len(self._heads)
 
     def look(self, image: UInt8Array, view: int) -> tuple[Float32Array, float]:
         """A map float32 (24, 24) and the logit of `image` uint8 (size, size, 3) RGB as one view.
 
-        The map's sum and `offset(view)` are the logit: places above 0 speak for fake, below for real.
+        Of several voices the one that accuses most. The map's sum is the logit less an offset of its own, see
+        `offset`: places above 0 speak for fake, below for real.
         """
         values = self._values(image)
-        mean, scale, direction, _ = self._heads[view]
+        logits = values[self._logits].reshape(-1)
+        head = view + self.views * int(np.argmax(logits[view :: self.views]))
+        mean, scale, direction, _ = self._heads[head]
         statistics = values[self._statistics].reshape(-1)
         away = statistics - mean
         weights = (
@@ -78,11 +76,11 @@ class TextureMap:
             last = first + STATISTICS * maps.shape[-1]
             found += _wide(_spread(maps, mean[first:last], weights[first:last]))
             first = last
-        return found, float(values[self._logits].reshape(-1)[view])
+        return found, float(logits[head])
 
-    def offset(self, view: int) -> float:
-        """What the logit of a view has beyond the sum over its map."""
-        return self._heads[view][3]
+    def offsets(self, view: int) -> list[float]:
+        """What the logit of a view has beyond the sum over its map, of each voice."""
+        return [offset for *_, offset in self._heads[view :: self.views]]
 
     def _values(self, image: UInt8Array) -> Values:
         self._net.feed(image)
@@ -112,17 +110,22 @@ class TextureMap:
                 return taps, row
         raise ModelError("The network does not take the statistics that dfd knows: it has no map of texture.")
 
-    def _find_head(self, view: int) -> tuple[Float32Array, Float32Array, Float32Array, float]:
-        """Mean, inverse deviation, direction and offset of a view."""
+    def _find_heads(self) -> list[tuple[Float32Array, Float32Array, Float32Array, float]]:
+        """Mean, inverse deviation, direction and offset of each logit."""
         first, second = self._seen[:2]
         rows = np.stack([seen[self._statistics].reshape(-1) for seen in self._seen])
-        logits = np.array([float(seen[self._logits].reshape(-1)[view]) for seen in self._seen])
+        logits = np.stack([seen[self._logits].reshape(-1) for seen in self._seen])
+        near = _CLOSE * np.maximum(1.0, np.ptp(logits, axis=0))
         same = [v.reshape(-1) for i, v in first.items() if v.size == rows[0].size and np.array_equal(v, second[i])]
-        for mean, scale, direction in permutations(same, 3):
-            left = logits - np.clip((rows - mean) * scale, -_FAR, _FAR) @ direction
-            if np.ptp(left) < _CLOSE * max(1.0, float(np.ptp(logits))):
-                return mean, scale, direction, float(left[0])
-        raise ModelError("The network weighs its statistics otherwise than dfd knows: it has no map of texture.")
+        heads = dict[int, tuple[Float32Array, Float32Array, Float32Array, float]]()
+        for mean, scale in permutations(same, 2):
+            told = np.clip((rows - mean) * scale, -_FAR, _FAR) @ np.stack(same, axis=1)
+            left = logits[:, :, None] - told[:, None, :]
+            for logit, direction in np.argwhere(np.ptp(left, axis=0) < near[:, None]).tolist():
+                heads[logit] = mean, scale, same[direction], float(left[0, logit, direction])
+        if len(heads) < logits.shape[1]:
+            raise ModelError("The network weighs its statistics otherwise than dfd knows: it has no map of texture.")
+        return [heads[number] for number in range(len(heads))]
 
 
 def _regions(maps: Float32Array) -> list[Float32Array]:

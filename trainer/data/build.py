@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all-faces", action="store_true", help="not only the widest face of each window")
     parser.add_argument("--split", choices=KINDS, help="default: official where the collection has one, else group")
     parser.add_argument("--validation", type=float, default=0.15, help="share of the files (default: 0.15)")
+    parser.add_argument(
+        "--validation-fakes", type=float, help="share of the groups that hold fakes only (default: --validation)"
+    )
     parser.add_argument("--test", type=float, default=0.15, help="share of the files (default: 0.15)")
     parser.add_argument("--compression", choices=("lzf", "gzip", "blosc2", "none"), default="lzf")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
@@ -80,7 +83,7 @@ def _classes(args: argparse.Namespace) -> tuple[bool, ...]:
 def _split(
     files: list[LabelledFile], kind: str, args: argparse.Namespace, console: Console
 ) -> tuple[list[LabelledFile], list[LabelledFile]]:
-    shares = Shares(args.validation, args.test)
+    shares = Shares(args.validation, args.test, args.validation_fakes)
     if kind != RANDOM_FRAMES:
         return split_files(files, shares, args.seed, kind == OFFICIAL, _classes(args))
     console.print(splits.WHY_NOT_RANDOM, style="yellow", soft_wrap=True)
@@ -92,7 +95,7 @@ def _assemble(
 ) -> Counter[tuple[str, bool]]:
     """Write the data set from the parts; windows by split and class."""
     rng = np.random.default_rng(args.seed)
-    wanted = Shares(args.validation, args.test).wanted()
+    wanted = Shares(args.validation, args.test, args.validation_fakes).wanted()
     counts: Counter[tuple[str, bool]] = Counter()
     root = args.source if args.source.is_dir() else args.source.parent
     with DatasetWriter(args.out, header, args.compression) as writer:

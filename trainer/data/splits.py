@@ -6,7 +6,7 @@ Frames of one video, or of one person, on both sides let a network win by recogn
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,18 +25,27 @@ _TOO_LINKED = 0.5  # of all files in one linked cluster: identities are assigned
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What validation and test get of the files, 0 to 1; train gets the rest."""
+    """What validation and test get of the files, 0 to 1; train gets the rest.
+
+    `fakes`: what validation gets of the groups that hold fakes only, None for as much as of all.
+    """
 
     validation: float = 0.15
     test: float = 0.15
+    fakes: float | None = None
 
     def __post_init__(self) -> None:
-        if not (self.validation >= 0 and self.test >= 0 and self.validation + self.test < 1):  # NaN is none of it
-            raise DataError("--validation and --test are shares of the files: 0 or more, together below 1.")
+        for validation in (self.validation, self.validation if self.fakes is None else self.fakes):
+            if not (validation >= 0 and self.test >= 0 and validation + self.test < 1):  # NaN is none of it
+                raise DataError(
+                    "--validation, --validation-fakes and --test are shares of the files: 0 or more, of each class "
+                    "together below 1."
+                )
 
-    def wanted(self) -> dict[str, float]:
-        """Share by split, those of nothing left out."""
-        all_shares = zip(SPLITS, (1 - self.validation - self.test, self.validation, self.test), strict=True)
+    def wanted(self, kind: Set[bool] = frozenset(CLASSES)) -> dict[str, float]:
+        """Share by split of groups of this kind, those of nothing left out."""
+        validation = self.fakes if kind == {True} and self.fakes is not None else self.validation
+        all_shares = zip(SPLITS, (1 - validation - self.test, validation, self.test), strict=True)
         return {split: share for split, share in all_shares if share > 0}
 
 
@@ -116,7 +125,7 @@ def _sides_of_clusters(
             f"The files form {len(open_clusters)} group(s), which cannot be split into {' and '.join(wanted)}: "
             "add other people's videos, or set --validation 0 --test 0."
         )
-    for cluster, split in _deal(files, clusters, open_clusters, wanted, seed).items():
+    for cluster, split in _deal(files, clusters, open_clusters, shares, seed).items():
         sides |= dict.fromkeys(members[cluster], split)
     return sides
 
@@ -138,7 +147,7 @@ def _clusters(files: Sequence[LabelledFile]) -> dict[str, str]:
 
 
 def _deal(
-    files: Sequence[LabelledFile], clusters: dict[str, str], chosen: Sequence[str], wanted: dict[str, float], seed: int
+    files: Sequence[LabelledFile], clusters: dict[str, str], chosen: Sequence[str], shares: Shares, seed: int
 ) -> dict[str, str]:
     """A split for each of the `chosen` clusters, such that every split gets its share of each kind of cluster.
 
@@ -153,9 +162,9 @@ def _deal(
     for cluster in shuffled:
         kinds[frozenset(f.fake for f in files_of[cluster])].append(cluster)
     dealt: dict[str, str] = {}
-    for of_kind in kinds.values():
+    for kind, of_kind in kinds.items():
         total = sum(len(files_of[c]) for c in of_kind)
-        missing = {split: share * total for split, share in wanted.items()}
+        missing = {split: share * total for split, share in shares.wanted(kind).items()}
         for cluster in of_kind:
             split = max(missing, key=lambda s: (missing[s], -SPLITS.index(s)))
             dealt[cluster] = split

@@ -1,4 +1,4 @@
-"""The network of the check texture: statistics of shallow ImageNet features, and a linear discriminant of them."""
+"""The network of the check texture: statistics of shallow ImageNet features, and linear discriminants of them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ class Head:
     offset: float
 
 
-def texture_network(size: int, heads: Sequence[Head] = ()) -> keras.Model:
-    """Float32 (B, size, size, 3) RGB in 0..255 to `logit` float32 (B, K) of K heads, or to the statistics without one.
+def texture_network(size: int, voices: Sequence[Sequence[Head]] = ()) -> keras.Model:
+    """Float32 (B, size, size, 3) RGB in 0..255 to `logit`, or to the statistics without a voice.
 
-    Weights are ImageNet's.
+    Logits are float32 (B, K) of the K heads of one voice, a view each, and (B, V, K) of V voices. Weights are those of
+    ImageNet.
 
     DataError where those are not installed.
     """
@@ -45,15 +46,22 @@ def texture_network(size: int, heads: Sequence[Head] = ()) -> keras.Model:
     whole = keras.Model(image, trunk.features(trunk.normalise(image)))
     taps = [RegionStatistics(name=f"of_{name}")(whole.get_layer(name).output) for name in TAPS]
     statistics = layers.Concatenate(name=_STATISTICS, dtype="float32")(taps)
+    heads = [head for voice in voices for head in voice]
     discriminants = [Discriminant(name=f"view_{n}") for n in range(len(heads))]
     logits = [discriminant(statistics) for discriminant in discriminants]
-    output = layers.Concatenate(name=_LOGIT, dtype="float32")(logits) if heads else statistics
-    model = keras.Model(image, output, name="texture")
+    model = keras.Model(image, _joined(logits, len(voices)) if heads else statistics, name="texture")
     trunk.load(model)
     for discriminant, head in zip(discriminants, heads, strict=True):
         offset = np.array([head.offset], np.float32)
         discriminant.set_weights([head.mean, head.scale, head.direction[:, None], offset])
     return model
+
+
+def _joined(logits: Sequence[keras.KerasTensor], voices: int) -> keras.KerasTensor:
+    if voices == 1:
+        return layers.Concatenate(name=_LOGIT, dtype="float32")(logits)
+    side_by_side = layers.Concatenate(dtype="float32")(logits)
+    return layers.Reshape((voices, -1), name=_LOGIT, dtype="float32")(side_by_side)
 
 
 def statistics_runtime(size: int, threads: int) -> LiteRuntime:
@@ -65,8 +73,8 @@ def statistics_runtime(size: int, threads: int) -> LiteRuntime:
         return LiteRuntime(path, ModelInput(size=size), threads)
 
 
-def write_texture(folder: Path, size: int, heads: Sequence[Head]) -> None:
-    """Put the network with these heads, one a view, into a model folder, whose card is then to be written anew."""
-    network = texture_network(size, heads)
+def write_texture(folder: Path, size: int, voices: Sequence[Sequence[Head]]) -> None:
+    """Put the network with these voices, a head a view each, into a model folder, whose card is to be written anew."""
+    network = texture_network(size, voices)
     network.save(folder / TEXTURE_KERAS_FILE)
     (folder / TEXTURE_LITERT_FILE).write_bytes(to_litert(network))

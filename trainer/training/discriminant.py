@@ -8,6 +8,7 @@ classes (nuisance attribute projection, softly: Solomonoff et al., ICASSP 2005).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from trainer.networks.texture import Head
 
 SHRINKAGE = 0.7  # of folds over .3, .5, .6, .7 and .9
 NUISANCE = 0.3  # of the trace of the covariance within the classes; of folds over 0, .3, 1, 3 and 10
+STEEPNESS = 3.0  # deviation of the real faces' logits, where there are several voices
 _LEAST_DEVIATION = 1e-6
 _LEAST_FACES = 4  # of a class
 
@@ -61,6 +63,24 @@ def mean_logits(heads: Sequence[Head], statistics: Float32Array) -> Float32Array
     """Mean logit float32 (N,) of heads, each of its view's statistics (N, K, D), NaN where a face has no such view."""
     voices = [logits_of(head, statistics[:, n]) for n, head in enumerate(heads)]
     return np.asarray(np.nanmean(voices, axis=0), np.float32)
+
+
+def joined_logits(voices: Sequence[Sequence[Head]], statistics: Float32Array) -> Float32Array:
+    """Logit float32 (N,) of the voices' odds, added up, of statistics (N, K, D)."""
+    return np.asarray(np.logaddexp.reduce([mean_logits(heads, statistics) for heads in voices]), np.float32)
+
+
+def raised(heads: Sequence[Head], statistics: Float32Array, share: float) -> list[Head]:
+    """The same voice on another scale: its mean logit is 0 where this share of faces, statistics (N, K, D), lie above.
+
+    Their deviation is `STEEPNESS` then, so that the odds of several voices can be added up.
+    """
+    logits = mean_logits(heads, statistics)
+    shift, factor = float(np.quantile(logits, 1 - share)), STEEPNESS / (float(np.std(logits)) + _LEAST_DEVIATION)
+    return [
+        replace(head, direction=head.direction * np.float32(factor), offset=(head.offset - shift) * factor)
+        for head in heads
+    ]
 
 
 def _spread_of(nuisance: tuple[Float32Array, Float32Array], mean: Float32Array, scale: Float32Array) -> Float64Array:

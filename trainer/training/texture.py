@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import Progress
@@ -27,18 +28,25 @@ from trainer.networks.weights import copy_model
 from trainer.training.folds import Row, folds_of, run_folds, score_files
 from trainer.training.provenance import current_commit, data_statement, fingerprint
 
+if TYPE_CHECKING:
+    from trainer.networks.texture import Head
+
 EXAMPLES = """examples:
   dfd texture models/mine --data windows.h5 --data portraits.h5 --folds 3 --out runs/texture   # how good, on others?
   dfd texture models/mine --data windows.h5 --data portraits.h5 --out models/more
+  dfd texture models/mine --data windows.h5 --data portraits.h5 --second filmed.h5 --out models/more
   dfd fuse models/more --windows windows.h5 --folds runs/texture --out models/fused            # its weight
 
 Nothing of the network is trained but one linear layer, in closed form: minutes. With --folds a model folder is written
 for each fold, with the check of the others, and report.json, with the texture alone on methods, pages and people that
-it has not seen."""
+it has not seen. A kind of fakes that real-world clips do not show, as portraits of a generator that are filmed ('dfd
+data film'), and real faces of the same making, are a data set of their own: --second learns a second voice from it,
+which accuses by itself and takes nothing from the first."""
 
 Nuisance = tuple[Float32Array, Float32Array]  # statistics before and after a change that says nothing
 _TOGETHER = 32  # faces go through the network together
 _SEGMENT = WindowSettings().stride  # frames that serving looks at together
+_FIRST_ALARMS, _SECOND_ALARMS = 0.05, 0.01  # of real faces, at even odds of a voice: of folds over .02 and .01
 _RELIT, _RELIT_SEED = 700, 1  # faces whose statistics in other colours are measured
 
 
@@ -48,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, action="append", help="data set; as often as there are some"
     )
+    parser.add_argument(
+        "--second", type=Path, action="append", default=[], metavar="DATA", help="data set of the second voice's own"
+    )
     parser.add_argument("--folds", type=count, metavar="K", help="fit K times, each time judged by what was left out")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write; with --folds, one with K in it")
     parser.add_argument("--seed", type=whole, default=1, help="of the folds")
@@ -56,22 +67,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Measure the statistics of all faces, and fit."""
-    card, pool = read_card(args.model), pool_of(args.data)
+    paths = [*args.data, *args.second]
+    card, pool, first = read_card(args.model), pool_of(paths), len(pool_of(args.data))
     statistics, nuisances = _measured(pool, card.input.size, args.threads)
 
     def fit(faces: FacePool, out: Path) -> Callable[[FacePool, Sequence[int]], list[Row]]:
         from trainer.networks.texture import write_texture
-        from trainer.training.discriminant import fit_head, mean_logits
+        from trainer.training.discriminant import joined_logits
 
         trained = faces.only(faces.splits == TRAIN)
-        heads = [fit_head(statistics[trained.numbers, n], trained, nuisances[n]) for n in range(len(VIEWS))]
+        voices = _voices(trained, trained.numbers < first, statistics, nuisances)
         copy_model(args.model, out)
-        write_texture(out, card.input.size, heads)
-        facts = {"faces": len(trained), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)}
-        data = {"network": card.data, Texture.name: {**facts, "commit": current_commit()}}
+        write_texture(out, card.input.size, voices)
+        facts = {"faces": len(trained), "fingerprint": fingerprint(paths), "sources": data_statement(paths)}
+        before = card.data.get("network", card.data) if isinstance(card.data, dict) else card.data
+        data = {"network": before, Texture.name: {**facts, "commit": current_commit()}}
         write_card(out, replace(read_card(out), data=data))
         return lambda pool, chosen: score_files(
-            pool, chosen, lambda indices: mean_logits(heads, statistics[pool.numbers[indices]])
+            pool, chosen, lambda indices: joined_logits(voices, statistics[pool.numbers[indices]])
         )
 
     if args.folds:
@@ -81,6 +94,27 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     fit(pool, args.out)
     print(f"{args.out}: texture of {len(pool)} faces. Next: dfd fuse {args.out}, which gives it its weight")
     return 0
+
+
+def _voices(
+    trained: FacePool, first: np.ndarray, statistics: Float32Array, nuisances: Sequence[Nuisance]
+) -> list[list[Head]]:
+    """The voice of the faces that are `first`, bool (N,), and that of the others, where there are some.
+
+    Where there are two, both are set against the real faces that the first one knows: real-world ones, if it does.
+    """
+    from trainer.training.discriminant import fit_head, raised
+
+    def voice(faces: FacePool) -> list[Head]:
+        return [fit_head(statistics[faces.numbers, n], faces, nuisances[n]) for n in range(len(VIEWS))]
+
+    if first.all():
+        return [voice(trained)]
+    real = first & ~trained.fake
+    wild = real & (trained.families != "")
+    known = statistics[trained.numbers[wild if wild.any() else real]]
+    heads = voice(trained.only(first)), voice(trained.only(~first))
+    return [raised(own, known, share) for own, share in zip(heads, (_FIRST_ALARMS, _SECOND_ALARMS), strict=True)]
 
 
 def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, list[Nuisance]]:
