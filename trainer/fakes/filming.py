@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import Progress
 
 from dfd_core.console import PlainConsole
-from dfd_core.errors import DataError
+from dfd_core.flags import count, whole
 from dfd_core.settings import Settings
 from trainer.data.face_pool import FacePool, pool_of
 from trainer.data.layouts import SPLITS
@@ -36,15 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET.h5", help="of portraits, real ones and fakes")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of videos, with manifest.csv")
-    parser.add_argument("--clips", type=int, default=160, help="at most, of each class in each split (default: 160)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clips", type=count, default=160, help="at most, of each class in each split (default: 160)")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--seed", type=whole, default=1)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Film, and list what was filmed."""
-    if min(args.clips, args.jobs) < 1:
-        raise DataError("--clips and --jobs must be at least 1.")
     pool = pool_of([args.dataset])
     takes = list(takes_of(pool, args.clips, args.seed))
     args.out.mkdir(parents=True, exist_ok=True)

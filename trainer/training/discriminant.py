@@ -20,7 +20,6 @@ from trainer.networks.texture import Head
 
 SHRINKAGE = 0.7  # of folds over .3, .5, .6, .7 and .9
 NUISANCE = 0.3  # of the trace of the covariance within the classes; of folds over 0, .3, 1, 3 and 10
-STEEPNESS = 3.0  # deviation of the real faces' logits, where there are several voices
 _LEAST_DEVIATION = 1e-6
 _LEAST_FACES = 4  # of a class
 
@@ -70,13 +69,13 @@ def joined_logits(voices: Sequence[Sequence[Head]], statistics: Float32Array) ->
     return np.asarray(np.logaddexp.reduce([mean_logits(heads, statistics) for heads in voices]), np.float32)
 
 
-def raised(heads: Sequence[Head], statistics: Float32Array, share: float) -> list[Head]:
-    """The same voice on another scale: its mean logit is 0 where this share of faces, statistics (N, K, D), lie above.
+def raised(heads: Sequence[Head], statistics: Float32Array, share: float, steepness: float) -> list[Head]:
+    """The same voice on another scale, so that the odds of several can be added up.
 
-    Their deviation is `STEEPNESS` then, so that the odds of several voices can be added up.
+    Of faces with these statistics (N, K, D) such a share has mean logits above 0, whose deviation is `steepness`.
     """
     logits = mean_logits(heads, statistics)
-    shift, factor = float(np.quantile(logits, 1 - share)), STEEPNESS / (float(np.std(logits)) + _LEAST_DEVIATION)
+    shift, factor = float(np.quantile(logits, 1 - share)), steepness / (float(np.std(logits)) + _LEAST_DEVIATION)
     return [
         replace(head, direction=head.direction * np.float32(factor), offset=(head.offset - shift) * factor)
         for head in heads

@@ -46,7 +46,7 @@ which accuses by itself and takes nothing from the first."""
 Nuisance = tuple[Float32Array, Float32Array]  # statistics before and after a change that says nothing
 _TOGETHER = 32  # faces go through the network together
 _SEGMENT = WindowSettings().stride  # frames that serving looks at together
-_FIRST_ALARMS, _SECOND_ALARMS = 0.05, 0.01  # of real faces, at even odds of a voice: of folds over .02 and .01
+_SCALES = (0.1, 2.0), (0.03, 4.0)  # of each voice: real faces above even odds, and the deviation of their logits
 _RELIT, _RELIT_SEED = 700, 1  # faces whose statistics in other colours are measured
 
 
@@ -114,7 +114,7 @@ def _voices(
     wild = real & (trained.families != "")
     known = statistics[trained.numbers[wild if wild.any() else real]]
     heads = voice(trained.only(first)), voice(trained.only(~first))
-    return [raised(own, known, share) for own, share in zip(heads, (_FIRST_ALARMS, _SECOND_ALARMS), strict=True)]
+    return [raised(own, known, *scale) for own, scale in zip(heads, _SCALES, strict=True)]
 
 
 def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, list[Nuisance]]:
