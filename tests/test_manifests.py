@@ -178,6 +178,16 @@ def test_a_manifest_row_that_is_no_file_is_left_out_with_a_sentence(name, conten
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "HTTP"])
+def test_an_address_that_is_no_file_is_left_out_without_its_password(scheme, content, rig, tmp_path, capsys):
+    (tmp_path / "clip.mp4").write_bytes(content)
+    assert rig.dfd("submit", tmp_path / "clip.mp4", f"{scheme}://me:hunter2@h/1.mp4") == 1
+    told = capsys.readouterr()
+    assert "1 queued, 0 known already (same content and model), 1 left out" in told.out
+    assert "h/1.mp4 is not a file" in told.err
+    assert "hunter2" not in told.err + told.out
+
+
 def test_linked_folders_are_followed_once_and_what_is_left_out_is_told(content, tmp_path, model, capsys):
     top, elsewhere = tmp_path / "top", tmp_path / "elsewhere"
     (top / "z" / "deep").mkdir(parents=True)

@@ -143,6 +143,8 @@ def test_the_command_adds_and_lists_and_says_that_nobody_acts(redis_url: str, ca
     ("argv", "sentence"),
     [
         (["add", "cam", "--url", "rtsp://admin:hunter2@h/1"], "The URL has a user, a password or a query, which all"),
+        (["add", "cam", "--url", "ftp://admin:hunter2@h/1"], "ftp://h/1 is of no kind that is read"),
+        (["add", "cam", "--url", "rtsp://h/user=admin_password=hunter2"], "The URL has a user, a password or a query"),
         (["add", "cam", "--url", "http://h/1?token=hunter2"], "The URL has a user, a password or a query, which all"),
         (["add", "cam"], "`dfd streams add cam` has no address: give it url, url_env or url_file."),
         (["add", "c/m", "--url", "x"], "'c/m' cannot be a stream's name: take up to 64 letters, digits, - and _."),

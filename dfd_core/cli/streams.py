@@ -15,6 +15,8 @@ from dfd_core.conditions import Condition, as_seen
 from dfd_core.console import PlainConsole, shown
 from dfd_core.errors import SettingsError, WireError
 from dfd_core.media import redact
+from dfd_core.media.protocols import is_of_a_known_kind
+from dfd_core.media.urls import scheme_of
 from dfd_core.names import json_line
 from dfd_core.queue import keys, records
 from dfd_core.queue.broker import connect, told
@@ -29,6 +31,7 @@ EXAMPLES = """examples:
   dfd streams add lobby --url-env LOBBY_URL --fps 4 --label site=north
   dfd streams pause lobby
 """
+_OURS = ("synthetic", "watch")  # schemes that ingest reads without FFmpeg
 ACTIONS = ("list", "add", "remove", "pause", "resume")
 WAIT_S = 5.0  # for ingest to act, before it is said that none does
 POLL_S = 0.1
@@ -150,7 +153,9 @@ def _wished(args: argparse.Namespace, settings: Settings) -> StreamSpec:
 
 
 def without_secret(spec: StreamSpec) -> StreamSpec:
-    """`spec`, fit to be kept in Redis; SettingsError where its URL holds what is not for everybody."""
+    """`spec`, fit to be kept in Redis; SettingsError where its URL holds what is not for everybody, or nobody reads."""
+    if scheme_of(spec.url) not in _OURS and not is_of_a_known_kind(spec.url):
+        raise SettingsError(f"{redact(spec.url)} is of no kind that is read: docs/live.md names those that are.")
     if spec.url and redact(spec.url) != spec.url and not spec.url.startswith("synthetic://"):
         raise SettingsError(
             "The URL has a user, a password or a query, which all who read Redis could see: "

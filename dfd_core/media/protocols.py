@@ -61,6 +61,11 @@ def options_for(url: str, settings: VideoSettings) -> dict[str, str]:
     return {**options, "rw_timeout": microseconds, "analyzeduration": analysed}
 
 
+def is_of_a_known_kind(url: str) -> bool:
+    """Whether `url` is a path or of a scheme that is read here; whether this one can be, opening it tells."""
+    return scheme_of(url) in ("", "file", *_ALLOWED)
+
+
 @cache
 def is_built_in(scheme: str) -> bool:
     """Whether this FFmpeg has the protocol; PyAV's wheels leave some out."""

@@ -21,7 +21,7 @@ from dfd_core.errors import QueueError, VideoError
 from dfd_core.judging.manifests import FILE, read_manifest
 from dfd_core.media.files import search_files
 from dfd_core.models.store import model_folder, model_name, read_card, sha256_of
-from dfd_core.names import one_line
+from dfd_core.names import one_line, without_secrets
 from dfd_core.queue.broker import connect, patiently, told
 from dfd_core.queue.bulk import BulkQueue
 from dfd_core.queue.submitted import BulkFile
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _report(text: str) -> None:
-    print(f"dfd: {one_line(text)}", file=sys.stderr)
+    print(f"dfd: {one_line(without_secrets(text))}", file=sys.stderr)
 
 
 def _why(path: Path, error: Exception) -> str:
