@@ -16,7 +16,7 @@ class Stepped(Fault):
 
     clocked = True
     soaks = False
-    unseen = "time is told by clocks that only go on"
+    unseen = "time is told by clocks that only go on; what waits just then may count as old"
 
     def __init__(self, seconds: int) -> None:
         self.name = f"clock stepped by an hour, {'ahead' if seconds > 0 else 'back'}"
