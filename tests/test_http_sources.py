@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfd_core.errors import RefusedError, VideoError
+from dfd_core.errors import PartialError, RefusedError, VideoError
 from dfd_core.media import found_live, read_frames
 from dfd_core.media.live import LiveSource
 from dfd_core.media.pacing import Pace
@@ -212,6 +212,18 @@ def test_pauses_after_refusals_grow_to_a_quarter_of_an_hour(film: Path, server: 
     assert len(list(source._connected(stop))) > 0
     assert stop.waits[0] is not None
     assert stop.waits[0] < 1
+
+
+@pytest.mark.parametrize("missing", [0, 1, -1])
+def test_a_finished_list_of_which_a_segment_is_gone_was_read_in_part(
+    film: Path, server: HttpStreams, tmp_path: Path, missing: int
+) -> None:
+    segments = Hls(film, tmp_path / "hls", 2, finished=True)
+    url = segments.serve(server)
+    assert len(list(read_frames(url, "whole", SETTINGS, live=False))) > 0
+    del server.files[f"/{segments.segments[missing]}"]
+    with pytest.raises(PartialError, match=r"was read (to|for) 00:0"):
+        list(read_frames(url, "cut", SETTINGS, live=False))
 
 
 LISTS = {

@@ -30,6 +30,7 @@ _LEAST_HEAD = 4096  # bytes before the first packet, if that comes late: headers
 _TS_PACKETS = (188, 192, 204)  # bytes
 _BROADCAST = ("mpegts", "mpeg")  # recordings of these begin between two key frames
 _INDEXED = ("mov", "avi")  # their packets come even where their bytes are gone
+_IN_SEGMENTS = ("hls", "dash")  # their lists tell the length, which may be rounded for each segment
 _HEADERS = {"matroska": 80, "flv": 48}  # bytes at most between two packets of containers that pack them close
 
 
@@ -239,6 +240,8 @@ class Coverage:
 
     def _slack_s(self, end_s: float) -> float:
         """What may be missing at the end of a whole file."""
+        if self._kind in _IN_SEGMENTS:
+            return (1 - ENOUGH) * (self._declared_s or 0.0)
         if self._ends_in_damage or self._breaks_off:
             return _MISSING_STEPS * self._step_s
         return min(_TAIL_S, max(self._least_tail_s, _GAP_STEPS * self._step_s, _TAIL_SHARE * (end_s - self._first_s)))
@@ -246,7 +249,7 @@ class Coverage:
 
 def _declared_end_s(container: InputContainer, video: VideoStream) -> float | None:
     """When the picture ends, as the headers say, in seconds of the container's clock."""
-    if container.format.name.split(",")[0] not in TELL_LENGTH:
+    if container.format.name.split(",")[0] not in (*TELL_LENGTH, *_IN_SEGMENTS):
         return None
     length_s = length_of(video)
     if container.format.name == "avi" and video.frames and video.average_rate:  # FFmpeg shortens what is cut off
