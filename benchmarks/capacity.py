@@ -188,14 +188,14 @@ def table(found: Json) -> str:
 
 
 def line(found: Json) -> str:
-    """The most important in a line."""
+    """The most important of streams of one face in a line."""
     if not found["streams"]:
-        return f"- No live 720p25 RTSP stream of {found['faces']} face(s) without a loss: this machine is too busy."
+        return "- No live 720p25 RTSP stream of one face without a loss: this machine is too busy."
     step = [step for step in found["steps"] if step["ok"]][-1]
     cores = sum(used for part, used in step["cpu"].items() if part != "rtsp_server") / step["streams"]
     parts = ", ".join(f"{found['stages'].get(stage, 0.0):.2f} to {stage}" for stage in ("decode", "find"))
     return (
-        f"- {found['streams']} live 720p25 RTSP streams of {found['faces']} face(s) without a frame lost: p95 "
+        f"- {found['streams']} live 720p25 RTSP streams of one face without a frame lost: p95 "
         f"{step['p95_s']:.2f} s from capture to verdict, {step['redis_bytes_a_stream'] / 1e6:.2f} MB of Redis and "
         f"{step['memory_a_stream'] / 1e6:.0f} MB of memory each, {cores:.2f} of a core each "
         f"({found['stages'].get('network', 0.0):.2f} in the networks, {parts})."
