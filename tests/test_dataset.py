@@ -12,8 +12,9 @@ import pytest
 
 from dfd_core.cli.main import main
 from dfd_core.errors import DataError
-from trainer.data.dataset import MESH_POINTS, Dataset, DatasetWriter, FaceWindow, FileRow, Header
+from trainer.data.dataset import Dataset, DatasetWriter, FaceWindow, FileRow, Header
 from trainer.data.parts import load_windows, save_windows
+from trainer.data.schema import MESH_POINTS
 
 
 def window_of(rng: np.random.Generator, seen: int) -> FaceWindow:
@@ -87,6 +88,36 @@ def test_a_bad_file_gets_its_sentence(
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("label", np.full(2, 7, np.uint8)), ("label", np.zeros(1, np.uint8)), ("split", np.full(2, 9, np.uint8)),
+        ("file", np.full(2, 99, np.int32)), ("file", np.full(2, -1, np.int32)), ("pixels", np.full(2, 999, np.int32)),
+        ("crops", np.zeros((2, 2, 4, 4, 3), np.uint8)), ("crops", np.zeros((2, 2, 64, 64, 3), np.float32)),
+        ("boxes", np.zeros((2, 4), np.float32)), ("present", None), ("files/path", np.arange(2)),
+    ],
+)  # fmt: skip
+def test_columns_that_are_not_as_they_must_be_are_told(tmp_path: Path, column: str, values: np.ndarray | None) -> None:
+    path = small_set(tmp_path / "s.h5")
+    with h5py.File(path, "a") as h5:
+        del h5[column]
+        if values is None:
+            h5.create_group(column)
+        else:
+            h5[column] = values
+    with pytest.raises(DataError, match="is a damaged data set"):
+        Dataset(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("frames", "two"), ("crop_px", -1), ("version", "two")])
+def test_a_header_of_another_kind_is_told(tmp_path: Path, name: str, value: object) -> None:
+    path = small_set(tmp_path / "s.h5")
+    with h5py.File(path, "a") as h5:
+        h5.attrs[name] = value
+    with pytest.raises(DataError, match="data set"):
+        Dataset(path)
 
 
 def test_a_full_disk_gets_its_sentence(tmp_path: Path) -> None:

@@ -43,11 +43,11 @@ from dfd_core.errors import DataError
 from dfd_core.types import Float32Array, Float64Array, UInt8Array
 from trainer.data.hashes import BYTES, picture_hash
 from trainer.data.layouts import SPLITS
+from trainer.data.schema import check_columns, columns
 from trainer.data.splits import RANDOM_FRAMES, check_disjoint
 from trainer.data.storage import FULL_DISK, compression_options, disk_errors, load_filters
 
 FORMAT, VERSION = "dfd-dataset", 2
-MESH_POINTS = 468
 _SINCE_2 = {"landmarks": (6, 2), "quantisers": ()}  # columns that schema 1 has not, and their shape in a frame
 
 
@@ -158,15 +158,8 @@ class DatasetWriter:
     def _make_columns(self, compression: str | None) -> None:
         t, s = self._header.frames, self._header.crop_px
         crops = {"chunks": (1, t, s, s, 3), **compression_options(compression)}
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            "pixels": ((), np.int32), "side": ((), np.float32), "present": ((t,), np.uint8),
-            "times_s": ((t,), np.float64), "boxes": ((t, 4), np.float32), "mesh": ((t, MESH_POINTS, 2), np.float16),
-            "landmarks": ((t, 6, 2), np.float32), "quantisers": ((t,), np.float32),
-            "hash": ((BYTES,), np.uint8),
-            "label": ((), np.uint8), "split": ((), np.uint8), "file": ((), np.int32),
-        }  # fmt: skip
         self._h5.create_dataset("crops", (0, t, s, s, 3), np.uint8, maxshape=(None, t, s, s, 3), **crops)
-        for name, (shape, dtype) in shapes.items():
+        for name, (shape, dtype) in columns(t).items():
             rows = 1 if name == "mesh" else 1024
             self._h5.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape))
 
@@ -189,13 +182,14 @@ class Dataset:
         h5 = self._open()
         try:
             self.header = Header(**{f.name: _plain(h5.attrs[f.name]) for f in fields(Header)})
+            check_columns(h5, self.header.frames, self.header.crop_px)
             self.labels, self.splits, self.file_of = h5["label"][:], h5["split"][:], h5["file"][:]
             self.pixels, self.present = h5["pixels"][:], h5["present"][:].astype(bool)
             self.starts_s = h5["times_s"][:, 0]
             self.files = _files(h5["files"])
             self.failed = list(zip(h5["failed/path"].asstr()[:], h5["failed/reason"].asstr()[:], strict=True))
             self.bytes_stored = int(h5["crops"].id.get_storage_size())
-        except (KeyError, OSError, TypeError) as error:
+        except (KeyError, OSError, TypeError, ValueError) as error:
             raise DataError(f"{path} is a damaged data set ({error}): build it again.") from None
         if self.header.split != RANDOM_FRAMES:
             check_disjoint((SPLITS[s], self.groups(n)) for n, s in enumerate(self.splits))
@@ -276,7 +270,7 @@ def open_checked(path: Path) -> h5py.File:
         h5 = h5py.File(path, "r")
     except OSError:
         raise DataError(f"{path} is not an HDF5 file, or it is cut short: build it again.") from None
-    if h5.attrs.get("format") != FORMAT:
+    if h5.attrs.get("format") != FORMAT or not isinstance(h5.attrs.get("version"), int | np.integer):
         raise DataError(f"{path} is an HDF5 file, but not a data set of dfd: make one with 'dfd data build'.")
     if h5.attrs["version"] > VERSION:
         raise DataError(f"{path} has schema {h5.attrs['version']}, this dfd reads up to {VERSION}: upgrade dfd.")

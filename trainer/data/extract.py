@@ -20,8 +20,9 @@ from dfd_core.media import read_frames
 from dfd_core.media.region import within
 from dfd_core.settings import Settings
 from dfd_core.types import FaceTrack, Float32Array, Frame, Segment, UInt8Array
-from trainer.data.dataset import MESH_POINTS, FaceWindow
+from trainer.data.dataset import FaceWindow
 from trainer.data.layouts import Crop, LabelledFile
+from trainer.data.schema import MESH_POINTS
 
 _ENOUGH = 0.5  # of a window's frames, in which the face must be seen; a picture has one frame
 
