@@ -46,7 +46,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> FacePool:
 
 @pytest.fixture(scope="module")
 def generated(held_out: FacePool, tmp_path_factory: pytest.TempPathFactory) -> FacePool:
-    """Portraits of Stable Diffusion 3 that no part of the shipped detector was fitted to."""
+    """Portraits of Stable Diffusion 3 that its texture was not fitted to; one of appearance's networks saw most."""
     placed, _ = split_files(Portraits().files(DATA), SPLIT, seed=1, official=False)
     files = [file.path for file in placed if file.fake and file.split == VALIDATION]
     return portraits_of(files, tmp_path_factory.mktemp("generated"))
