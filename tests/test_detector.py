@@ -31,7 +31,7 @@ HELD_OUT = "ca_odi"  # no face of this source was trained on
 SPLIT = Shares(validation=0.02, test=0, fakes=0.33)  # as `make model` has it: of generated portraits, who validates
 LEAST = 50  # faces that are scored
 Fakes = Callable[[str], list[float]]
-PLAN = Clip(seconds=0.8, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
+PLAN = Clip(seconds=2.0, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def auc(authentic: Sequence[float], fakes: Sequence[float]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "least"), [("self_blended", 0.85), ("restored", 0.9), ("swapped", 0.65), ("generated", 0.9)]
+    ("kind", "least"), [("self_blended", 0.87), ("restored", 0.9), ("swapped", 0.65), ("generated", 0.9)]
 )
 def test_it_tells_authentic_from_fake(kind: str, least: float, authentic: list[float], fakes: Fakes) -> None:
     if kind == "restored" and any(importlib.util.find_spec(p) is None for p in ("ncnn", PACKAGE)):

@@ -51,9 +51,9 @@ class InnerNetwork:
         return found
 
     def values(self) -> dict[int, Float32Array]:
-        """All activations (1, h, w, C), rows (1, C) and vectors (C,) that can be read, by index."""
+        """All activations (1, h, w, C), tables (1, N, C), rows (1, C) and vectors (C,) that can be read, by index."""
         found: list[Any] = self._net.get_tensor_details()
-        wanted = [d["index"] for d in found if d["dtype"] is np.float32 and len(d["shape"]) in (1, 2, 4)]
+        wanted = [d["index"] for d in found if d["dtype"] is np.float32 and len(d["shape"]) in (1, 2, 3, 4)]
         return {index: self.value(index) for index in wanted if self._readable(index)}
 
     def _readable(self, index: int) -> bool:
