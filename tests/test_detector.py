@@ -31,7 +31,7 @@ HELD_OUT = "ca_odi"  # no face of this source was trained on
 SPLIT = Shares(validation=0.02, test=0, fakes=0.33)  # as `make model` has it: of generated portraits, who validates
 LEAST = 50  # faces that are scored
 Fakes = Callable[[str], list[float]]
-PLAN = Clip(seconds=2.0, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
+PLAN = Clip(seconds=1.2, sides=(260, 380), crf=(17, 24), noise=(0.0, 3.0), twice_share=0.0, least_ratio=1.0)
 
 
 @pytest.fixture(scope="module")
