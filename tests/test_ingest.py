@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -272,3 +273,26 @@ def test_streams_come_go_and_change_on_a_running_ingest(redis_client, redis_url,
         process.kill()
         errors.close()
     assert shown() == dict.fromkeys(("calm", "new", "third"), "ended") | {"other": "paused"}
+
+
+class Told(Exception):
+    """Enough was told."""
+
+
+def test_a_reader_gives_memory_back_twice_a_minute(monkeypatch):
+    given = []
+
+    class Brief(Teller):
+        """For a minute, without its pauses."""
+
+        def report(self):
+            self.seconds = getattr(self, "seconds", -1) + 1
+            if self.seconds > 60:
+                raise Told
+
+    monkeypatch.setattr("ingest.stream.STATUS_S", 0)
+    monkeypatch.setattr("ingest.stream.give_back", lambda: given.append(teller.seconds))
+    teller = Brief(None, SimpleNamespace(image=None), None, None)
+    with pytest.raises(Told):
+        teller.run()
+    assert given == [0, 30, 60]
