@@ -15,14 +15,13 @@ import pytest
 
 from dfd_core.models.store import SHIPPED
 from tests.fixtures_faces import Clip as Page
-from tests.fixtures_faces import clip_set, face_set, face_window
+from tests.fixtures_faces import clip_set, face_set
 from tests.keras_process import KerasProcess
-from trainer.data.dataset import FaceWindow
 from trainer.data.face_pool import FacePool
 from trainer.fakes.clips import AUTHENTIC, Clip, make_clip
 from trainer.fakes.kinds import MANIPULATIONS
 from trainer.measuring.figures import REPORT, SCORES, report_of
-from trainer.studies import ablations, card_tables, false_alarms, real_video, sharpness, skin_tone
+from trainer.studies import ablations, card_tables, false_alarms, real_video, sharpness
 
 SMALL = ("--steps", "2", "--clips", "1", "--only", "1", "--also", "lip_synced")
 STUDIO = Clip(seconds=2.2, sides=(260, 320), crf=(17, 20), noise=(0.0, 1.0), twice_share=0.0)
@@ -93,33 +92,6 @@ def test_false_alarms_are_counted_by_the_hour(
     assert re.match(r"film: \d+ alarms in 1 files of 0\.00 hours, in \d of the files; .* an hour", films)
     assert portraits.startswith("filmed portraits: ")
     assert " in 1 files of 0.00 hours" in portraits
-
-
-def tinted(pool: FacePool, colour: tuple[int, int, int]) -> FaceWindow:
-    """A window of one frame, all of it one colour, with a mesh in it."""
-    window = face_window(pool, 0, 1, darker=False)
-    window.crops[:] = colour
-    return window
-
-
-def test_tone_is_the_angle_of_light_and_yellow(pool: FacePool) -> None:
-    pale, tan, dark = ((244, 222, 208), (198, 150, 118), (92, 62, 48))
-    angles = [skin_tone.tone_of(tinted(pool, colour)) for colour in (pale, tan, dark)]
-    assert angles == pytest.approx([76.5, 33.6, -56.2], abs=1)
-    unseen = tinted(pool, pale)
-    unseen.mesh[:] = np.nan
-    assert skin_tone.tone_of(unseen) is None
-
-
-def test_clips_are_told_by_the_tone_of_the_skin(
-    pool: FacePool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = face_set(tmp_path / "set.h5", pool, ("swap",), validation=2)
-    skin_tone.main(["--windows", str(data)])
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert [row[0] for row in rows] == [*skin_tone.GROUPS, "all"]
-    assert rows[-1][1] == rows[-1][4] == "2"
-    assert sum(int(row[1]) for row in rows[:-1]) == 2
 
 
 def test_tables_of_the_model_card_are_those_of_the_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

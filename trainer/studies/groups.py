@@ -1,17 +1,18 @@
-"""Does the detector accuse people of one complexion more than others? Clips of a data set, by the tone of the skin.
+"""Does the detector accuse some people more than others? Clips of a data set, by tone of the skin, sex and age.
 
-    python -m trainer.studies.skin_tone --windows windows.h5 [--folds runs/texture] [--jobs 2] [--set model.path=MODEL]
+    python -m trainer.studies.groups --windows windows.h5 [--folds runs/texture] [--faces DIR] [--jobs 2]
 
 A clip's tone is the individual typology angle of cheeks and forehead as the picture shows them (Chardon et al., 1991:
 arctan((L* - 50) / b*), degrees; above 41 light, from 28 intermediate, from 10 tan, below it brown and dark), median of
-its windows. Lamp and camera move it, so that it tells how people look on video, not who they are. Windows are scored as
-`dfd fuse` does: by the network of the fold that did not see them, fused by the model's card.
+its windows. Lamp and camera move it, so that it tells how people look on video, not who they are. So do sex and age,
+which a small network guesses where --faces names its folder, see `sex_and_age`. Windows are scored as `dfd fuse` does:
+by the network of the fold that did not see them, fused by the card of the model (--set model.path=MODEL).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -26,46 +27,60 @@ from trainer.data.dataset import Dataset, FaceWindow
 from trainer.fakes.clips import AUTHENTIC
 from trainer.measuring.evidence import Row
 from trainer.measuring.held_out import held_out_rows
+from trainer.studies.sex_and_age import Judge
 
-GROUPS = {"light, above 41": 41.0, "intermediate, 28 to 41": 28.0, "tan, 10 to 28": 10.0, "brown and dark": -91.0}
+TONES = {"light, above 41": 41.0, "intermediate, 28 to 41": 28.0, "tan, 10 to 28": 10.0, "brown and dark": -91.0}
+SEXES = {"looks female": 0.7, "neither is sure": 0.3, "looks male": 0.0}  # least share of the guess for female
+AGES = {"looks 60 and older": 60.0, "45 to 60": 45.0, "30 to 45": 30.0, "younger than 30": -np.inf}
 _SKIN = (50, 280, 151)  # points of the face mesh: both cheeks, the forehead
 _REACH = 0.03  # of the crop's side, around each
 
+Clip = tuple[int, bool, float]  # its file, whether it is fake, its probability
+
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Score the clips and print a row a group."""
+    """Score the clips and print a table for each way to group them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=Path, required=True, metavar="DATASET.h5")
     parser.add_argument("--folds", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--faces", type=Path, metavar="DIR", help="model folder of the npm package @vladmandic/face-api"
+    )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(words)
+    data, measures = Dataset(args.windows), [("tone, degrees", TONES, tone_of)]
+    if args.faces:
+        judge = Judge(args.faces)
+        measures += [("sex", SEXES, judge.female), ("age", AGES, judge.age)]
     settings = load_settings(flags=parse_assignments(args.set))
     card = load_model(settings.model, settings.worker.threads).card
-    fusion, enter = Fusion.from_card(card.fusion), card.thresholds.enter
-    tones = tones_of(Dataset(args.windows))
-    clips = [
-        clip
-        for clip in judged(held_out_rows(args.windows, args.folds, settings, args.jobs), fusion)
-        if clip[0] in tones
-    ]
-    print(f"| tone, degrees | real clips | accused at {enter} | their mean | fakes | found | their mean | AUC |")
-    print("|---|---|---|---|---|---|---|---|")
-    upper = float("inf")
-    for name, lower in GROUPS.items():
-        print(_line(name, [clip for clip in clips if lower <= tones[clip[0]] < upper], enter))
+    rows = held_out_rows(args.windows, args.folds, settings, args.jobs)
+    clips, enter = list(judged(rows, Fusion.from_card(card.fusion))), card.thresholds.enter
+    for name, groups, measure in measures:
+        print(f"| {name} | real clips | accused at {enter} | their mean | fakes | found | their mean | AUC |")
+        print("|---|---|---|---|---|---|---|---|")
+        for line in table(groups, by_file(data, measure), clips, enter):
+            print(line)
+
+
+def table(groups: Mapping[str, float], values: Mapping[int, float], clips: Iterable[Clip], enter: float) -> list[str]:
+    """A line for each of `groups`, which hold the files whose value is at least theirs, and one for all of them."""
+    upper, lines, known = float("inf"), [], [clip for clip in clips if clip[0] in values]
+    for name, lower in groups.items():
+        lines.append(_line(name, [clip for clip in known if lower <= values[clip[0]] < upper], enter))
         upper = lower
-    print(_line("all", clips, enter))
+    return [*lines, _line("all", known, enter)]
 
 
-def tones_of(data: Dataset) -> dict[int, float]:
-    """The tone of each file where a face mesh was found, degrees."""
+def by_file(data: Dataset, measure: Callable[[FaceWindow], float | None]) -> dict[int, float]:
+    """The median of what `measure` finds in the windows of each file, where it finds something."""
     found: dict[int, list[float]] = {}
     for row, file in enumerate(data.file_of):
-        tone = tone_of(data.window(row))
-        if tone is not None:
-            found.setdefault(int(file), []).append(tone)
-    return {file: float(np.median(tones)) for file, tones in found.items()}
+        value = measure(data.window(row))
+        if value is not None:
+            found.setdefault(int(file), []).append(value)
+    return {file: float(np.median(values)) for file, values in found.items()}
 
 
 def tone_of(window: FaceWindow) -> float | None:
@@ -83,7 +98,7 @@ def tone_of(window: FaceWindow) -> float | None:
     return float(np.degrees(np.arctan2(lightness - 50, max(float(yellow), 1e-3))))
 
 
-def judged(rows: Iterable[Row], fusion: Fusion) -> Iterator[tuple[int, bool, float]]:
+def judged(rows: Iterable[Row], fusion: Fusion) -> Iterator[Clip]:
     """Each clip that can be scored: its file, whether it is fake, the median probability of its windows."""
     windows: dict[int, tuple[bool, list[float]]] = {}
     for row in rows:
@@ -94,7 +109,7 @@ def judged(rows: Iterable[Row], fusion: Fusion) -> Iterator[tuple[int, bool, flo
         yield file, fake, float(np.median(probabilities))
 
 
-def _line(name: str, clips: list[tuple[int, bool, float]], enter: float) -> str:
+def _line(name: str, clips: Sequence[Clip], enter: float) -> str:
     sides: list[Float64Array] = [np.array([p for _, fake, p in clips if fake == side]) for side in (False, True)]
     cells = [cell for side in sides for cell in _cells(side, enter)]
     labels = np.repeat([0, 1], [len(side) for side in sides])
