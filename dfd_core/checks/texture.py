@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dfd_core.checks.appearance import network_input
-from dfd_core.checks.views import VIEWS, Look, looks
+from dfd_core.checks.views import NAMES, Look, looks
 from dfd_core.errors import ModelError
 from dfd_core.models.network import LOGIT, Runtime
 from dfd_core.types import FaceTrack, Float32Array, UInt8Array
@@ -31,19 +31,19 @@ class Texture:
 
     name = "texture"
 
-    def __init__(self, network: Runtime, size: int) -> None:
+    def __init__(self, network: Runtime, size: int, views: Sequence[str] = NAMES) -> None:
         """`network` takes pictures of `size` px, and gives logits (B, views), or of several voices (B, voices, views).
 
-        ModelError where it has more views than there are.
+        ModelError where its `views` are not those that there are.
         """
         self._network, self._size = network, size
-        *voices, self._views = network.run(self._stacked([]))[LOGIT].shape[1:]
-        if self._views > len(VIEWS):
+        *voices, count = network.run(self._stacked([]))[LOGIT].shape[1:]
+        if tuple(views) != NAMES or count != len(NAMES):
             raise ModelError(
-                f"The texture of the model has {self._views} views, this dfd knows {len(VIEWS)}: update dfd."
+                f"The texture of the model looks at {', '.join(views) or f'{count} views without a name'}, this dfd at "
+                f"{', '.join(NAMES)}: fit it anew with 'dfd texture'."
             )
-        names, more = [view.name for view in VIEWS[: self._views]], range(2, 1 + math.prod(voices))
-        self.columns: tuple[str, ...] = (*names, *(f"{name}.{voice}" for voice in more for name in names))
+        self.columns = (*NAMES, *(f"{name}.{voice}" for voice in range(2, 1 + math.prod(voices)) for name in NAMES))
 
     def images(self, tracks: Sequence[FaceTrack]) -> UInt8Array:
         """What the network is shown of all tracks, in their order: uint8 (B, size, size, 3)."""
@@ -56,7 +56,7 @@ class Texture:
         for track, each in zip(tracks, own, strict=True):
             rows = np.full((len(track.boxes), len(self.columns)), np.nan, np.float32)
             for look, given in zip(each, logits, strict=False):
-                rows[look.place, look.view :: self._views] = given[..., look.view]
+                rows[look.place, look.view :: len(NAMES)] = given[..., look.view]
             measured.append(rows)
         return measured
 
@@ -66,11 +66,11 @@ class Texture:
         views = [column.mean() if len(column) else np.nan for column in known]
         if np.isnan(views).all():
             return None
-        voices = np.nanmean(np.reshape(views, (-1, self._views)), axis=1)
+        voices = np.nanmean(np.reshape(views, (-1, len(NAMES))), axis=1)
         return float(1 / (1 + np.exp(-np.clip(np.logaddexp.reduce(voices), -60, 60))))
 
     def _looks(self, track: FaceTrack) -> list[Look]:
-        return list(looks(track.crops, track.present, self._views))
+        return list(looks(track.crops, track.present))
 
     def _stacked(self, shown: Sequence[Look]) -> UInt8Array:
         images = [network_input(look.image, self._size) for look in shown]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from dfd_core.checks.steady import held_still, movements
 from dfd_core.types import Float32Array, UInt8Array
 
 STRIDE = 4  # one in so many frames is looked at: neighbours look alike
@@ -19,14 +20,6 @@ Draw = Callable[[UInt8Array], UInt8Array]  # crops (T, S, S, 3) to one picture (
 
 def _first(crops: UInt8Array) -> UInt8Array:
     return np.asarray(crops[0])
-
-
-def _colour(crops: UInt8Array) -> UInt8Array:
-    """The colour differences red and blue, their means taken off and their contrast tripled; no brightness."""
-    tones = cv2.cvtColor(np.ascontiguousarray(crops[0]), cv2.COLOR_RGB2YCrCb)
-    channels = np.array([[0, 3, 0], [0, 1.5, 1.5], [0, 0, 3]])  # red, both, blue
-    grey = 128 - channels @ cv2.mean(tones)[:3]
-    return _picture(cv2.transform(tones.astype(np.float32), np.column_stack([channels, grey])))
 
 
 def _motion(crops: UInt8Array) -> UInt8Array:
@@ -54,25 +47,32 @@ class View:
     down: float = 0.0
     draw: Draw = _first
     over_time: bool = False
+    held_still: bool = False  # whether the head's movements are taken out first
 
-    def of(self, crops: UInt8Array) -> UInt8Array:
-        """The picture (s, s, 3) of crops uint8 (T, S, S, 3): of the first one, or of all of them."""
+    def of(self, crops: UInt8Array, moves: Float32Array | None = None) -> UInt8Array:
+        """The picture (s, s, 3) of crops uint8 (T, S, S, 3): of the first one, or of all of them.
+
+        `moves` are the `steady.movements` of the crops; where they are missing, the head is not held still.
+        """
         side = crops.shape[1]
         kept = round(side * self.share)
         left = (side - kept) // 2
         top = min(max(left + round(side * self.down), 0), side - kept)
+        if self.held_still and moves is not None:
+            return self.draw(held_still(crops, moves, left, top, kept))
         return self.draw(crops[:, top : top + kept, left : left + kept])
 
 
-# A model's texture has a logit for each of the first ones: add at the end, and change none. A crop is 1.6 face boxes.
+# A model's texture has a logit for each of these, and its card their names. A crop is 1.6 face boxes.
 VIEWS = (
     View("crop", "whole crop", 1.0),
     View("face", "face", 0.5),
     View("eyes", "eyes", 0.34, down=-0.1),
-    View("colour", "colour alone", 1.0, draw=_colour),
-    View("motion", "what moves", 0.5, draw=_motion, over_time=True),
     View("lasting", "what stays", 0.5, draw=_lasting, over_time=True),
+    View("mouth", "the mouth's movement", 0.34, down=0.1, draw=_motion, over_time=True, held_still=True),
+    View("chin", "the chin's movement", 0.34, down=0.2, draw=_motion, over_time=True, held_still=True),
 )
+NAMES = tuple(view.name for view in VIEWS)
 
 
 class Look(NamedTuple):
@@ -83,21 +83,22 @@ class Look(NamedTuple):
     image: UInt8Array
 
 
-def looks(crops: UInt8Array, present: np.typing.NDArray[np.bool_], views: int) -> Iterator[Look]:
-    """What the first `views` views see of a segment, crops uint8 (T, S, S, 3), where the face is `present`, bool (T,).
+def looks(crops: UInt8Array, present: np.typing.NDArray[np.bool_]) -> Iterator[Look]:
+    """What the views see of a segment, crops uint8 (T, S, S, 3), where the face is `present`, bool (T,).
 
     Every fourth frame is looked at, in the views by turns, and in several where frames are fewer; those over time see
     all frames, unless they are too few, or all the same.
     """
     there = np.flatnonzero(present)
     chosen = there[::STRIDE]
-    single = [number for number in range(views) if not VIEWS[number].over_time]
+    single = [number for number, view in enumerate(VIEWS) if not view.over_time]
     for turn in range(max(len(chosen), len(single)) if len(chosen) else 0):
         place, number = int(chosen[turn % len(chosen)]), single[turn % len(single)]
         yield Look(place, number, VIEWS[number].of(crops[place : place + 1]))
     seen = crops[there]
     if len(there) < LEAST or (seen[1:] == seen[0]).all():
         return
-    for number in range(views):
-        if VIEWS[number].over_time:
-            yield Look(int(there[-1]), number, VIEWS[number].of(seen))
+    moves = movements(seen)
+    for number, view in enumerate(VIEWS):
+        if view.over_time:
+            yield Look(int(there[-1]), number, view.of(seen, moves))

@@ -181,7 +181,7 @@ def load_scorer(settings: Settings, *, every_check: bool = False) -> Scorer:
 
 
 def _checks_of(model: LoadedModel) -> tuple[Check, ...]:
-    texture = () if model.texture is None else (Texture(model.texture, model.card.input.size),)
+    texture = () if model.texture is None else (Texture(model.texture, model.card.input.size, model.card.views),)
     return (Appearance(model), Noise(), Temporal(), *texture)
 
 

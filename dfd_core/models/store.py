@@ -47,6 +47,7 @@ class ModelCard:
     files: dict[str, str] = field(default_factory=dict)
     input: ModelInput = field(default_factory=ModelInput)
     outputs: dict[str, Any] = field(default_factory=dict)
+    views: tuple[str, ...] = ()  # of texture, in the order of its logits
     fusion: dict[str, Any] = field(default_factory=dict)
     thresholds: Thresholds = DEFAULT_THRESHOLDS
     data: Any = None
@@ -122,8 +123,11 @@ def _card_of(values: Mapping[str, Any]) -> ModelCard:
     thresholds = Thresholds(**values["thresholds"]) if values.get("thresholds") else DEFAULT_THRESHOLDS
     if not 0 <= thresholds.exit <= thresholds.enter <= 1:
         raise ValueError(f"thresholds need 0 <= exit <= enter <= 1, not {thresholds}")
+    if not all(isinstance(view, str) for view in card.views):
+        raise TypeError("views must be names")
     return replace(
         card,
+        views=tuple(card.views),
         input=ModelInput(**values.get("input") or {}),
         thresholds=thresholds,
     )

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from dfd_core.checks.appearance import network_input
 from dfd_core.checks.texture import Texture
-from dfd_core.checks.views import VIEWS, Look, looks
+from dfd_core.checks.views import NAMES, Look, looks
 from dfd_core.console import PlainConsole
 from dfd_core.flags import count, whole
 from dfd_core.models.litert import LiteRuntime
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         facts = {"faces": len(trained), "fingerprint": fingerprint(paths), "sources": data_statement(paths)}
         before = card.data.get("network", card.data) if isinstance(card.data, dict) else card.data
         data = {"network": before, Texture.name: {**facts, "commit": current_commit()}}
-        write_card(out, replace(read_card(out), data=data))
+        write_card(out, replace(read_card(out), data=data, views=NAMES))
         return lambda pool, chosen: score_files(
             pool, chosen, lambda indices: joined_logits(voices, statistics[pool.numbers[indices]])
         )
@@ -106,7 +106,7 @@ def _voices(
     from trainer.training.discriminant import fit_head, raised
 
     def voice(faces: FacePool) -> list[Head]:
-        return [fit_head(statistics[faces.numbers, n], faces, nuisances[n]) for n in range(len(VIEWS))]
+        return [fit_head(statistics[faces.numbers, n], faces, nuisances[n]) for n in range(len(NAMES))]
 
     if first.all():
         return [voice(trained)]
@@ -133,7 +133,7 @@ def _measured(pool: FacePool, size: int, threads: int) -> tuple[Float32Array, li
             measured = iter(_of([look.image for own in seen for look in own], network, size))
             for own in seen:
                 views, given = np.array([look.view for look in own]), np.stack([next(measured) for _ in own])
-                known = [given[views == view] for view in range(len(VIEWS))]
+                known = [given[views == view] for view in range(len(NAMES))]
                 found.append([of.mean(axis=0) if len(of) else np.full(given.shape[1], np.nan) for of in known])
     return np.array(found, np.float32), _nuisances(pool.only(pool.splits == TRAIN), network, size)
 
@@ -144,7 +144,7 @@ def _segments(crops: UInt8Array) -> list[UInt8Array]:
 
 
 def _all_looks(segment: UInt8Array) -> list[Look]:
-    return list(looks(segment, np.ones(len(segment), np.bool_), len(VIEWS)))
+    return list(looks(segment, np.ones(len(segment), np.bool_)))
 
 
 def _nuisances(pool: FacePool, network: LiteRuntime, size: int) -> list[Nuisance]:
@@ -157,7 +157,7 @@ def _nuisances(pool: FacePool, network: LiteRuntime, size: int) -> list[Nuisance
         pairs += [(look, of[look.view]) for look in {look.view: look for look in _all_looks(segment)}.values()]
     before, after = (_of([pair[side].image for pair in pairs], network, size) for side in (0, 1))
     views = np.array([look.view for look, _ in pairs])
-    return [(before[views == view], after[views == view]) for view in range(len(VIEWS))]
+    return [(before[views == view], after[views == view]) for view in range(len(NAMES))]
 
 
 def _of(images: Sequence[UInt8Array], network: LiteRuntime, size: int) -> Float32Array:

@@ -171,7 +171,7 @@ class Collector:
         """Those of the check texture: the frames and views that it looked at itself."""
         if self._texture is None:
             return
-        for place, view, image in looks(shots.crops, shots.present, self._texture.views):
+        for place, view, image in looks(shots.crops, shots.present):
             found, logit = self._texture.look(network_input(image, self._size), view)
             yield Look(place, view, image, found, logit)
 
