@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from dfd_core.checks.steady import movements
 from dfd_core.checks.texture import Texture
-from dfd_core.checks.views import LEAST, STRIDE, VIEWS, looks
+from dfd_core.checks.views import LEAST, NAMES, STRIDE, VIEWS, looks
+from dfd_core.errors import ModelError
 from dfd_core.judging.scoring import Scorer
 from dfd_core.models.runtime import load_model
 from dfd_core.settings import ModelSettings
@@ -61,6 +64,7 @@ def test_from_windows_to_a_model_with_texture(
     card = json.loads((out / "card.json").read_text())
     assert card["fusion"]["texture"] > 0
     assert {s["licence"] for s in card["data"]["texture"]["sources"]} == {"MIT (LICENSE)"}
+    assert card["views"] == list(NAMES)
     assert set(card["files"]) == {"model.keras", "model.tflite", "texture.keras", "texture.tflite"}
     for folder, shape in ((out, "(11, 6)"), (two, "(11, 2, 6)")):
         both = in_keras("both_texture_runtimes", folder)
@@ -73,7 +77,7 @@ def test_from_windows_to_a_model_with_texture(
     assert data["texture"]["faces"] == card["data"]["texture"]["faces"] + 10
     spoken = load_model(ModelSettings(path=str(two), runtime="litert"), 1).texture
     assert spoken is not None
-    assert Texture(spoken, 64).columns[5:8] == ("lasting", "crop.2", "face.2")
+    assert Texture(spoken, 64).columns[5:8] == ("chin", "crop.2", "face.2")
 
     model = load_model(ModelSettings(path=str(out), runtime="litert"), 1)
     assert {f"texture.{view.name}" for view in VIEWS} <= set(Scorer(model).columns)
@@ -97,18 +101,16 @@ OVER_TIME = [number for number, view in enumerate(VIEWS) if view.over_time]
 
 
 @pytest.mark.parametrize(
-    ("frames", "views", "expected"),
+    ("frames", "expected"),
     [
-        (0, 2, []),
-        (1, 1, [(0, 0)]),
-        (1, 2, [(0, 0), (0, 1)]),
-        (8, 2, [(0, 0), (4, 1)]),
-        (8, 4, [(0, 0), (4, 1), (0, 2), (4, 3)]),
-        (17, 2, [(0, 0), (4, 1), (8, 0), (12, 1), (16, 0)]),
+        (0, []),
+        (1, [(0, 0), (0, 1), (0, 2)]),
+        (8, [(0, 0), (4, 1), (0, 2)]),
+        (17, [(0, 0), (4, 1), (8, 2), (12, 0), (16, 1)]),
     ],
 )
-def test_views_take_turns(frames: int, views: int, expected: list[tuple[int, int]]) -> None:
-    seen = looks(moving(frames), np.ones(frames, np.bool_), views)
+def test_views_take_turns(frames: int, expected: list[tuple[int, int]]) -> None:
+    seen = looks(moving(frames), np.ones(frames, np.bool_))
     assert [(look.place, look.view) for look in seen if not VIEWS[look.view].over_time] == expected
 
 
@@ -116,14 +118,14 @@ def test_views_take_turns(frames: int, views: int, expected: list[tuple[int, int
 def test_views_over_time_need_some_frames(frames: int, there: bool) -> None:
     present = np.zeros(8, np.bool_)
     present[:frames] = True
-    seen = [look for look in looks(moving(8), present, len(VIEWS)) if VIEWS[look.view].over_time]
+    seen = [look for look in looks(moving(8), present) if VIEWS[look.view].over_time]
     assert [look.view for look in seen] == (OVER_TIME if there else [])
     assert {look.place for look in seen} <= {frames - 1}
 
 
 def test_a_frozen_picture_has_no_view_over_time() -> None:
     still = np.repeat(moving(3)[2:], 8, axis=0)
-    assert {look.view for look in looks(still, np.ones(8, np.bool_), len(VIEWS))} == set(SINGLE)
+    assert {look.view for look in looks(still, np.ones(8, np.bool_))} == set(SINGLE)
 
 
 def test_a_view_shows_its_part_of_the_crop() -> None:
@@ -134,34 +136,67 @@ def test_a_view_shows_its_part_of_the_crop() -> None:
     assert np.array_equal(shown["eyes"], crops[0, 37:91, 53:107])
 
 
-def test_motion_is_where_something_moves_and_what_lasts_is_where_nothing_does() -> None:
+def test_what_moves_is_seen_and_what_lasts_is_where_nothing_does() -> None:
     rng = np.random.default_rng(1)
     crops = np.full((8, 128, 128, 3), 100, np.uint8)
-    crops[:, 32:64, 32:96] = rng.integers(60, 140, (32, 64, 3))  # a fine pattern that stays
-    crops[:, 64:96, 32:96] = rng.integers(60, 140, (8, 32, 64, 3))  # one that is another in each frame
+    crops[:, 32:76, 32:96] = rng.integers(60, 140, (44, 64, 3))  # a fine pattern that stays
+    crops[:, 76:96, 32:96] = rng.integers(60, 140, (8, 20, 64, 3))  # one that is another in each frame
     shown = {view.name: view.of(crops).astype(float) for view in VIEWS if view.over_time}
-    above, below = slice(4, 28), slice(36, 60)
-    assert shown["motion"][above].max() == 0
-    assert shown["motion"][below].mean() > 100
-    assert shown["lasting"][above].std() > 1.5 * shown["lasting"][below].std()
+    assert shown["mouth"].shape == (44, 44, 3)
+    assert shown["mouth"][:18].max() == 0  # its upper edge is 55 px below that of the crop
+    assert shown["mouth"][24:38].mean() > 100
+    assert shown["lasting"][4:40].std() > 1.5 * shown["lasting"][48:60].std()
 
 
-def test_colour_alone_has_no_brightness(pool: FacePool) -> None:
-    image = np.ascontiguousarray(pool.read(0, 0.0).image[:96, :96])
-    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    colour = next(view for view in VIEWS if view.name == "colour")
-    assert colour.of(grey[None]).std() == 0
-    assert colour.of(image[None]).std() > 1
+def pattern(rng: np.random.Generator, side: int = 160) -> UInt8Array:
+    """Uint8 (side, side, 3): spots, as smooth as a face's."""
+    spots = cv2.GaussianBlur(rng.normal(size=(side, side)).astype(np.float32), (0, 0), 3)
+    grey = np.clip(128 + 40 * spots / spots.std(), 0, 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def moved(image: UInt8Array, degrees: float, zoom: float, right: float, down: float) -> UInt8Array:
+    """The picture turned and enlarged about its middle, then shifted."""
+    middle = image.shape[0] / 2
+    move = cv2.getRotationMatrix2D((middle, middle), degrees, zoom)
+    move[:, 2] += right, down
+    return np.asarray(cv2.warpAffine(image, move, image.shape[:2], borderMode=cv2.BORDER_REFLECT), np.uint8)
+
+
+def test_a_head_that_moves_is_held_still_and_its_mouth_is_not() -> None:
+    face = pattern(np.random.default_rng(1))
+    crops = np.stack([moved(face, 1.5 * t, 1 + 0.01 * t, 2.0 * t, -1.0 * t) for t in range(-2, 3)])
+    talking, other = crops.copy(), pattern(np.random.default_rng(2))
+    for crop in talking[::2]:
+        crop[88:104, 70:90] = other[88:104, 70:90]
+    mouth = next(view for view in VIEWS if view.name == "mouth")
+    quiet, loud = (mouth.of(c, movements(c)).astype(float) for c in (crops, talking))
+    assert quiet.mean() < 0.2 * mouth.of(crops).mean()
+    assert loud[20:34, 18:36].mean() > 5 * quiet[20:34, 18:36].mean()
+
+
+def test_where_nothing_can_be_followed_nothing_is_moved() -> None:
+    assert np.array_equal(movements(moving(5)), np.stack([np.eye(2, 3)] * 5))
+
+
+def test_a_texture_of_other_views_is_refused() -> None:
+    with pytest.raises(
+        ModelError, match=r"looks at crop, colour, this dfd at crop, .*: fit it anew with 'dfd texture'"
+    ):
+        Texture(Sides(), 64, ("crop", "colour"))
+    with pytest.raises(ModelError, match="looks at 6 views without a name, this dfd"):
+        Texture(Sides(), 64, ())
 
 
 class Sides:
-    """A network of two views: it says how bright the picture is, in one view as it is, in the other doubled."""
+    """A network of six views: it says how bright the picture is, in the second one doubled, in the third threefold."""
 
     name, batch = "sides", 8
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
+        """Logits (B, 6)."""
         means = images.reshape(len(images), -1).mean(axis=1) if len(images) else np.zeros(0)
-        return {"logit": np.stack([means, 2 * means], axis=1).astype(np.float32)}
+        return {"logit": (means[:, None] * np.arange(1, 7)).astype(np.float32)}
 
 
 class TwoVoices(Sides):
@@ -171,7 +206,7 @@ class TwoVoices(Sides):
         self.more = more
 
     def run(self, images: UInt8Array) -> dict[str, Float32Array]:
-        """Logits (B, 2, 2)."""
+        """Logits (B, 2, 6)."""
         first = super().run(images)["logit"]
         return {"logit": np.stack([first, first + np.float32(self.more)], axis=1)}
 
@@ -181,11 +216,12 @@ def test_the_odds_of_voices_are_added_up(more: float, expected: float) -> None:
     crops = np.full((5, 64, 64, 3), 1, np.uint8)
     track = FaceTrack(0, np.zeros((5, 4), np.float32), np.full((5, 6, 2), 40, np.float32), crops, 64)
     check = Texture(TwoVoices(more), 64)
-    assert check.columns == ("crop", "face", "crop.2", "face.2")
+    assert check.columns == (*NAMES, *(f"{name}.2" for name in NAMES))
     (measured,) = check.features([track])
-    assert measured[STRIDE].tolist() == pytest.approx([np.nan, 2, np.nan, 2 + more], nan_ok=True)
+    seen = measured[STRIDE]
+    assert {n: seen[n] for n in np.flatnonzero(np.isfinite(seen))} == pytest.approx({1: 2, 7: 2 + more})
     score = check.score(measured) or 0.0
-    assert np.log(score / (1 - score)) == pytest.approx(1.5 + expected)
+    assert np.log(score / (1 - score)) == pytest.approx(2 + expected)
 
 
 def test_each_look_has_the_logit_of_its_view() -> None:
@@ -193,12 +229,16 @@ def test_each_look_has_the_logit_of_its_view() -> None:
     track = FaceTrack(0, np.zeros((9, 4), np.float32), np.full((9, 6, 2), 40, np.float32), crops, 64)
     picture = FaceTrack(0, np.zeros((1, 4), np.float32), np.full((1, 6, 2), 40, np.float32), crops[:1], 64)
     check = Texture(Sides(), 64)
-    assert check.columns == ("crop", "face")
     film, still = check.features([track, picture])
-    assert film[::STRIDE, 0].tolist() == [1, pytest.approx(np.nan, nan_ok=True), 9]
+    assert film[0, 0] == 1
     assert film[STRIDE, 1] == 2 * 5
-    assert still[0].tolist() == [1, 2]  # both views of the one frame
-    assert check.score(film) == pytest.approx(1 / (1 + np.exp(-(5 + 10) / 2)))  # each view alike
+    assert film[2 * STRIDE, 2] == 3 * 9
+    assert np.isfinite(film[2 * STRIDE]).tolist() == [False, False, True, True, True, True]  # over time: at the last
+    assert np.isfinite(film).sum() == 6
+    assert still[0, :3].tolist() == [1, 2, 3]  # these views of the one frame
+    known = film[np.isfinite(film)].astype(float)
+    assert check.score(film) == pytest.approx(1 / (1 + np.exp(-known.mean())))  # each view alike
+    assert check.score(still) == pytest.approx(1 / (1 + np.exp(-2)))
 
 
 def track_of(pool: FacePool, frames: int, absent: int) -> FaceTrack:
