@@ -20,7 +20,7 @@ from tests.fixtures_monitor import window
 from tests.test_alarms import alarm
 from workers.evidence.collector import LINGER_S
 from workers.evidence.integrity import problems
-from workers.evidence.pictures import VIEW_WORDS
+from workers.evidence.pictures import TILE, VIEW_WORDS
 from workers.evidence.shelf import find_bundle
 
 
@@ -99,6 +99,12 @@ def test_a_place_that_changes_is_where_the_map_changes(texture_map):
 def test_a_network_without_these_statistics_has_no_map_of_texture(tiny_model):
     with pytest.raises(ModelError, match="no map of texture"):
         TextureMap(tiny_model / "model.tflite", read_card(tiny_model).input)
+
+
+@pytest.mark.parametrize("words", VIEW_WORDS)
+def test_what_a_view_shows_is_said_below_it_and_not_below_its_neighbour(words):
+    said = f"3600.12 s 0.97 {words}"
+    assert cv2.getTextSize(said, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)[0][0] <= TILE + 8
 
 
 def test_a_bundle_shows_the_frames_and_views_that_texture_looked_at(redis_client, tmp_path, texture_map):

@@ -69,8 +69,8 @@ VIEWS = (
     View("face", "face", 0.5),
     View("eyes", "eyes", 0.34, down=-0.1),
     View("lasting", "what stays", 0.5, draw=_lasting, over_time=True),
-    View("mouth", "the mouth's movement", 0.34, down=0.1, draw=_motion, over_time=True, held_still=True),
-    View("chin", "the chin's movement", 0.34, down=0.2, draw=_motion, over_time=True, held_still=True),
+    View("mouth", "lips move", 0.34, down=0.1, draw=_motion, over_time=True, held_still=True),
+    View("chin", "chin moves", 0.34, down=0.2, draw=_motion, over_time=True, held_still=True),
 )
 NAMES = tuple(view.name for view in VIEWS)
 

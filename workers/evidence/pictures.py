@@ -86,7 +86,7 @@ def texture(shots: Sequence[Shots], title: str) -> UInt8Array | None:
         tiles = [
             (
                 _heated(look.image, look.map, top),
-                f"{window.times_s[look.place]:.2f} s  {_sigmoid(look.logit):.2f}  {VIEW_WORDS[look.view]}",
+                f"{window.times_s[look.place]:.2f} s {_sigmoid(look.logit):.2f} {VIEW_WORDS[look.view]}",
             )
             for look in window.looks
         ]
