@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ingest.sources.synthetic import Scene, render_synthetic
@@ -37,6 +38,8 @@ def main(words: Sequence[str] | None = None) -> None:
         alarm = take(browser, out, folder)
         opened(browser, alarm).screenshot(path=out / "console-alarm.png", full_page=True)
         browser.close()
+    for path in out.glob("console-*.png"):
+        Image.open(path).convert("RGB").quantize(dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def take(browser: Browser, out: Path, folder: Path) -> str:
