@@ -39,14 +39,16 @@ check: $(VENV)/.dev          ## format, lint, types, floors
 
 # The shipped detector: make model FACES=DIR VIDEOS=DIR, of which the one holds faces/faces.csv and generated/generated.csv
 # with their pictures, the other manifest.csv of clips and the videos (docs/clips.md);
-# about two hours on two cores with PyTorch (pip install torch), which is faster there. Goes on after a kill.
+# three to four hours on two cores with PyTorch (pip install torch), which is faster there. Goes on after a kill.
+# A rehearsal of all steps, on small folders: make model CHANGE='--change epochs=1 --change steps=4' ...
 FACES   ?= faces
 VIDEOS  ?= clips
 RUN     ?= runs/model
 BACKEND ?= torch
+CHANGE  ?=
 SETS     = --data $(RUN)/restored.h5 --data $(RUN)/portraits.h5
 CLIPS    = --data $(RUN)/windows.h5 --data $(RUN)/portraits.h5 --second $(RUN)/filmed.h5
-TRAIN    = KERAS_BACKEND=$(BACKEND) $(BIN)/dfd train
+TRAIN    = KERAS_BACKEND=$(BACKEND) $(BIN)/dfd train $(CHANGE)
 model: $(VENV)/.dev
 	test -f $(RUN)/portraits.h5 || $(BIN)/dfd data build $(FACES) --layout portraits --frames 1 --windows 1 \
 	  --validation 0.02 --validation-fakes 0.33 --test 0 --out $(RUN)/portraits.h5

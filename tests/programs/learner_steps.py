@@ -77,6 +77,27 @@ assert any(moved(results[0][0], results[1][0]))
 for stayed in results[2]:  # a rate of 0 comes back to its place, and so does the average
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(stayed, first, strict=True))
 
+
+# a teacher: by its share, what it says takes the place of the labels; it looks at pictures of the same size
+def taught(share, wanted):
+    learner = Learner.begin(smoke.but(teacher_share=share), folder, 1)
+    learner.take_teacher(folder / "given.keras")
+    return learner.learn(images, wanted), arrays(learner.model.trainable_variables)
+
+
+turned = 1 - labels
+alone = Learner.begin(smoke, folder, 1)
+assert abs(alone.learn(images, labels) - taught(0.0, labels)[0]) < 1e-6
+losses, weights = zip(taught(1.0, labels), taught(1.0, turned), strict=True)
+assert abs(losses[0] - losses[1]) < 1e-6 and not any(moved(*weights))
+assert abs(taught(0.5, labels)[0] - taught(0.5, turned)[0]) > 1e-4
+try:
+    Learner.begin(smoke.but(size=96), folder, 1).take_teacher(folder / "given.keras")
+except DataError as error:
+    assert "looks at 64 px, the recipe at 96" in str(error)
+else:
+    raise AssertionError("a teacher of another size went by")
+
 try:
     Learner.begin(smoke, folder, 1).learn(images, np.full_like(labels, np.nan))
 except DataError as error:

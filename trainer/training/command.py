@@ -31,6 +31,7 @@ EXAMPLES = """examples:
   KERAS_BACKEND=torch dfd train selfblend --data real.h5 --out runs/first
   KERAS_BACKEND=jax dfd train clips --data clips.h5 --out runs/mine --devices 4      # that share each step
   dfd train clips --data clips.h5 --folds 3 --out runs/folds      # how good is the recipe on methods never seen?
+  dfd train clips --data clips.h5 --teacher runs/larger --out runs/mine       # distillation
   dfd export runs/mine --out models/mine                          # then: what dfd work and dfd scan can load
 
 --data is a data set of 'dfd data build' or 'dfd data fakes', given as often as there are some, whose validation part
@@ -45,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, action="append", help="data set, or folder of real faces")
     parser.add_argument("--out", type=Path, required=True, help="run folder; goes on where it stopped")
     parser.add_argument("--start", type=Path, metavar="MODEL", help="go on from a run or model folder, not ImageNet")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="MODEL",
+        help="learn what this run or model says beside the labels; with --folds a folder of them, as --folds wrote it",
+    )
     parser.add_argument(
         "--change", action="append", default=[], metavar="NAME=VALUE", help="of the recipe: epochs=4, fakes.swapped=0.2"
     )
@@ -69,37 +76,39 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Train, or go on training, and keep everything in the run folder."""
     console = PlainConsole()
     recipe = changed(recipe_named(args.recipe), args.change)
-    initial = None if args.start is None else network_file(args.start)
+    start = None if args.start is None else network_file(args.start)
     pool = _pool(args.data, args.out, recipe, console)
-    from trainer.training.loop import Machine, fit  # Keras takes seconds to import
+    from trainer.training.loop import Given, Machine, fit, set_thresholds  # Keras takes seconds to import
 
     machine = Machine(args.threads, args.feeders, args.devices)
 
     facts = {
         "recipe": asdict(recipe),
         "seed": args.seed,
-        "start": None if initial is None else sha256_of(initial),
+        "start": None if start is None else sha256_of(start),
         "commit": current_commit(),
         "data": {"faces": len(pool), "fingerprint": fingerprint(args.data), "sources": data_statement(args.data)},
         "versions": {name: version_of(name) for name in ("keras", "tensorflow", "torch", "jax", "numpy", "av")},
     }
 
     def train(faces: FacePool, out: Path) -> Any:
+        teacher = None if args.teacher is None else network_file(args.teacher / out.relative_to(args.out))
         out.mkdir(parents=True, exist_ok=True)
-        write_run_card(out, facts)
-        report = _reporter(console, out)
-        return fit(faces, recipe, out, args.seed, report, machine=machine, initial=initial)
+        write_run_card(out, {**facts, "teacher": None if teacher is None else sha256_of(teacher)})
+        given = Given(start, teacher)
+        return fit(faces, recipe, out, args.seed, _reporter(console, out), machine=machine, given=given)
 
     if args.folds or args.without:
         from trainer.training.folds import folds_of, run_folds, scoring_of, without_family
 
-        folds = folds_of(pool, args.folds, args.seed) if args.folds else []
+        folds = folds_of(pool, args.folds) if args.folds else []
         folds += [without_family(pool, family) for family in args.without]
         report = _reporter(console, args.out)
         run_folds(pool, folds, args.out, args.seed, train=lambda *part: scoring_of(train(*part)), report=report)
         console.print(f"Done: see {args.out / 'report.json'}.")
         return 0
-    train(pool, args.out)
+    report = _reporter(console, args.out)
+    set_thresholds(pool, recipe, args.out, args.seed, train(pool, args.out), report=report)
     console.print(f"Done: {args.out}. Next: dfd export {args.out} --out MODEL/")
     return 0
 

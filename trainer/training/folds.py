@@ -40,8 +40,11 @@ class Fold:
     test: Mask
 
 
-def folds_of(pool: FacePool, count: int, seed: int) -> list[Fold]:
-    """`count` folds whose tests together are all training faces that have a family; DataError for too few clusters."""
+def folds_of(pool: FacePool, count: int, seed: int = 1) -> list[Fold]:
+    """`count` folds whose tests together are all training faces that have a family; DataError for too few clusters.
+
+    `seed` deals the clusters. Recipes and their own seeds are compared on the same folds.
+    """
     clusters = _clusters(pool)
     names = sorted(set(clusters.values()))
     if len(names) < count:

@@ -19,7 +19,7 @@ from trainer.networks.weights import BEST, CHECKPOINT
 from trainer.training.devices import use_devices
 from trainer.training.prefetch import Batch, batches
 from trainer.training.recipes import Recipe
-from trainer.training.run_log import RunLog
+from trainer.training.run_log import RunLog, keep_thresholds
 from trainer.training.step import Learner
 from trainer.training.validation import real_set, validation_set
 
@@ -33,6 +33,14 @@ class Machine:
     devices: int = 1  # that share each step, with JAX
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Networks in files (.keras) that a run learns from."""
+
+    start: Path | None = None  # it begins with its weights, and without with ImageNet's
+    teacher: Path | None = None  # it learns what that says beside the labels
+
+
 def fit(
     pool: FacePool,
     recipe: Recipe,
@@ -42,22 +50,23 @@ def fit(
     *,
     machine: Machine | None = None,
     checkpoint_s: float = 300.0,
-    initial: Path | None = None,
+    given: Given | None = None,
 ) -> keras.Model:
     """Train into the folder `run`, going on from its checkpoint if there is one; the best weights, as they serve.
 
-    A new run starts from the network in the file `initial`, where one is given, else from ImageNet's. DataError when
-    the loss is not finite, or the data lacks what the recipe trains on; the last checkpoint stays.
+    DataError when the loss is not finite, or the data lacks what the recipe trains on; the last checkpoint stays.
     """
-    machine, plan = machine or Machine(), recipe.optimisation
+    machine, given, plan = machine or Machine(), given or Given(), recipe.optimisation
     use_devices(machine.devices, recipe.sampling.faces_a_step)
     use_fast_arithmetic(machine.threads, plan.mixed_precision)
     run.mkdir(parents=True, exist_ok=True)
     training, held_out = (recipe.sampler(pool.only(pool.splits == s)) for s in (TRAIN, VALIDATION))
     kinds = ", ".join(f"{share:.0%} {kind.replace('_', '-')}" for kind, share in training.shares.items())
     learner = Learner.begin(recipe, run, seed)
-    if initial is not None and not (run / CHECKPOINT).is_file():
-        learner.take_weights(initial)
+    if given.start is not None and not (run / CHECKPOINT).is_file():
+        learner.take_weights(given.start)
+    if given.teacher is not None:
+        learner.take_teacher(given.teacher)
     steps = range(learner.steps, plan.all_steps)
     faces = f"{len(training.pool)} faces ({kinds} fakes), {len(held_out.pool)} held out"
     report(f"{faces}, from step {steps.start} of {steps.stop}")
@@ -67,10 +76,15 @@ def fit(
             _train(learner, drawn, log, checkpoint_s)
     if not (run / BEST).is_file():
         raise DataError(f"{run} ended before an epoch was measured: delete its {CHECKPOINT} to train anew.")
-    served = as_served(load_network(run / BEST), recipe.architecture)
-    reals = real_set(recipe.sampler(held_out.pool, int(served.input_shape[1])), plan.steps, seed)
-    log.close(served, reals)
-    return served
+    return as_served(load_network(run / BEST), recipe.architecture)
+
+
+def set_thresholds(
+    pool: FacePool, recipe: Recipe, run: Path, seed: int, served: keras.Model, *, report: Callable[[str], None]
+) -> None:
+    """Keep in the folder `run` the thresholds of its network, as `fit` gave it, on held-out real faces of the pool."""
+    held_out = recipe.sampler(pool.only(pool.splits == VALIDATION), int(served.input_shape[1]))
+    keep_thresholds(run, served, real_set(held_out, recipe.optimisation.steps, seed), report)
 
 
 def _train(learner: Learner, drawn: Iterator[Batch], log: RunLog, checkpoint_s: float) -> None:

@@ -18,6 +18,7 @@ class Optimisation:
     sharpness: float = 0.0  # radius of sharpness-aware minimisation; 0 is without
     frozen: tuple[tuple[int, int], ...] = ((0, 0),)  # from epoch .. on, the first .. stages keep their weights
     label_smoothing: float = 0.05
+    teacher_share: float = 0.5  # of what is learned that a teacher says, where there is one; the rest are labels
     ema: float = 0.995  # momentum of the averaged weights, which are what is kept; 0 keeps the last
     patience: int = 0  # epochs without a better validation AUC, after which training ends; 0 never ends it early
     mixed_precision: bool = True  # bfloat16 with float32 weights

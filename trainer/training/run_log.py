@@ -67,15 +67,16 @@ class RunLog:
             self.report(f"no better held-out AUC in {patience} epochs: this is the end")
         return over
 
-    def close(self, served: keras.Model, reals: UInt8Array) -> None:
-        """Keep the thresholds of the trained model, as it serves, on held-out real pictures (N, S, S, 3)."""
-        thresholds = thresholds_from(scores_of(served, reals))
-        (self.run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
-        self.report(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
-
     def _rate(self, step: int) -> float:
         images = (step - self.steps.start) * self.recipe.sampling.faces_a_step
         return images / (time.monotonic() - self.started)
+
+
+def keep_thresholds(run: Path, served: keras.Model, reals: UInt8Array, report: Callable[[str], None]) -> None:
+    """Write the thresholds of a run's network, as it serves, from held-out real pictures (N, S, S, 3)."""
+    thresholds = thresholds_from(scores_of(served, reals))
+    (run / THRESHOLDS).write_text(json.dumps(asdict(thresholds)) + "\n", encoding="utf-8")
+    report(f"an alarm begins at {thresholds.enter} and ends below {thresholds.exit}")
 
 
 def thresholds_from(logits: Float32Array) -> Thresholds:

