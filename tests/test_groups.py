@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -103,6 +103,22 @@ def test_weights_of_eight_bits_are_read_as_they_are_meant(weights: Path, pool: F
 def test_without_weights_it_is_said_where_they_are_had(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run 'npm pack @vladmandic/face-api'"):
         Judge(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / FILE).write_text("[]"),
+        lambda folder: (folder / FILE).write_text('{"weights"'),
+        lambda folder: (folder / FILE).write_text('[{"paths": ["model.bin"], "weights": [7]}]'),
+        lambda folder: (folder / FILE).write_text('[{"paths": ["model.bin"], "weights": []}]'),
+        lambda folder: (folder / "model.bin").write_bytes(b"short"),
+    ],
+)
+def test_damaged_weights_are_one_sentence(damage: Callable[[Path], None], weights: Path) -> None:
+    damage(weights)
+    with pytest.raises(DataError, match="are damaged: unpack the npm package"):
+        Judge(weights)
 
 
 def test_the_sex_of_portraits_is_mostly_guessed_as_it_was_asked_of_their_generator(tmp_path: Path) -> None:

@@ -187,6 +187,7 @@ def test_the_monitor_tells_its_verdicts_to_a_webhook(desk, redis_client, tmp_pat
         ({"webhook.url": "http://"}, r"webhook\.url is no URL"),
         ({"webhook.url": "http://host:99999/"}, r"webhook\.url is no URL"),
         ({"mqtt.url": "http://host"}, r"mqtt\.url is no URL"),
+        ({"log.traces": "foo"}, r"log\.traces is no URL"),
         ({"mqtt.url": "mqtt://host", "mqtt.topic": "a/#"}, r"without \+ and #"),
         ({"webhook.url": "http://host", "webhook.secret_file": "/none"}, "No such file"),
     ],

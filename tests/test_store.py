@@ -60,6 +60,8 @@ def test_a_missing_file_or_folder_says_what_to_do(folder: Path) -> None:
         {"files": {"../../etc/passwd": "00"}},
         {"input": {"colour": "red"}},
         {"surprise": 1},
+        {"views": [1, 2]},
+        {"views": 3},
     ],
 )
 def test_a_card_that_is_wrong_is_refused(folder: Path, change: dict[str, object]) -> None:

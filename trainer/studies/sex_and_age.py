@@ -8,7 +8,9 @@ It is used to ask whether the detector errs alike for all, and for nothing else:
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
@@ -22,14 +24,19 @@ from trainer.data.dataset import FaceWindow
 FILE = "age_gender_model-weights_manifest.json"
 SIZE = 112  # px, of the network's input
 _SHARE = 0.7  # of a crop's side, which is 1.6 face boxes
+_DAMAGED = "The weights in {folder} are damaged: unpack the npm package @vladmandic/face-api anew."
 _MEAN = (122.782, 117.001, 104.298)  # RGB, what it was trained on
 
 
 class Judge:
-    """The network, by the folder of its weights; DataError where they are not there."""
+    """The network, by the folder of its weights; DataError where they are not there, or damaged."""
 
     def __init__(self, folder: Path) -> None:
-        self._network = _network(_weights(folder))
+        weights = _weights(folder)
+        try:
+            self._network = _network(weights)
+        except (KeyError, ValueError) as error:  # a layer is not there, or of another shape
+            raise DataError(_DAMAGED.format(folder=folder)) from error
 
     def female(self, window: FaceWindow) -> float | None:
         """The share of the guess that goes to female, in [0, 1]; None where the window shows no face."""
@@ -60,13 +67,19 @@ def _weights(folder: Path) -> dict[str, list[Float32Array]]:
     """Arrays by the layer that they are of, from the manifest and its file, where most are numbers of eight bits."""
     try:
         manifest = json.loads((folder / FILE).read_text(encoding="utf-8"))[0]
-        data, at = (folder / manifest["paths"][0]).read_bytes(), 0
+        return _unpacked(manifest["weights"], (folder / manifest["paths"][0]).read_bytes())
     except OSError as error:
         raise DataError(
             f"{folder} holds no {FILE}: run 'npm pack @vladmandic/face-api', unpack it and give its folder model/."
         ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(_DAMAGED.format(folder=folder)) from error
+
+
+def _unpacked(entries: Sequence[Mapping[str, Any]], data: bytes) -> dict[str, list[Float32Array]]:
     found: dict[str, list[Float32Array]] = {}
-    for entry in manifest["weights"]:
+    at = 0
+    for entry in entries:
         packed, shape = entry.get("quantization"), entry["shape"]
         kind, count = np.dtype(packed["dtype"] if packed else np.float32), int(np.prod(shape))
         values = np.frombuffer(data, kind, count, at).reshape(shape).astype(np.float32)

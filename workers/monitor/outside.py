@@ -19,6 +19,7 @@ def check_outside(settings: Settings) -> None:
     """SettingsError where a URL or a secret cannot be used, or a package is missing."""
     _check_url("webhook.url", settings.webhook.url, ("http", "https"))
     _check_url("mqtt.url", settings.mqtt.url, ("mqtt", "mqtts"))
+    _check_url("log.traces", settings.log.traces, ("http", "https"))
     _secret(settings)
     _ca_file(settings)
     for key in ("topic", "discovery"):
