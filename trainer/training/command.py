@@ -78,6 +78,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     recipe = changed(recipe_named(args.recipe), args.change)
     start = None if args.start is None else network_file(args.start)
     pool = _pool(args.data, args.out, recipe, console)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads that wait leave their core to the feeders
     from trainer.training.loop import Given, Machine, fit, set_thresholds  # Keras takes seconds to import
 
     machine = Machine(args.threads, args.feeders, args.devices)

@@ -6,11 +6,13 @@ import collections
 from collections.abc import Generator
 from concurrent.futures import Future
 
+from dfd_core.process.priority import let_others_first
 from dfd_core.types import Float32Array, UInt8Array
 from trainer.fakes.sampler import Sampler
 from trainer.processes import processes
 
 AHEAD = 6  # batches in the making
+_NICENESS = 19  # the arithmetic goes first: a thread of it that is held up holds up all others
 Batch = tuple[UInt8Array, Float32Array]
 
 
@@ -27,4 +29,5 @@ def batches(sampler: Sampler, seed: int, steps: range, *, feeders: int = 2) -> G
 
 
 def _given(sampler: Sampler) -> Sampler:
+    let_others_first(_NICENESS)
     return sampler
