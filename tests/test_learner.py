@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from dfd_core.errors import DataError
+from tests.fixtures_faces import SMOKE
 from tests.keras_process import KerasProcess
+from trainer.data.face_pool import FacePool
+from trainer.processes import processes
+from trainer.training.prefetch import _given
 from trainer.training.recipes import recipe_named
 
 _WHEELS = {
@@ -79,3 +83,13 @@ def test_stages_thaw_when_told() -> None:
     assert [plan.frozen_stages(epoch) for epoch in range(7)] == [9, 9, 4, 4, 4, 0, 0]
     with pytest.raises(DataError, match="known are"):
         recipe_named("finetuned")
+
+
+def test_processes_that_make_samples_let_the_arithmetic_go_first(pool: FacePool) -> None:
+    with processes(1, _given, SMOKE.sampler(pool)) as feeders:
+        assert feeders.submit(_niceness).result() == 19
+    assert os.nice(0) < 19
+
+
+def _niceness(_: object) -> int:
+    return os.nice(0)

@@ -124,6 +124,8 @@ for name in sys.argv[2:]:
     freeze(rgb, stages - 1)
     assert len(rgb.trainable_variables) == 4  # the last convolution and the head
     print(name, rgb.count_params(), stages)
+for name, millions in (("efficientnet-lite0", 3.4), ("efficientnet-lite1", 4.1), ("efficientnet-lite2", 4.8)):
+    assert round(build_detector(size=64, backbone=name, pretrained=False).count_params() / 1e6, 1) == millions, name
 try:
     build_detector(backbone="efficientnet-lite9")
 except DataError as error:
