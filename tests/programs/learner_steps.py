@@ -9,6 +9,7 @@ import numpy as np
 from dfd_core.errors import DataError
 from trainer.networks.backbones import build_detector, freeze, stages_of
 from trainer.training.recipes import recipe_named
+from trainer.training.sharpness import Ascent
 from trainer.training.step import Learner
 
 folder = pathlib.Path(sys.argv[1])
@@ -76,6 +77,17 @@ for recipe in (plain, sharp, sharp.but(rate=0.0, one_cycle=False, weight_decay=0
 assert any(moved(results[0][0], results[1][0]))
 for stayed in results[2]:  # a rate of 0 comes back to its place, and so does the average
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(stayed, first, strict=True))
+
+# that place is as far as the radius says, in sizes of the weights, and the loss is higher there
+model, given = Learner.begin(smoke.but(dropout=0.0), folder, 1).model, images.astype(np.float32)
+climbing = keras.Model(model.input, model.output)
+climbing.compile(Ascent(0.1), model.loss, run_eagerly=True)
+before = arrays(model.trainable_variables)
+low = float(climbing.train_on_batch(given, labels))
+after = arrays(model.trainable_variables)
+assert low < float(climbing.train_on_batch(given, labels))
+relative = [(there - here) / (np.abs(here) + 0.01) for here, there in zip(before, after, strict=True)]
+assert abs(np.sqrt(sum(float(np.square(r).sum()) for r in relative)) - 0.1) < 1e-4
 
 
 # a teacher: by its share, what it says takes the place of the labels; it looks at pictures of the same size

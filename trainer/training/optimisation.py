@@ -15,7 +15,7 @@ class Optimisation:
     rate: float = 6e-4  # at its peak
     one_cycle: bool = True  # warm-up and cosine; false keeps the rate as it is
     weight_decay: float = 1e-4  # of adamw
-    sharpness: float = 0.0  # radius of sharpness-aware minimisation; 0 is without
+    sharpness: float = 0.0  # radius of adaptive sharpness-aware minimisation, as 0.05; 0 is without
     frozen: tuple[tuple[int, int], ...] = ((0, 0),)  # from epoch .. on, the first .. stages keep their weights
     label_smoothing: float = 0.05
     teacher_share: float = 0.5  # of what is learned that a teacher says, where there is one; the rest are labels

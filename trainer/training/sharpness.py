@@ -1,7 +1,9 @@
-"""Sharpness-aware minimisation (Foret et al., ICLR 2021, arXiv:2010.01412), on any backend of Keras.
+"""Adaptive sharpness-aware minimisation (Kwon et al., ICML 2021, arXiv:2102.11600), on any backend of Keras.
 
-A step takes the gradient not where the weights are, but where the loss is highest within a small radius of them. Keras
-offers no gradient that all backends share, only optimizers: so the way up is the step of an optimizer of its own.
+A step takes the gradient not where the weights are, but where the loss is highest near them (Foret et al., ICLR 2021,
+arXiv:2010.01412). Near is relative to the size of each weight: with one radius for all, layers whose normalisation is
+folded into their weights are thrown so far that all their units die. Keras offers no gradient that all backends share,
+only optimizers: so the way up is the step of an optimizer of its own.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import numpy as np
 from dfd_core.types import Float32Array
 from trainer.networks.keras_patches import averages_of
 
+_LEAST = 0.01  # counts as the size of weights that are smaller, added to that of all: biases begin at zero
+
 
 class Ascent(keras.optimizers.Optimizer):
-    """Moves all weights up the gradient by `radius` in all (Euclidean norm)."""
+    """Moves all weights up the gradient: in units of their own sizes, by `radius` in all (Euclidean norm)."""
 
     def __init__(self, radius: float) -> None:
         super().__init__(learning_rate=1.0, name="ascent")
@@ -27,9 +31,12 @@ class Ascent(keras.optimizers.Optimizer):
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """One step up."""
         ops = keras.ops
-        norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads))
+        variables = self._trainable_variables if trainable_variables is None else trainable_variables
+        sizes = [ops.abs(ops.cast(v, "float32")) + _LEAST for v in variables]
+        slopes = [size * ops.cast(g, "float32") for size, g in zip(sizes, grads, strict=True)]
+        norm = ops.sqrt(sum(ops.sum(ops.square(slope)) for slope in slopes))
         scale = self.radius / ops.maximum(norm, 1e-12)
-        super().apply([g * ops.cast(scale, g.dtype) for g in grads], trainable_variables)
+        super().apply([scale * size * slope for size, slope in zip(sizes, slopes, strict=True)], trainable_variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Add the scaled gradient."""
@@ -41,7 +48,7 @@ class SharpnessAware:
 
     def __init__(self, model: keras.Model, radius: float) -> None:
         self._model = model
-        self._climber = keras.Model(model.inputs, model.outputs)
+        self._climber = keras.Model(model.input, model.output)
         self._climber.compile(Ascent(radius), model.loss, jit_compile=model.jit_compile, run_eagerly=model.run_eagerly)
 
     @contextmanager
